@@ -5,16 +5,16 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-import uuid
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import ray
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from cluster.probe import Probe, probe
 from grokcore.errors import GrokmapError
+from sweeps import roll_call
+from sweeps.storage import Marker, trouble_seeing
+from sweeps.versions import versions
 
 ANSWER_SECONDS = 60.0
 """How long a host may take; its first answer starts a process."""
@@ -48,23 +48,19 @@ def joined(address: str) -> Iterator[list[dict[str, Any]]]:
 
 
 def ask(nodes: list[dict[str, Any]], question: Callable[..., Any], *words: Any) -> list[Any]:
-    """Return every node's answer to `question`, in the order of `nodes`."""
-    task = ray.remote(question)
-    answers = []
-    for node in nodes:
-        place = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-        answers.append(task.options(num_cpus=0, scheduling_strategy=place, max_retries=0).remote(*words))
-    try:
-        return list(ray.get(answers, timeout=ANSWER_SECONDS))
-    except ray.exceptions.RayError as error:
-        reason = str(error).strip().splitlines()[-1]
-        raise CensusError(f"a host does not answer ({reason}); see which are left: ray status.") from None
+    """Return every node's answer to `question`, in the order of `nodes`; raises `CensusError` if one has none."""
+    answers = roll_call.ask(nodes, question, *words, patience=ANSWER_SECONDS)
+    for node, answer in zip(nodes, answers, strict=True):
+        if answer is None or isinstance(answer, Exception):
+            reason = f"it is silent for {ANSWER_SECONDS:g} s." if answer is None else roll_call.last_line(answer)
+            raise CensusError(f"host {node['NodeManagerHostname']} does not answer: {reason} See: ray status.")
+    return answers
 
 
 def census(address: str) -> tuple[list[Probe], list[float]]:
     """Return what each host says of itself, and its clock minus ours in seconds."""
     with joined(address) as nodes:
-        ask(nodes, _sees, "/")  # starts a process on each host, so that the clocks are read without that wait
+        ask(nodes, versions)  # starts a process on each host, so that the clocks are read without that wait
         probes, delays = [], []
         for node in nodes:
             before = time.time()
@@ -78,20 +74,13 @@ def census(address: str) -> tuple[list[Probe], list[float]]:
     return probes, delays
 
 
-def shared(folder: str) -> list[str]:
-    """Return the hosts of the cluster that do not see what this host writes into `folder`."""
-    marker = Path(folder) / f".grokmap-{uuid.uuid4().hex}"
-    try:
-        marker.write_text("seen", encoding="utf-8")
-    except OSError as error:
-        raise CensusError(f"{folder} cannot be written here: {error.strerror}.") from None
+def blind(storage: str) -> dict[str, str]:
+    """Return the hosts of the cluster that cannot use what this host writes to `storage`, each with the reason."""
+    marker = Marker(storage)
     try:
         with joined("auto") as nodes:
-            seen = ask(nodes, _sees, str(marker))
-            return [str(node["NodeManagerHostname"]) for node, yes in zip(nodes, seen, strict=True) if not yes]
+            seen = ask(nodes, trouble_seeing, storage, marker.name)
+            names = [str(node["NodeManagerHostname"]) for node in nodes]
+            return {name: reason for name, reason in zip(names, seen, strict=True) if reason}
     finally:
-        marker.unlink()
-
-
-def _sees(path: str) -> bool:
-    return Path(path).exists()
+        marker.remove()

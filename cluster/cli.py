@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from cluster.plan import Node
 
 app = typer.Typer(
-    help="Launch a cluster, send it a sweep, watch it, end it: short forms of `ray up`, `submit`, `exec` and `down`.",
+    help="Launch a cluster, send it sweeps, watch it, end it.\n\n"
+    "Short forms of ray up, submit, exec and down, which work as well. In order: new, check, up, submit, status or ui, "
+    "fetch, down. docs/cluster.md goes through them.",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -34,7 +36,10 @@ def new(  # noqa: PLR0917 - options of a command, given by name
     out: Annotated[Path, typer.Option(help="File to write; - prints it.")] = LAUNCH_FILE,
     force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
 ) -> None:
-    """Write a launch file."""
+    """Write a launch file.
+
+    For example: grokmap cluster new --head 10.0.0.10 --worker 10.0.0.11 --user me, or: grokmap cluster new aws --gpus 1
+    """
     from cluster.launch import Hosts, launch_file
     from grokcore.errors import ConfigError
 
@@ -54,7 +59,7 @@ def new(  # noqa: PLR0917 - options of a command, given by name
 
 @app.command()
 def check(file: File = LAUNCH_FILE, reach: Annotated[bool, typer.Option(help="Enter every host too.")] = True) -> None:
-    """Say what is wrong with a launch file or its hosts, before anything starts."""
+    """Say what is wrong with a launch file or its hosts."""
     from cluster.checks import check_launch_file
 
     check_launch_file(file, reach=reach)
@@ -63,7 +68,7 @@ def check(file: File = LAUNCH_FILE, reach: Annotated[bool, typer.Option(help="En
 
 @app.command()
 def up(file: File = LAUNCH_FILE) -> None:
-    """Check the launch file, `ray up` it, and wait until every host has joined."""
+    """Launch a cluster and wait until every host has joined."""
     from cluster import commands
 
     typer.echo(commands.up(file))
@@ -75,7 +80,10 @@ def submit(
     words: Annotated[list[str] | None, typer.Argument(help="Arguments of the script.")] = None,
     file: Annotated[Path, typer.Option("--file", "-f", help="The launch file.")] = LAUNCH_FILE,
 ) -> None:
-    """Start a sweep on the head as a job of its own, which goes on when this laptop is gone."""
+    """Start a sweep on the head; this laptop may go.
+
+    Compares versions first. For example: grokmap cluster submit sweep.py --runs 1000
+    """
     from cluster import commands
 
     typer.echo(commands.submit(file, script, words or ()))
@@ -83,7 +91,7 @@ def submit(
 
 @app.command()
 def status(file: File = LAUNCH_FILE) -> None:
-    """Say which hosts are there and whether the tracking server answers."""
+    """Say which hosts are there, and if MLflow answers."""
     from cluster import commands
 
     typer.echo(commands.status(file))
@@ -91,7 +99,7 @@ def status(file: File = LAUNCH_FILE) -> None:
 
 @app.command()
 def ui(file: File = LAUNCH_FILE) -> None:
-    """Open MLflow and the Ray dashboard of the head on this laptop's own ports."""
+    """Open MLflow and the Ray dashboard on this laptop."""
     from cluster import commands
 
     raise typer.Exit(commands.ui(file))
@@ -122,7 +130,11 @@ def plan(
     hosts: Annotated[str | None, typer.Option(help="Hosts, as 2x16cpu,32cpu8gpu@80G; else the running Ray's.")] = None,
     address: Annotated[str | None, typer.Option(help="Address of a Ray cluster to look at.")] = None,
 ) -> None:
-    """Print what of a sweep will run where, how long it will take and how much memory, before anything starts."""
+    """Print what will run where, how long and how large.
+
+    Before anything starts, from a step measured here. For example: grokmap plan results/NAME/spec.toml --hosts
+    2x16cpu,32cpu8gpu@80G: two hosts of 16 cores, and one of 32 with eight GPUs of 80 GB.
+    """
     from cluster.plan import make_plan, parse_nodes
     from sweeps.spec import SweepSpec
 
@@ -162,9 +174,13 @@ def _duration(seconds: float) -> str:
 def doctor(
     file: Annotated[Path | None, typer.Argument(help="Launch file of a running cluster: its head is asked.")] = None,
     cluster: Annotated[bool, typer.Option("--cluster", help="Ask every host of the Ray that runs here.")] = False,
-    storage: Annotated[str | None, typer.Option(help="A folder that every host of the cluster should see.")] = None,
+    storage: Annotated[str | None, typer.Option(help="A folder or a bucket that every host should see.")] = None,
 ) -> None:
-    """Say what is open, missing or mismatched on this machine, or on every host of a running cluster."""
+    """Say what is open, missing or mismatched.
+
+    Versions, clocks, disks, threads, GPUs and ports: of this machine, or with a launch file of every host of a running
+    cluster, compared with this laptop. For example: grokmap doctor cluster.yaml --storage s3://BUCKET/grokmap
+    """
     from cluster import doctor as examine
 
     if file is not None:
@@ -173,7 +189,10 @@ def doctor(
         words = ["python", "-m", "cluster", "doctor", "--cluster", *(["--storage", storage] if storage else [])]
         said = commands.on_head(file, words, check=False)
         typer.echo(said, nl=False)
-        raise typer.Exit(0 if said and "error " not in said else 1)
+        apart = list(commands.laptop_complaints(file))
+        for complaint in apart:
+            typer.echo(f"{'error':8} {complaint}")
+        raise typer.Exit(1 if apart or not said or "error " in said else 0)
     findings = list(examine.here())
     if cluster or storage is not None:
         findings += examine.cluster(storage=storage)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -9,15 +10,21 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cluster import recipe
 from cluster.checks import check_launch_file, read_launch_file
-from grokcore.errors import GrokmapError
+from grokcore.errors import ConfigError, GrokmapError
+from sweeps.versions import REMEDY, differences, versions
 
 NODES_SECONDS = 600.0
 """How long the hosts of a cluster get to join it; a fresh host installs torch first."""
+LAPTOP_REMEDY = (
+    "Send this laptop's code to all hosts, which ends what runs there (ray up -y cluster.yaml), or install what they "
+    "have here (pip install -r cluster/requirements.txt)."
+)
+"""What to do when laptop and head differ."""
 SCRIPT_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*\.py")
 
 
@@ -85,12 +92,25 @@ def submit(file: Path, script: Path, words: Sequence[str] = ()) -> str:
     if not SCRIPT_NAME.fullmatch(script.name):
         raise ClusterError(f"{script.name!r}: name the script with letters, digits, '.', '_', '-' and the ending .py.")
     read_launch_file(file)
+    if complaints := list(laptop_complaints(file)):
+        raise ConfigError(complaints)
     _typed(ray_words("rsync-up", str(file), str(script), f"~/{script.name}"))
     job = f"{script.stem}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}"
     address = f"http://127.0.0.1:{recipe.DASHBOARD_PORT}"
     start = ["ray", "job", "submit", "--no-wait", f"--address={address}", f"--submission-id={job}"]
     on_head(file, [*start, "--", "python", script.name, *words])
     return f"{job} runs on the head. Watch it: ray exec {file} 'ray job logs --follow --address={address} {job}'"
+
+
+def laptop_complaints(file: Path) -> Iterator[str]:
+    """Yield what this laptop and the head of a running cluster have in different versions."""
+    said = on_head(file, ["python", "-m", "sweeps.versions"], check=False)
+    try:
+        there = dict(json.loads(said.strip().splitlines()[-1]))
+    except (ValueError, IndexError, TypeError):
+        yield f"the head does not say which versions it has ({_last(said)}). {REMEDY}"
+        return
+    yield from differences({"this laptop": versions(), "the head": there}, LAPTOP_REMEDY)
 
 
 def status(file: Path) -> str:

@@ -74,6 +74,13 @@ def _host(found: Probe) -> Iterator[Finding]:
             )
         elif port in found.loopback_ports:
             yield Finding("ok", f"{found.host}: {what} listens on loopback only (port {port})")
+    rays = sorted({recipe.GCS_PORT, *recipe.FIXED_PORTS.values()} & set(found.open_ports))
+    if rays and found.public_addresses:
+        yield Finding(
+            "warning",
+            f"{found.host}: Ray's ports ({', '.join(map(str, rays))}) also listen on {found.public_addresses[0]}, "
+            "which the internet can reach: let a firewall keep all but port 22 from there.",
+        )
 
 
 def _token(path: Path) -> Iterator[Finding]:
@@ -110,16 +117,18 @@ def together(probes: Sequence[Probe], delays: Sequence[float]) -> Iterator[Findi
 
 def cluster(address: str = "auto", storage: str | None = None) -> Iterator[Finding]:
     """Yield what is well and what is not with a running Ray; `storage` is a folder that all hosts should share."""
-    from cluster.census import census, shared
+    from cluster.census import blind, census
 
     probes, delays = census(address)
     yield Finding("ok", f"{len(probes)} hosts answer")
     yield from together(probes, delays)
     if storage is not None:
-        blind = shared(storage)
-        if blind:
+        if reasons := blind(storage):
+            hosts = ", ".join(reasons)
+            reason = next(iter(reasons.values())).rstrip(".")
             yield Finding(
-                "error", f"{', '.join(blind)} cannot see {storage}: mount it there, or leave results on the head."
+                "error",
+                f"{hosts} cannot use {storage} ({reason}): mount it there, or leave `storage` out of the sweep.",
             )
         else:
             yield Finding("ok", f"every host sees {storage}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import platform
 import shutil
@@ -39,6 +40,8 @@ class Probe:
     """TCP ports that listen on other addresses than loopback."""
     loopback_ports: tuple[int, ...]
     """TCP ports that listen on loopback only."""
+    public_addresses: tuple[str, ...]
+    """Addresses of its own that the whole internet can name."""
     gpus: int
     """GPUs that torch sees."""
     gpu_files: int
@@ -59,6 +62,7 @@ def probe() -> Probe:
         shared_memory=shutil.disk_usage("/dev/shm").total,
         open_ports=everywhere,
         loopback_ports=loopback,
+        public_addresses=_public_addresses(),
         gpus=_gpus(),
         gpu_files=len(list(Path("/proc/driver/nvidia/gpus").glob("*"))),
     )
@@ -80,6 +84,14 @@ def _gpus() -> int:
     import torch
 
     return torch.cuda.device_count()
+
+
+def _public_addresses() -> tuple[str, ...]:
+    import psutil
+
+    kinds = (socket.AF_INET, socket.AF_INET6)
+    found = [entry.address for card in psutil.net_if_addrs().values() for entry in card if entry.family in kinds]
+    return tuple(sorted(address for address in found if ipaddress.ip_address(address.partition("%")[0]).is_global))
 
 
 def _listening() -> tuple[tuple[int, ...], tuple[int, ...]]:

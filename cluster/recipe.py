@@ -41,6 +41,8 @@ ENVIRONMENT = {
     # Nobody talks to this cluster without its token (~/.ray/auth_token, made on the head).
     "RAY_AUTH_MODE": "token",
     "RAY_USAGE_STATS_ENABLED": "0",
+    # Ray's own setting wants the same patch of Python on all hosts; the same minor version is enough.
+    "RAY_DEFAULT_PYTHON_VERSION_MATCH_LEVEL": "minor",
     # A host that fell silent is given up after about 20 seconds; Ray's own setting takes about a minute.
     "RAY_health_check_initial_delay_ms": "5000",
     "RAY_health_check_period_ms": "3000",

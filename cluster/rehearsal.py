@@ -1,8 +1,9 @@
 """Rehearsal: several hosts on one Linux machine, to try a cluster, and its accidents, before there is one.
 
 A host is a network + mount + pid + host-name + ipc namespace with a copy-on-write root, an empty home and sshd as its
-first process; a client without sshd stands for the laptop. They hang on a bridge that leads nowhere else. Nothing is
-mounted and no namespace is named outside, so everything vanishes with the process that made it, however that ends.
+first process; a client without sshd stands for the laptop. They hang on a bridge that leads nowhere else, and share the
+folder /shared as if each had mounted it. Nothing is mounted and no namespace is named outside, so everything vanishes
+with the process that made it, however that ends.
 
 Needs root, iproute2, util-linux, openssh-server and rsync.
 """
@@ -57,6 +58,7 @@ mkdir -p "$R$HIDDEN"; mount -t tmpfs tmpfs "$R$HIDDEN"
 for shared in "$VENV" "$PYTHON"; do
   mkdir -p "$R$shared"; mount --bind "$shared" "$R$shared"; mount -o remount,bind,ro "$R$shared"
 done
+mkdir -p $R/shared; [ "$NAME" = client ] || mount --bind "$STATE/shared" $R/shared
 mkdir -p $R/root/.ssh; chmod 700 $R/root/.ssh
 install -m 600 "$STATE/key.pub" $R/root/.ssh/authorized_keys
 [ "$NAME" != client ] || install -m 600 "$STATE/key" $R/root/.ssh/id_ed25519
@@ -154,6 +156,7 @@ class Rehearsal:
         table = "".join(f"{address} {name}\n" for name, address in self.addresses.items())
         (self.state / "hosts").write_text(f"127.0.0.1 localhost\n{NETWORK}5 {CLIENT}\n{table}")
         (self.state / "sshd_config").write_text(_SSHD)
+        (self.state / "shared").mkdir()
         self._network("switch")
         self._in_network("switch", "ip link set lo up; ip link add bridge type bridge; ip link set bridge up")
         for name, address in {CLIENT: f"{NETWORK}5", **self.addresses}.items():

@@ -53,9 +53,12 @@ class Driver:
         key: Callable[[RunConfig], str],
         width: Callable[[RunConfig], int],
         slots: Callable[[], int] = lambda: 1,
+        forget: Callable[[str], None] | None = None,
+        known: Callable[[RunRecord], object] | None = None,
     ) -> None:
         self.store, self.spec = store, store.spec
         self._key, self._width, self._slots = key, width, slots
+        self._forget = forget or store.forget
         self._space = self.spec.whole_space
         self._distributions = self._space.distributions
         self._told: dict[str, tuple[Outcome, Milestone, Milestone]] = {}
@@ -63,14 +66,18 @@ class Driver:
         self._waiting: defaultdict[str, dict[str, RunConfig]] = defaultdict(dict)
         self._first: list[list[RunConfig]] = []
         self._out: dict[str, CohortTask] = {}
+        self._over: set[str] = set()
         self._failed: list[RunRecord] = []
         self._errors = 0
         self._alive = False
+        for record in self.store.records():
+            self._remember(record)
+            if known is not None:
+                # Records are long: who else wants to know them is told while they are read.
+                known(record)
         self._restore()
 
     def _restore(self) -> None:
-        for record in self.store.records():
-            self._remember(record)
         asked = self.store.asked()
         sampler = self.spec.built_sampler.build(self.spec.problem)
         self.study = rebuild(sampler, self._distributions, asked, self._told)
@@ -82,8 +89,10 @@ class Driver:
                 self._numbers[item.run_id].append(item.number)
         # Cohorts with a checkpoint go on as they were, finished members and all: a checkpoint fits its members only.
         everyone = {item.run_id: item for item in asked}
-        for run_ids in self.store.cohorts().values():
-            if any(run_id in unfinished for run_id in run_ids) and all(run_id in everyone for run_id in run_ids):
+        for name, run_ids in self.store.cohorts().items():
+            if not any(run_id in unfinished for run_id in run_ids):
+                self._forget(name)
+            elif all(run_id in everyone for run_id in run_ids):
                 self._first.append([self._space.config(everyone[run_id].params) for run_id in run_ids])
                 for run_id in run_ids:
                     unfinished.pop(run_id, None)
@@ -116,7 +125,11 @@ class Driver:
         else:
             configs = self._group()
         ids = _ids(configs)
-        task = CohortTask(name=hashlib.sha256("".join(ids).encode()).hexdigest()[:16], configs=tuple(configs))
+        name = _name(ids)
+        while name in self._over:
+            # These very runs were a cohort before: what is still on its way from then is not for this one.
+            name = _name([name])
+        task = CohortTask(name=name, configs=tuple(configs))
         self._out[task.name] = task
         self.store.hand_out(task.name, ids)
         return task
@@ -140,7 +153,8 @@ class Driver:
         """
         task = self._out.pop(name)
         missing = [config for config in task.configs if config.run_id not in self._told]
-        self.store.checkpoint(name).unlink(missing_ok=True)
+        self._over.add(name)
+        self._forget(name)
         if error is None:
             for config in missing:
                 self._wait(config)
@@ -165,8 +179,6 @@ class Driver:
         """Write down what is left, at the end of a sweep."""
         self._alive = self._alive or self.asked >= self.spec.runs
         self._give_up()
-        if self.finished:
-            self.store.drop_checkpoints()
 
     def _refill(self) -> None:
         """Ask the sampler for a wave when too few runs wait."""
@@ -229,6 +241,10 @@ class Driver:
         threshold = self.spec.rule.threshold
         mem, gen = record.milestone("train", threshold), record.milestone("val", threshold)
         self._told[record.run_id] = (record.outcome, mem, gen)
+
+
+def _name(words: Sequence[str]) -> str:
+    return hashlib.sha256("".join(words).encode()).hexdigest()[:16]
 
 
 def _ids(configs: Sequence[RunConfig]) -> list[str]:

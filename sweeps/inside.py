@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from grokcore.portrait import measured, measured_path, portrait
 from grokcore.record import RunRecord
 from sweeps.find import find_record
 from sweeps.store import read_records
+from sweeps.tracking import offer
 
 Say = Callable[[str], None]
 """Takes a line of news."""
@@ -106,20 +106,7 @@ def show(run_id: str, results: Path, out: Path | None, *, again: bool, style: st
         style=style,
     )
     if (folder / "spec.toml").exists():
-        _log(folder, record.run_id, [paths["html"], paths["png"]], say)
+        offer(folder, record.run_id, [paths["html"], paths["png"]], "inside", say)
     for note in notes:
         say(note)
     return paths
-
-
-def _log(folder: Path, run_id: str, files: list[Path], say: Say) -> None:
-    """Log files to the run in MLflow, if the sweep is mirrored there; the page itself does not depend on it."""
-    if not os.environ.get("MLFLOW_TRACKING_URI") and not (folder.parent / "mlflow.db").exists():
-        return
-    from sweeps.tracking import attach
-
-    try:
-        if not attach(folder, run_id, files):
-            say(f"MLflow does not have run {run_id} yet: grokmap track {folder}")
-    except Exception as error:  # MLflow raises its own errors, SQLAlchemy's, requests' and sqlite3's
-        say(f"the page could not be logged to MLflow: {error}")

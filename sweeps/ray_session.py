@@ -14,11 +14,11 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, Self
 
 import ray
 from ray import tune
-from ray._private.utils import read_ray_address
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from grokcore.config import RunConfig
@@ -28,6 +28,7 @@ from grokcore.width import measured_width
 from sweeps.driver import Driver
 from sweeps.keeper import Keeper
 from sweeps.progress import Watcher
+from sweeps.roll_call import roll_call
 from sweeps.search import CohortSearcher, Recorder
 from sweeps.spec import SweepSpec
 from sweeps.store import Store
@@ -77,14 +78,15 @@ class RaySession:
         self.embedded = self._own and address == "local"
         try:
             self._check_devices()
+            if not self.embedded:
+                roll_call(ray.nodes(), spec.own_storage)  # type: ignore[no-untyped-call]
             self._keeper_name = f"grokmap-keeper-{uuid.uuid4().hex[:12]}"
             here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
             options = {"name": self._keeper_name, "num_cpus": 0, "scheduling_strategy": here}
             options |= {"max_restarts": -1, "max_task_retries": -1}
-            folder = store.checkpoint("").parent.resolve()
             # The handle keeps the actor alive as long as the session.
             actor: Any = ray.remote(Keeper)
-            self._keeper = actor.options(**options).remote(str(folder))
+            self._keeper = actor.options(**options).remote(str(store.path.resolve()), store.storage)
         except BaseException:
             self.close()
             raise
@@ -113,6 +115,10 @@ class RaySession:
             self._slots_at = time.monotonic()
         return max(1, self._slots)
 
+    def forget(self, cohort: str) -> None:
+        """Delete the checkpoint of a cohort that is over, and refuse those still on their way."""
+        ray.get(self._keeper.forget.remote(cohort))
+
     def width(self, config: RunConfig) -> int:
         """Return how many runs shaped like `config` train best together, measured once per model and task."""
         if self.spec.width is not None:
@@ -135,6 +141,7 @@ class RaySession:
             "measures": self.spec.measures,
             "keep_weights": self.spec.keep_weights,
             "checkpoint_seconds": self.spec.checkpoint_seconds,
+            "storage": self.spec.own_storage,
             "keeper": self._keeper_name,
         }
         # One cohort waits, so that a slot that falls free has work at once.
@@ -180,7 +187,7 @@ def _found(address: str | None) -> str:
     given = address or os.environ.get("RAY_ADDRESS")
     if given:
         return given
-    noted = read_ray_address() or ""
+    noted = _noted()
     host, _, port = noted.rpartition(":")
     if host in ("127.0.0.1", "localhost"):
         # Ray listens on the node's own address and will call it there.
@@ -192,10 +199,22 @@ def _found(address: str | None) -> str:
     return noted
 
 
+def _noted() -> str:
+    """Return the address of the cluster that was started last on this host, from where `ray.init` says it lies."""
+    path = Path(os.environ.get("RAY_TMPDIR", "/tmp")) / "ray" / "ray_current_cluster"
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
 def _connect(address: str) -> None:
     if address != "local":
         # It has its own dashboard and object store.
-        ray.init(address=address, configure_logging=False, log_to_driver=False)
+        try:
+            ray.init(address=address, configure_logging=False, log_to_driver=False)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            raise ConfigError([f"Ray at {address!r} cannot be joined: {_reason(error)}"]) from None
         return
     ray.init(
         address=address,
@@ -204,6 +223,17 @@ def _connect(address: str) -> None:
         configure_logging=False,
         log_to_driver=False,
     )
+
+
+def _reason(error: Exception) -> str:
+    """Return in one sentence what Ray says in many lines, and what to do."""
+    said = " ".join(str(error).split())
+    if "ersion mismatch" in said:
+        return (
+            f"{said.rstrip('.')}. Launch again, so that all hosts install the same cluster/requirements.txt "
+            "on the same Python: ray up -y cluster.yaml."
+        )
+    return f"{said.partition('. ')[0].rstrip('.')}. Is it running (ray status), and is this its address?"
 
 
 def gpu_slots(nodes: Iterable[Mapping[str, Any]], share: float) -> int:

@@ -14,11 +14,16 @@ from sweeps.driver import Driver
 from sweeps.mirror import MirrorProcess
 from sweeps.progress import Watcher
 from sweeps.spec import SweepSpec
+from sweeps.storage import deliver
 from sweeps.store import Store, write_tables
 
 if TYPE_CHECKING:
     import optuna
     import pandas as pd
+
+
+RESULTS = ("spec.toml", "records.jsonl", "asked.jsonl", "*.parquet", "map*.*", "definition.json")
+"""Files of a sweep's folder that are copied to its storage when it is complete."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,8 +86,14 @@ def run_sweep(spec: SweepSpec, options: SweepOptions | None = None, *, watcher: 
         from sweeps.ray_session import RaySession
 
         with RaySession(spec, store, options.address) as session:
-            driver = Driver(store, key=cohort_key, width=session.width, slots=session.slots)
-            watcher.known(store.records())
+            driver = Driver(
+                store,
+                key=cohort_key,
+                width=session.width,
+                slots=session.slots,
+                forget=session.forget,
+                known=lambda record: watcher.known([record]),
+            )
             if not driver.finished:
                 session.tune(driver, watcher)
             watcher.stop()
@@ -102,9 +113,20 @@ def run_sweep(spec: SweepSpec, options: SweepOptions | None = None, *, watcher: 
         )
         if result.complete and options.map:
             draw_map(result.path, watcher)
+        if result.complete and spec.own_storage is not None:
+            deliver_results(result.path, spec.own_storage, watcher)
         if result.complete and mirror is not None and (trouble := mirror.finish()) is not None:
             watcher.note(f"MLflow lacks some of it: {trouble} Write the rest with: grokmap track {result.path}")
     return result
+
+
+def deliver_results(path: Path, storage: str, watcher: Watcher) -> None:
+    """Copy what a sweep leaves to its storage; what prevents that is said, and costs nothing else."""
+    files = [file for pattern in RESULTS for file in sorted(path.glob(pattern))]
+    try:
+        deliver(files, storage)
+    except (OSError, GrokmapError) as error:
+        watcher.note(f"the results could not be copied to {storage}: {error}")
 
 
 def draw_map(path: Path, watcher: Watcher) -> None:

@@ -19,6 +19,7 @@ from grokcore.regimes import RegimeRule
 from sweeps import toml
 from sweeps.samplers.base import SAMPLERS, Problem, Sampler
 from sweeps.space import Choice, Dimension, Range, Space
+from sweeps.storage import storage_complaints, within
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -61,6 +62,8 @@ class SweepSpec(Part):
     """What is measured while a run trains: none, light, full or circuit, or measures with commas between."""
     keep_weights: bool = False
     """Whether to keep every run's weights at the steps at which it is measured, to be measured again later."""
+    storage: str | None = None
+    """Folder or bucket that all hosts see, for checkpoints, and in the end for the results; over Ray if not given."""
     map_axes: tuple[str, ...] = ()
     """Axes of the map, by short or dotted name; all varied numbers but the seed if none is given."""
 
@@ -89,6 +92,8 @@ class SweepSpec(Part):
             chosen_measures(self.measures)
         except ConfigError as error:
             yield from error.complaints
+        if isinstance(self.storage, str):
+            yield from storage_complaints(self.storage)
         sampler: list[str] = []
         if self.sampler in SAMPLERS.names:
             SAMPLERS.from_section({"name": self.sampler, **self.sampler_options}, "sampler_options", sampler)
@@ -117,6 +122,11 @@ class SweepSpec(Part):
     def _axis(self, name: str, space: Space) -> str | None:
         matches = [full for full in space.dimensions if name in (full, full.rpartition(".")[2])]
         return matches[0] if len(matches) == 1 else None
+
+    @property
+    def own_storage(self) -> str | None:
+        """Return where in the storage this sweep's files are."""
+        return None if self.storage is None else within(self.storage, self.name)
 
     @property
     def whole_space(self) -> Space:

@@ -29,7 +29,9 @@ from grokcore.errors import DataError, GrokmapError, SweepExistsError
 from grokcore.record import RunRecord
 from grokcore.regimes import RegimeRule
 from sweeps import toml
+from sweeps.keeper import FOLDER, checkpoint_name
 from sweeps.spec import SweepSpec
+from sweeps.storage import place
 
 TABLE_RUNS = 2000
 """Runs whose curves are held at once while the tables are written."""
@@ -64,6 +66,7 @@ class Store:
         self.spec = spec
         self.path = results / spec.name
         self.path.mkdir(parents=True, exist_ok=True)
+        self.storage = spec.own_storage or str(self.path.resolve())
         self._lock = (self.path / "lock").open("a+")
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -130,16 +133,12 @@ class Store:
         except (ValueError, TypeError, KeyError) as error:
             raise DataError(f"{path} is damaged: {error}. Delete it: unfinished cohorts start anew.") from error
         # A name becomes a path: nothing but what `Driver` makes is one.
-        return {name: ids for name, ids in handed.items() if _COHORT.fullmatch(name) and self.checkpoint(name).exists()}
+        there = {file.removesuffix(".pt") for file in place(self.storage).names(FOLDER)}
+        return {name: ids for name, ids in handed.items() if name in there and _COHORT.fullmatch(name)}
 
-    def drop_checkpoints(self) -> None:
-        """Remove what a complete sweep has no use for: one may still have been on its way when its cohort was over."""
-        for path in (self.path / "checkpoints").glob("*"):
-            path.unlink(missing_ok=True)
-
-    def checkpoint(self, cohort: str) -> Path:
-        """Return where the checkpoint of a cohort is kept."""
-        return self.path / "checkpoints" / f"{cohort}.pt"
+    def forget(self, cohort: str) -> None:
+        """Delete the checkpoint of a cohort that is over."""
+        place(self.storage).delete(checkpoint_name(cohort))
 
     def records(self) -> Iterator[RunRecord]:
         """Read all finished runs, in the order in which they finished."""

@@ -23,7 +23,7 @@ import sqlite3
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -178,13 +178,25 @@ def track(path: Path) -> int:
     return written
 
 
-def attach(path: Path, run_id: str, files: Sequence[Path]) -> bool:
-    """Log files to the run of that identity, of the sweep in folder `path`; say whether MLflow has the run."""
+def attach(path: Path, run_id: str | None, files: Sequence[Path], place: str | None = None) -> bool:
+    """Log files to the run of that identity, or to the sweep's own; say whether MLflow has the run."""
     mirror = Mirror(path)
-    found, _ = mirror._known.get(run_id, (None, False))
+    found = mirror._sweep_run if run_id is None else mirror._known.get(run_id, (None, False))[0]
     for file in files if found else ():
-        mirror._client.log_artifact(found, str(file), "inside")
+        mirror._client.log_artifact(found, str(file), place)
     return found is not None
+
+
+def offer(path: Path, run_id: str | None, files: Sequence[Path], place: str | None, say: Callable[[str], None]) -> None:
+    """Attach files if the sweep in folder `path` is mirrored at all; whatever prevents it is said, never raised."""
+    if not os.environ.get("MLFLOW_TRACKING_URI") and not (path.parent / "mlflow.db").exists():
+        return
+    try:
+        if not attach(path, run_id, files, place):
+            what = f"run {run_id}" if run_id else f"the sweep {path.name}"
+            say(f"MLflow does not have {what} yet: grokmap track {path}")
+    except Exception as error:  # MLflow raises its own errors, SQLAlchemy's, requests' and sqlite3's
+        say(f"{files[0].name} could not be logged to MLflow: {error}")
 
 
 def follow(path: Path, over: threading.Event) -> None:

@@ -130,6 +130,14 @@ spec = SweepSpec(
 if __name__ == "__main__":
     main(spec)
 '''
+SHARED = "/shared/grokmap"
+"""A folder on a disk that all hosts of the rehearsal mount."""
+NODES = """import json, pathlib, urllib.request
+token = (pathlib.Path.home() / ".ray/auth_token").read_text().strip()
+request = urllib.request.Request("http://127.0.0.1:8265/api/v0/nodes", headers={"Authorization": "Bearer " + token})
+rows = json.load(urllib.request.urlopen(request, timeout=5))["data"]["result"]["result"]
+print("nodes", sum(row["state"] == "ALIVE" for row in rows))
+"""
 PATIENCE = 300.0
 
 
@@ -145,8 +153,12 @@ class Lab:
             hosts.run(name, f"mkdir -p grokmap && ln -s {sys.prefix} grokmap/.venv")
         workers = (self.address["h2"], self.address["h3"])
         text = launch_file(Hosts(head=self.address["h1"], workers=workers, user="root", key="~/.ssh/id_ed25519"))
-        self.laptop_file("cluster.yaml").write_text(text)
+        # Every host believes to have all cores of this machine, which has fewer than three hosts would.
+        self.laptop_file("cluster.yaml").write_text(text.replace(" ray start ", " ray start --num-cpus=1 "))
         self.laptop_file("small.py").write_text(SWEEP)
+        # The same sweep with a folder that all hosts share.
+        self.laptop_file("shared.py").write_text(SWEEP.replace("seed=1,", f'seed=1,\n    storage="{SHARED}",'))
+        hosts.path("h1", "/root/nodes.py").write_text(NODES)
 
     def laptop_file(self, name):
         return self.hosts.path(CLIENT, f"/root/grokmap/{name}")
@@ -164,14 +176,13 @@ class Lab:
         return said
 
     def nodes(self):
-        script = "import ray; ray.init(address='auto', logging_level='ERROR', log_to_driver=False);"
-        script += "print('nodes', sum(n['Alive'] for n in ray.nodes()))"
-        said = self.hosts.run("h1", f'. ~/.bashrc; python -c "{script}"', check=False)
-        return int(said.split("nodes ")[1].split()[0]) if "nodes " in said else 0
+        """Return how many hosts the head's dashboard counts; asking so is cheap enough to be done all the time."""
+        said = self.hosts.run("h1", "python -S nodes.py", check=False)
+        return int(said.split()[1]) if said.startswith("nodes ") else 0
 
-    def submit(self, name, *options):
+    def submit(self, name, script="small.py"):
         """Start `ray submit` of the small sweep under another name; returns its process on the laptop."""
-        words = f"ray submit cluster.yaml small.py --name {name} --no-map {' '.join(options)}"
+        words = f"ray submit cluster.yaml {script} --name {name} --no-map"
         return self.hosts.spawn(CLIENT, words, self.logs / f"{name}.log")
 
     def said(self, name):

@@ -25,6 +25,7 @@ def healthy():
         shared_memory=10**10,
         open_ports=(22,),
         loopback_ports=(recipe.MLFLOW_PORT, recipe.DASHBOARD_PORT),
+        public_addresses=(),
         gpus=0,
         gpu_files=0,
     )
@@ -59,6 +60,11 @@ def test_hosts_that_agree_give_no_warning(healthy):
         ({"open_ports": (5000,)}, "error", "b: MLflow listens to other hosts on port 5000"),
         ({"open_ports": (8265,)}, "error", "the Ray dashboard listens to other hosts"),
         ({"gpu_files": 2}, "error", "2 GPUs, of which torch sees 0: install a CUDA build"),
+        (
+            {"open_ports": (22, recipe.GCS_PORT), "public_addresses": ("8.8.4.4",)},
+            "warning",
+            "b: Ray's ports (6379) also listen on 8.8.4.4, which the internet can reach: let a firewall",
+        ),
         ({"threads": 8}, "warning", "set OMP_NUM_THREADS=1"),
         ({"shared_memory": 64 * 10**6}, "warning", "/dev/shm has 64 MB"),
     ],

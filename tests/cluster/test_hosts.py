@@ -77,9 +77,9 @@ def test_nobody_talks_to_the_cluster_without_its_token(lab):
     for port in (recipe.MLFLOW_PORT, recipe.DASHBOARD_PORT):
         script = f"import socket; socket.create_connection(('{head}', {port}), timeout=3)"
         assert "refused" in lab.laptop(["python", "-c", script], check=False)
-    join = f"RAY_AUTH_MODE=disabled timeout 60 ray start --address={head}:{recipe.GCS_PORT}; ray stop > /dev/null 2>&1"
+    join = f"RAY_AUTH_MODE=disabled timeout 20 ray start --address={head}:{recipe.GCS_PORT}; ray stop > /dev/null 2>&1"
     assert "Ray runtime started" not in lab.laptop(join, check=False)
-    wrong = f"RAY_AUTH_MODE=token RAY_AUTH_TOKEN={'0' * 64} timeout 60 ray status --address={head}:{recipe.GCS_PORT}"
+    wrong = f"RAY_AUTH_MODE=token RAY_AUTH_TOKEN={'0' * 64} timeout 20 ray status --address={head}:{recipe.GCS_PORT}"
     assert "Active:" not in lab.laptop(wrong, check=False)
     token = lab.hosts.run("h2", "stat -c %a ~/.ray/auth_token; cat ~/.ray/auth_token").split()
     assert token[0] == "600"
@@ -114,7 +114,31 @@ def test_an_unreachable_worker_is_found_before_anything_starts(lab):
 
 def test_storage_that_workers_cannot_see_is_found(lab):
     said = lab.laptop("python -m cluster doctor cluster.yaml --storage /root/results", check=False)
-    assert "h2, h3 cannot see /root/results" in said or "h3, h2 cannot see /root/results" in said
+    assert "h2, h3 cannot use /root/results" in said or "h3, h2 cannot use /root/results" in said
+    # The sweep itself finds it too, before the first run.
+    lab.laptop("sed s:/shared:/root/results: shared.py > unseen.py")
+    code = lab.submit("unseen", "unseen.py").wait(120)
+    said = lab.said("unseen")
+    assert code != 0
+    assert "storage = '/root/results/grokmap/unseen' cannot be used on every host (" in said
+    assert "h2: it is another one there, or not mounted" in said
+    assert "Traceback" not in said
+    assert (lab.results("unseen") / "asked.jsonl").read_text() == ""
+
+
+def test_a_laptop_whose_code_is_not_the_heads_is_told_before_anything_starts(lab):
+    lab.laptop("cp grokcore/errors.py errors.kept; echo '# newer' >> grokcore/errors.py")
+    try:
+        said = lab.laptop("python -m cluster submit small.py --name newer", check=False)
+        examined = lab.laptop("python -m cluster doctor cluster.yaml", check=False)
+    finally:
+        lab.laptop("mv errors.kept grokcore/errors.py")
+    for text in (said, examined):
+        assert "Grokmap is source " in text
+        assert "on this laptop, but source" in text
+        assert "ray up -y cluster.yaml" in text
+    assert "Traceback" not in said
+    assert not lab.results("newer").exists()
 
 
 def test_down_ends_ray_and_the_server_and_up_brings_them_back(lab, calm):

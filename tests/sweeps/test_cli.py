@@ -9,6 +9,7 @@ import pytest
 import grokcore
 from grokcore.errors import ConfigError
 from sweeps import cli
+from sweeps.cli import runs, sweep
 from sweeps.store import Store, write_tables
 
 
@@ -63,7 +64,7 @@ def test_run_trains_one_network_and_draws_it(grokmap, tmp_path):
 
 
 def test_another_member_of_a_family_leaves_the_fields_of_the_first_behind():
-    config = cli._config_of(["model.name=transformer", "model.width=16", "model.heads=2", "model.mlp_width=32"])
+    config = runs._config_of(["model.name=transformer", "model.width=16", "model.heads=2", "model.mlp_width=32"])
     assert config.to_dict()["model"]["name"] == "transformer"
 
 
@@ -106,9 +107,9 @@ def test_a_sweep_that_exists_with_another_spec_is_refused_before_anything_starts
 
 def test_continue_takes_the_spec_that_is_there(spec, changed, tmp_path):
     Store(spec, tmp_path).close()
-    assert cli._chosen(changed(spec, runs=99), tmp_path, {}, resume=True) == spec
+    assert sweep._chosen(changed(spec, runs=99), tmp_path, {}, resume=True) == spec
     with pytest.raises(ConfigError, match="there is no sweep 'new'"):
-        cli._chosen(spec, tmp_path, {"name": "new"}, resume=True)
+        sweep._chosen(spec, tmp_path, {"name": "new"}, resume=True)
 
 
 def test_map_takes_another_rule_and_trains_nothing(grokmap, spec, pretend, tmp_path):

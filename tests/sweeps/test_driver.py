@@ -113,7 +113,7 @@ def test_a_cohort_with_a_checkpoint_goes_on_with_the_same_members(drive, pretend
     with drive() as driver:
         task = driver.next_cohort()
         driver.receive([pretend(task.configs[0])])
-        path = driver.store.checkpoint(task.name)
+        path = driver.store.path / "checkpoints" / f"{task.name}.pt"
         path.parent.mkdir()
         path.write_bytes(b"weights")
     with drive() as driver:
@@ -123,6 +123,19 @@ def test_a_cohort_with_a_checkpoint_goes_on_with_the_same_members(drive, pretend
         driver.receive([pretend(config) for config in again.configs])
         driver.ended(again.name)
         assert not path.exists()
+
+
+def test_runs_that_are_handed_out_once_more_are_another_cohort(drive, pretend):
+    with drive(slots=1) as driver:
+        first = driver.next_cohort()
+        while (task := driver.next_cohort()) is not None:
+            driver.receive([pretend(config) for config in task.configs])
+            driver.ended(task.name)
+        driver.ended(first.name)
+        again = driver.next_cohort()
+        assert again.configs == first.configs
+        # Late checkpoints of the first are refused by its name.
+        assert again.name != first.name
 
 
 def test_one_bad_run_does_not_take_its_neighbours_with_it(drive, spec, pretend):

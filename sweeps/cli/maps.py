@@ -1,0 +1,101 @@
+"""Commands on maps: draw one, compare two; nothing is trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from sweeps.cli.options import Style
+
+
+def _held(at: list[str]) -> dict[str, float]:
+    from grokcore.errors import ConfigError
+
+    held: dict[str, float] = {}
+    for word in at:
+        name, _, text = word.partition("=")
+        try:
+            held[name] = float(text)
+        except ValueError:
+            raise ConfigError([f"--at {word}: give an axis and a number, as rate=0.01."]) from None
+    return held
+
+
+def _rule(runs: Any, threshold: float | None, budget: int | None, gap: float | None, ratio: float | None) -> Any:
+    """Return the source's rule with the parts that were asked for changed."""
+    import dataclasses
+
+    rule = runs.default_rule
+    if gap is not None or ratio is not None:
+        rule = dataclasses.replace(rule, gap=gap, ratio=ratio)
+    return dataclasses.replace(rule, threshold=threshold or rule.threshold, budget=budget or rule.budget)
+
+
+def map_(  # noqa: PLR0917 - one parameter an option
+    source: Annotated[Path, typer.Argument(help="Folder of a sweep, or a .parquet or .csv file of anyone's runs.")],
+    out: Annotated[Path | None, typer.Option(help="Folder for the map; the sweep's own if not given.")] = None,
+    x: Annotated[str | None, typer.Option(help="Axis drawn across.")] = None,
+    y: Annotated[str | None, typer.Option(help="Axis drawn upwards.")] = None,
+    at: Annotated[list[str] | None, typer.Option(help="Another axis held, as rate=0.01; may be repeated.")] = None,
+    axis: Annotated[
+        list[str] | None, typer.Option(help="A column that is an axis, as decay=log or fraction=linear; repeated.")
+    ] = None,
+    threshold: Annotated[float | None, typer.Option(help="Accuracy that counts as learned.")] = None,
+    budget: Annotated[int | None, typer.Option(help="Steps after which not generalising is memorization.")] = None,
+    gap: Annotated[float | None, typer.Option(help="Steps of delay that count as grokking.")] = None,
+    ratio: Annotated[float | None, typer.Option(help="Factor of delay that counts as grokking.")] = None,
+    style: Style = "screen",
+) -> None:
+    """Draw the regime map of a sweep; nothing is trained.
+
+    Under the sweep's own rule, or another. For example: grokmap map results/NAME --x fraction --y decay --at rate=0.01
+    """
+    from analysis.export import export_map
+    from analysis.source import read_source
+
+    runs = read_source(source)
+    rule = _rule(runs, threshold, budget, gap, ratio)
+    folder = out or (source if source.is_dir() else source.parent)
+    scales = dict(word.rpartition("=")[::2] for word in axis or [])
+    paths = export_map(runs, folder, rule, x=x, y=y, at=_held(at or []), axes=scales or None, style=style)
+    for path in paths.values():
+        typer.echo(path)
+    _show_in_mlflow(source, paths, None if folder.resolve() == source.resolve() else f"maps/{folder.resolve().name}")
+
+
+def _show_in_mlflow(source: Path, paths: dict[str, Path], place: str | None) -> None:
+    """Log files to the run of the sweep they were made from, where there is one and it is mirrored."""
+    from sweeps.tracking import offer
+
+    if (source / "spec.toml").exists():
+        offer(source.resolve(), None, list(paths.values()), place, lambda text: typer.echo(text, err=True))
+
+
+def compare(
+    first: Annotated[Path, typer.Argument(help="A: folder of a sweep, or a .parquet or .csv file of runs.")],
+    second: Annotated[Path, typer.Argument(help="B: the same, over the same axes.")],
+    out: Annotated[Path, typer.Option(help="Folder for the figure, the page and the table.")] = Path("comparison"),
+    along: Annotated[
+        str | None, typer.Option(help="Axis along which the shift is measured; the first if not said.")
+    ] = None,
+    edge: Annotated[str, typer.Option(help="The two regimes whose edge is compared.")] = "memorization,grokking",
+    style: Style = "screen",
+) -> None:
+    """Say how an edge moved from one sweep to another.
+
+    The shift comes with its interval. For example: grokmap compare results/A results/B --along decay
+    """
+    from analysis.export_comparison import export_comparison
+    from grokcore.errors import ConfigError
+
+    regimes = tuple(name.strip() for name in edge.split(","))
+    if len(regimes) != 2:
+        raise ConfigError([f"--edge {edge}: give two regimes, as memorization,grokking."])
+    found, paths = export_comparison(first, second, out, regimes=(regimes[0], regimes[1]), along=along, style=style)
+    typer.echo(found.sentence)
+    for path in paths.values():
+        typer.echo(path)
+    for source in (first, second):
+        _show_in_mlflow(source, paths, f"compare/{first.resolve().name} and {second.resolve().name}")

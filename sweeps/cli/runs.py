@@ -1,0 +1,154 @@
+"""Commands on single runs: train one, tell what became of it, look inside."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sweeps.cli.options import RESULTS, Results, Style
+
+if TYPE_CHECKING:
+    from grokcore.config import RunConfig
+    from grokcore.record import RunRecord
+    from grokcore.regimes import RegimeRule
+
+DEFAULT_RUN: dict[str, Any] = {
+    "task": {"name": "modular_addition", "modulus": 31},
+    "model": {"name": "mlp", "width": 64},
+    "optimizer": {"name": "adamw", "rate": 1e-2, "decay": 1.0, "betas": [0.9, 0.98]},
+    "fraction": 0.5,
+    "steps": 3000,
+}
+"""What `grokmap run` runs where nothing else is said: a small network that memorises first and groks later."""
+
+
+def run(
+    settings: Annotated[
+        list[str] | None,
+        typer.Argument(help="A TOML file of a run, and changes such as optimizer.decay=0.3 or task.modulus=53."),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the record and the figure.")] = Path("results/runs"),
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    measures: Annotated[str, typer.Option(help="none, light, full, or measures with commas between.")] = "light",
+    keep_weights: Annotated[bool, typer.Option("--keep-weights", help="Keep the weights at log-spaced steps.")] = False,
+) -> None:
+    """Train one network and draw its curves.
+
+    Says when it memorised and when it generalised. For example: grokmap run optimizer.decay=0.3 task.modulus=53
+    """
+    from rich.console import Console
+
+    from sweeps.store import write_atomically
+
+    config = _config_of(settings or [])
+    console = Console(highlight=False)
+    with console.status("starting") as status:
+        folder = out / config.run_id
+        folder.mkdir(parents=True, exist_ok=True)
+        record = _train_one(config, device, status.update, measures, folder if keep_weights else None)
+    write_atomically(folder / "record.json", record.to_json().encode() + b"\n")
+    _tell(record, None, folder / "curves.png", console)
+
+
+def _config_of(settings: list[str]) -> RunConfig:
+    """Return the run that the words of `grokmap run` describe: files first, then changes, over the default run."""
+    import tomllib
+
+    from grokcore.config import RunConfig, flatten, nest
+    from grokcore.errors import ConfigError
+
+    flat = flatten(DEFAULT_RUN)
+    for word in settings:
+        name, equals, text = word.partition("=")
+        if equals:
+            try:
+                value = json.loads(text)
+            except ValueError:
+                value = text
+            if name.endswith(".name") and value != flat.get(name):
+                # Another member of a family has other fields.
+                flat = {key: old for key, old in flat.items() if not key.startswith(name.removesuffix("name"))}
+            flat |= flatten({name: value})
+            continue
+        try:
+            flat = flatten(nest(tomllib.loads(Path(word).read_text(encoding="utf-8"))))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise ConfigError([f"{word!r} is neither a change (name=value) nor a TOML file: {error}."]) from None
+    return RunConfig.from_dict(flat)
+
+
+def _train_one(config: RunConfig, device: str, say: Any, measures: str, keep: Path | None) -> RunRecord:
+    from grokcore.cohort import Cohort
+    from grokcore.kept import WeightFolder
+
+    cohort = Cohort([config], device=device, measures=measures, keep=None if keep is None else WeightFolder(keep))
+    records: list[RunRecord] = []
+    while not cohort.done:
+        records += cohort.advance(seconds=0.5)
+        say(f"step {cohort.step:,} of {config.steps:,}")
+    return records[0]
+
+
+def _tell(record: RunRecord, rule: RegimeRule | None, figure: Path | None, console: Any) -> None:
+    """Print what became of a run and draw its curves, if a figure is asked for."""
+    from grokcore.record import DEFAULT_RATIO
+    from grokcore.regimes import RegimeRule
+
+    rule = rule or RegimeRule(budget=record.config.steps, ratio=DEFAULT_RATIO)
+    console.print(f"run {record.run_id}: {record.regime_under(rule)}", style="bold", markup=False)
+    console.print(f"  it {record.outcome.sentence}{': ' + record.reason if record.reason else ''}", markup=False)
+    for split, verb in (("train", "memorised"), ("val", "generalised")):
+        milestone = record.milestone(split, rule.threshold)  # type: ignore[arg-type]
+        when = f"{verb} at step {milestone.step:,}" if milestone.event else f"not {verb} by step {milestone.step:,}"
+        console.print(f"  {when} ({split} accuracy ≥ {rule.threshold:g})", markup=False)
+    for name, value in record.config.to_flat().items():
+        console.print(f"  [dim]{name}[/] {value}")
+    if figure is not None and len(record.columns["step"]):
+        from analysis.figures import base, run_curves
+
+        style = base.style_named("screen")
+        figure.parent.mkdir(parents=True, exist_ok=True)
+        base.save(run_curves.draw(run_curves.of_record(record, rule), style), [figure], style)
+        console.print(f"curves: {figure}", markup=False, soft_wrap=True)
+
+
+def show(
+    run_id: Annotated[str, typer.Argument(help="Identity of a run, or its first digits.")],
+    results: Results = RESULTS,
+    out: Annotated[Path | None, typer.Option(help="Folder for the page; the run's own if not given.")] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="Train it again, to the same bits, to see its inside.")
+    ] = False,
+    style: Style = "screen",
+) -> None:
+    """Tell what became of one run, and write its page.
+
+    The page has its curves, and its inside if its weights were kept (or with --again). For example: grokmap show 3f2a
+    """
+    from rich.console import Console
+
+    from sweeps import inside
+    from sweeps.find import find_record
+
+    _, rule, record = find_record(run_id, results)
+    _tell(record, rule, None, Console(highlight=False))
+    for path in inside.show(run_id, results, out, again=again, style=style, say=typer.echo).values():
+        typer.echo(path)
+
+
+def measure(
+    target: Annotated[str, typer.Argument(help="Identity of a run, or a sweep's name or folder.")],
+    chosen: Annotated[str, typer.Option("--set", help="light, full, circuit, or measures with commas.")] = "circuit",
+    results: Results = RESULTS,
+) -> None:
+    """Measure the kept weights of a run, or of a sweep.
+
+    They are kept by grokmap run --keep-weights and grokmap sweep --keep-weights. For example: grokmap measure NAME
+    """
+    from sweeps import inside
+
+    for path in inside.measure(target, results, chosen, typer.echo):
+        typer.echo(path)

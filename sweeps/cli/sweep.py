@@ -1,0 +1,156 @@
+"""Commands on a whole sweep: run it, or go on with it, and write it to MLflow."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sweeps.cli.options import RESULTS, Results
+
+if TYPE_CHECKING:
+    from sweeps.spec import SweepSpec
+
+
+def sweep(  # noqa: PLR0917 - one parameter an option
+    spec: Annotated[Path, typer.Argument(help="Specification: a TOML file, or the folder of a sweep to go on with.")],
+    name: Annotated[str | None, typer.Option(help="Another name than the specification's.")] = None,
+    runs: Annotated[int | None, typer.Option(help="Another number of runs than the specification's.")] = None,
+    resume: Annotated[
+        bool, typer.Option("--continue", help="Go on with the sweep of that name as it was started.")
+    ] = False,
+    results: Results = RESULTS,
+    draw: Annotated[bool, typer.Option("--map/--no-map", help="Draw the map at the end.")] = True,
+    mlflow: Annotated[bool, typer.Option("--mlflow/--no-mlflow", help="Mirror runs in MLflow.")] = True,
+    address: Annotated[
+        str | None, typer.Option(help="Address of a Ray cluster; found by itself if there is one.")
+    ] = None,
+    measures: Annotated[
+        str | None, typer.Option(help="What is measured: none, light, full, or measures with commas between.")
+    ] = None,
+    keep_weights: Annotated[
+        bool | None, typer.Option("--keep-weights", help="Keep weights at log-spaced steps, for `measure` and `show`.")
+    ] = None,
+) -> None:
+    """Run a sweep, or go on with it.
+
+    What is done already is not done again, whatever ended it: the same command goes on. For example: grokmap sweep
+    spec.toml, where a first spec.toml is that of any sweep, results/NAME/spec.toml.
+    """
+    from sweeps.spec import SweepSpec
+
+    if spec.is_dir():
+        spec = spec / "spec.toml"
+        results = spec.resolve().parent.parent
+    options: dict[str, Any] = {"resume": resume, "results": results, "draw": draw, "mlflow": mlflow, "address": address}
+    _run(SweepSpec.from_toml(spec), **options, name=name, runs=runs, measures=measures, keep_weights=keep_weights)
+
+
+def of_script(spec: SweepSpec) -> Callable[..., None]:
+    """Return the command of a script that holds a specification: `sweep` without its first argument."""
+
+    def command(**options: Any) -> None:
+        _run(spec, **options)
+
+    parameters = inspect.signature(sweep, eval_str=True).parameters
+    command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [parameter for name, parameter in parameters.items() if name != "spec"]
+    )
+    return command
+
+
+def _run(spec: SweepSpec, *, resume: bool, results: Path, draw: bool, mlflow: bool, **others: Any) -> None:
+    from sweeps.run import SweepOptions
+
+    options = SweepOptions(results=results, mlflow=mlflow, map=draw, address=others.pop("address"))
+    _conduct(_chosen(spec, results, others, resume=resume), options)
+
+
+def _chosen(spec: SweepSpec, results: Path, changes: dict[str, Any], *, resume: bool) -> SweepSpec:
+    """Return the specification to run: changed as asked, or with `resume` the one that is there under its name."""
+    import dataclasses
+
+    from grokcore.errors import ConfigError
+    from sweeps.spec import SweepSpec
+
+    spec = dataclasses.replace(spec, **{name: value for name, value in changes.items() if value is not None})
+    if not resume:
+        return spec
+    there = results / spec.name / "spec.toml"
+    if not there.exists():
+        raise ConfigError([f"--continue: there is no sweep {spec.name!r} in {results}; leave it out to start one."])
+    return SweepSpec.from_toml(there)
+
+
+def _conduct(spec: SweepSpec, options: Any) -> None:
+    """Run the sweep with live progress, tell what came of it, and exit with 130 if it was interrupted."""
+    from rich.console import Console
+
+    from sweeps.progress import watcher_for
+    from sweeps.run import run_sweep
+
+    console = Console(highlight=False)
+    space = ", ".join(spec.whole_space.dimensions)
+    console.print(
+        f"sweep {spec.name}: {spec.runs} runs over {space}, chosen by {spec.sampler}", markup=False, soft_wrap=True
+    )
+    console.print(f"rule: {spec.rule.sentence()}", markup=False)
+    try:
+        with watcher_for(spec, console) as watcher:
+            result = run_sweep(spec, options, watcher=watcher)
+            line = watcher.line()
+    except KeyboardInterrupt:
+        result = None
+    if result is None or not result.complete:
+        console.print("\nStopped; finished runs are kept. The same command goes on:", markup=False)
+        console.print(f"  {_command()}", markup=False, soft_wrap=True)
+        sys.exit(130)
+    console.print(line, markup=False, soft_wrap=True)
+    console.print(
+        f"{result.startup_seconds:.0f} s to start, {result.train_seconds:.0f} s of training on {result.slots} slots, "
+        f"{result.overhead:.1%} of their time not training"
+    )
+    _where(result.path, options, console)
+
+
+def _command() -> str:
+    """Return the command line that the user typed, as they typed it."""
+    import shlex
+
+    program = Path(sys.argv[0])
+    ours = program.stem in ("grokmap", "__main__", "-c")
+    return shlex.join([*(["grokmap"] if ours else ["python", sys.argv[0]]), *sys.argv[1:]])
+
+
+def _where(path: Path, options: Any, console: Any) -> None:
+    console.print(f"runs: {path / 'runs.parquet'}, {path / 'curves.parquet'}", markup=False, soft_wrap=True)
+    if (path / "map.html").exists():
+        console.print(f"map:  {path / 'map.html'} (and .png, .svg, .pdf, .csv, .parquet, .nc)", soft_wrap=True)
+    if options.mlflow:
+        from sweeps.tracking import tracking_uri
+
+        uri = tracking_uri(path.parent)
+        served = f"{uri} (of a cluster's head: grokmap cluster ui)"
+        how = served if uri.startswith("http") else f"mlflow ui --backend-store-uri {uri}"
+        console.print(f"browse: {how}", soft_wrap=True)
+
+
+def track(
+    sweep: Annotated[Path, typer.Argument(help="Folder of the sweep, as results/NAME.")],
+) -> None:
+    """Write to MLflow what it lacks of a sweep.
+
+    The sweep's folder is the truth; runs that MLflow has are left alone. For example: grokmap track results/NAME
+    """
+    from grokcore.errors import DataError
+    from sweeps.tracking import track as write
+    from sweeps.tracking import tracking_uri
+
+    if not (sweep / "spec.toml").exists():
+        raise DataError(f"{sweep} is not the folder of a sweep: it has no spec.toml.")
+    written = write(sweep)
+    typer.echo(f"{written} runs written to {tracking_uri(sweep.parent)}")
