@@ -69,8 +69,7 @@ def _page(
         regime=curves.regime,
         colour=REGIME_COLOURS[curves.regime],
         ink=REGIME_INK[curves.regime],
-        sentence=f"{curves.delay[0].upper()}{curves.delay[1:]}; the run {curves.outcome.sentence}. "
-        f"Rule: {curves.rule.sentence()}.",
+        sentence=run_curves.ending(curves),
         notes=notes,
         alt=f"Curves and measures of run {record.run_id}",
         figure=base64.b64encode(figure).decode(),

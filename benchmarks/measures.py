@@ -4,7 +4,10 @@
 
 Each measure is taken of a cohort of the width that trains best, with everything computed anew (the embedding, the
 logits, the activations), so that the sum over measures is more than a set's cost, in which they share these. A share is
-the time of a set's measures over the time to train a run of the budget given, at the steps at which it is measured.
+the time of a set's measures over the time to train a run of the budget given, at the steps at which it is measured;
+evaluations, which a sweep makes too, are left out, and make it less. "Early" is the largest share of a run that is over
+before its budget, at whatever step from 300 on. For small shapes whole runs are also trained with and without
+`light`, retirement included.
 """
 
 from __future__ import annotations
@@ -18,15 +21,24 @@ from dataclasses import replace
 import torch
 
 from benchmarks.engine import SHAPES, config
+from grokcore import train
 from grokcore.clock import measure_steps
 from grokcore.cohort import Cohort, one_thread
 from grokcore.config import RunConfig
+from grokcore.measures._fourier import characters
 from grokcore.measures.base import Measure, defined_measures, take
 from grokcore.measures.view import View
+from grokcore.retirement import Retirement
 from grokcore.width import measured_width
 
-BUDGETS = {"small-mlp": 3000, "embedding-mlp": 3000, "deep-mlp": 3000, "transformer": 10000}
+BUDGETS = {"small-mlp": 3000, "embedding-mlp": 3000, "deep-mlp": 3000, "transformer": 10000, "power": 10000}
 """Steps of a run of each shape, in the sweeps it is meant for."""
+
+EARLIEST = 300
+"""Step from which on a run may be over early."""
+
+WHOLE = ("small-mlp", "embedding-mlp")
+"""Shapes of which whole runs take seconds."""
 
 
 def seconds(work: Callable[[], object], repetitions: int) -> float:
@@ -43,7 +55,7 @@ def seconds(work: Callable[[], object], repetitions: int) -> float:
 def viewed(cohort: Cohort) -> View:
     """Return a fresh view with final keys, so that all measures can be taken."""
     view = cohort.view()
-    keys = torch.zeros(view.runs, view.task.table.symbols // 2, dtype=torch.bool)
+    keys = torch.zeros(view.runs, characters(view.task).frequencies, dtype=torch.bool)
     keys[:, :5] = True
     return replace(view, keys=keys)
 
@@ -51,6 +63,32 @@ def viewed(cohort: Cohort) -> View:
 def step_seconds(cohort: Cohort, repetitions: int) -> float:
     """Return the time of a training step of the whole cohort."""
     return seconds(lambda: cohort.train_to(cohort.step + 5), repetitions) / 5
+
+
+def early_share(cost: float, step: float, budget: int) -> float:
+    """Return the largest share of a run that is over early, measured at a cost, from the seconds of a step."""
+    points = sorted(measure_steps(budget))
+    ends = [(i + 1) * cost for i, end in enumerate(points) if end >= EARLIEST]
+    steps = [end * step for end in points if end >= EARLIEST]
+    return max(own / (own + trained) for own, trained in zip(ends, steps, strict=True))
+
+
+def whole_runs(run: RunConfig, width: int, repetitions: int) -> None:
+    """Print what `light` adds to runs that are trained until they retire."""
+    runs = [replace(run, steps=BUDGETS["small-mlp"], seed=seed) for seed in range(width)]
+    ratios, ends = [], 0
+    for _ in range(repetitions):
+        times = {}
+        for chosen in ("none", "light"):
+            begun = time.process_time()
+            records = train(runs, measures=chosen, retire=Retirement())
+            times[chosen] = time.process_time() - begun
+            ends = statistics.median_low([record.steps for record in records])
+        ratios.append(times["light"] / times["none"] - 1)
+    print(
+        f"  light adds {statistics.median(ratios):.1%} to {width} whole runs, over at step {ends:,} (median)",
+        flush=True,
+    )
 
 
 def per_measure(run: RunConfig, found: Mapping[str, Measure], width: int, repetitions: int) -> None:
@@ -78,16 +116,18 @@ def shares(shape: str, run: RunConfig, width: int, repetitions: int) -> None:
     points = len(measure_steps(budget))
     for name in ("light", "full"):
         found = defined_measures(run.task, run.model, name)
-        ratios, costs, steps = [], [], []
+        ratios, early, costs, steps = [], [], [], []
         for _ in range(repetitions):
             step = step_seconds(cohort, 1)
             cost = seconds(lambda found=found: take(found, cohort.view()), 1)  # type: ignore[misc]
             ratios.append(points * cost / (points * cost + budget * step))
+            early.append(early_share(cost, step, budget))
             costs.append(cost / width)
             steps.append(step / width)
         print(
             f"  {name}: {1e6 * statistics.median(costs):,.0f} µs per run and point, {points} points in {budget:,} "
-            f"steps of {1e6 * statistics.median(steps):,.0f} µs: {statistics.median(ratios):.1%} of the time",
+            f"steps of {1e6 * statistics.median(steps):,.0f} µs: {statistics.median(ratios):.1%} of the time, "
+            f"{statistics.median(early):.1%} early",
             flush=True,
         )
 
@@ -105,6 +145,8 @@ def main() -> None:
         print(f"{shape}, {width} runs per cohort")
         with one_thread("cpu"), torch.no_grad():
             shares(shape, run, width, given.repetitions)
+            if shape in WHOLE:
+                whole_runs(run, width, max(3, given.repetitions // 3))
             found = defined_measures(run.task, run.model, given.chosen, frozenset())
             per_measure(run, found, width, given.repetitions)
 

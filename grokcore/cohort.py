@@ -266,7 +266,7 @@ class Cohort:
         self._keep_weights(over)
         if not over:
             return []
-        measured = measured or self._measured()
+        measured = measured or self._measured(over)
         records = []
         for member in self.members:
             if id(member) in over:
@@ -293,8 +293,12 @@ class Cohort:
         # A gradient may overflow where the loss seen at the same step did not; the weights are lost one step later.
         return max(member.diverged, int(member.seen[-1][0]) + 1 if member.seen else 0)
 
-    def _measured(self) -> dict[int, dict[str, float]]:
-        return {id(m): row for m, row in zip(self.members, take(self.measures, self.view()), strict=True)}
+    def _measured(self, some: Mapping[int, Any] | None = None) -> dict[int, dict[str, float]]:
+        """Return the measures of every member, or of some alone, by identity."""
+        view = self.view()
+        if some is None:
+            return {id(m): row for m, row in zip(self.members, take(self.measures, view), strict=True)}
+        return {id(m): take(self.measures, view.only(k))[0] for k, m in enumerate(self.members) if id(m) in some}
 
     def _keep_weights(self, over: Mapping[int, Any]) -> None:
         """Hand out the weights of members that are measured now, or over."""

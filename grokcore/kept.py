@@ -99,7 +99,8 @@ def kept_views(folder: Path, config: RunConfig, steps: list[int] | None = None) 
         cohort.flat.copy_(cohort.layout.pack([weights], cohort.dtype))
         return replace(cohort.view(), update=None)
 
-    keys = _fourier.keys(_fourier.energies(view(there[-1]).components)) if config.task.cyclic else None
+    has_frequencies = _fourier.no_frequencies(config.task, config.model) is None
+    keys = _fourier.keys(view(there[-1]).energies) if has_frequencies else None
     for step in there if steps is None else steps:
         yield step, replace(view(step), keys=keys)
 

@@ -17,16 +17,18 @@ from torch import Tensor
 
 from grokcore.cohort import one_thread
 from grokcore.kept import LACKING, kept_steps, kept_views, measure_kept, not_measured
-from grokcore.measures import _fourier
+from grokcore.measures import _fourier, _walsh
+from grokcore.measures._anatomy import hidden_layers
 from grokcore.measures.ablation import damage
 from grokcore.measures.base import Choice, chosen_measures, defined_measures
 from grokcore.measures.view import View
 from grokcore.record import RunRecord
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
 LEFT_OUT = (
-    "ablation", "gradient_symmetricity", "intrinsic_dimension", "local_learning_coefficient", "sharpness",
+    "ablation", "intrinsic_dimension", "local_learning_coefficient", "sharpness",
 )  # fmt: skip
 """Measures that take longer than all others together; a portrait has them if they were taken before."""
 
@@ -41,11 +43,11 @@ class Plane:
     name: str
     """Which directions."""
     before: Floats
-    """(S, 2) at the step before generalisation."""
+    """(n, 2) at the step before generalisation."""
     after: Floats
-    """(S, 2) at the end."""
-    colours: npt.NDArray[np.int64]
-    """(S,) a number for each symbol by which to colour it: along the circle of a frequency, neighbours are alike."""
+    """(n, 2) at the end."""
+    colours: Ints
+    """(n,) a number for each symbol by which to colour it: along the circle of a frequency, neighbours are alike."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +57,8 @@ class Portrait:
     measures: pd.DataFrame
     """`step` and a column for every number, at every kept step."""
     spectrum: Floats
-    """(T, F): norm of the embedding's part in each frequency, irreducible or singular direction."""
+    """(T, F): norm of the embedding's part in each frequency, irreducible or singular direction; or, for functions of
+    bits, the share of the function at each degree."""
     spectrum_name: str
     """What the rows of the spectrum are."""
     keys: tuple[int, ...]
@@ -66,11 +69,15 @@ class Portrait:
     """The last step kept."""
     planes: tuple[Plane, ...]
     """The embedding's projections, the strongest first."""
+    influences: tuple[Floats, Floats] | None
+    """How much each bit matters to the function learned, before and after; None where there are no bits."""
     damage: Mapping[str, tuple[Floats, Floats]]
-    """What each part's absence costs in loss, before and after, by kind of part."""
+    """What each part's absence costs in loss, before and after, by kind of part, layer by layer."""
+    layers: int
+    """Hidden layers, or blocks, that heads and neurons are listed of."""
 
     @property
-    def steps(self) -> npt.NDArray[np.int64]:
+    def steps(self) -> Ints:
         """Return the kept steps."""
         return self.measures["step"].to_numpy(dtype=np.int64)
 
@@ -111,8 +118,10 @@ def portrait(folder: Path, record: RunRecord, threshold: float = 0.9) -> Portrai
             spectra.append(_spectrum(view))
             if step in (before, after):
                 ends[step] = _frozen(view)
-        lost = {step: {kind: d.numpy() for kind, d in damage(view).items()} for step, view in ends.items()}
+        lost = {step: {kind: d[0].numpy() for kind, d in damage(view).items()} for step, view in ends.items()}
         planes = _planes(ends[before], ends[after])
+        bits = _walsh.no_bits(config.task, config.model) is None
+        matter = tuple(_walsh.influences(ends[step])[0].numpy() for step in (before, after)) if bits else None
     keys = ends[after].keys
     return Portrait(
         measures=_measures(folder, record),
@@ -122,7 +131,9 @@ def portrait(folder: Path, record: RunRecord, threshold: float = 0.9) -> Portrai
         before=before,
         after=after,
         planes=planes,
+        influences=None if matter is None else (matter[0], matter[1]),
         damage={kind: (lost[before][kind], lost[after][kind]) for kind in lost[after]},
+        layers=hidden_layers(config.model),
     )
 
 
@@ -143,22 +154,21 @@ def _measures(folder: Path, record: RunRecord) -> pd.DataFrame:
 
 
 def _spectrum_name(view: View) -> str:
-    if view.task.cyclic:
+    if _fourier.no_frequencies(view.task, view.model) is None:
         return "frequency"
-    return "irreducible" if _group_of(view) else "singular direction"
-
-
-def _group_of(view: View) -> bool:
-    structure = view.task.structure
-    return structure is not None and not structure.group.abelian
+    if _walsh.no_bits(view.task, view.model) is None:
+        return "degree"
+    return "singular direction" if view.task.structure is None else "irreducible"
 
 
 def _spectrum(view: View) -> Tensor:
-    """Return the norms of the embedding's parts: (F,)."""
-    if view.task.cyclic:
-        return _fourier.energies(view.components)[0].sqrt()
-    structure = view.task.structure
-    if structure is not None and _group_of(view):
+    """Return the norms of the embedding's parts, or the shares of the function of bits: (F,)."""
+    name, structure = _spectrum_name(view), view.task.structure
+    if name == "frequency":
+        return view.energies[0].sqrt()
+    if name == "degree":
+        return _walsh.weights(view)[0].clamp(0, 1)
+    if structure is not None:
         rows = view.embedding[0][torch.from_numpy(structure.tokens.copy())].numpy()
         energy = structure.group.isotypic_energy(rows)
         parts = [float(energy[list(irreps)].sum()) for irreps in structure.group.real_irreps[1:]]
@@ -169,30 +179,32 @@ def _spectrum(view: View) -> Tensor:
 
 def _planes(before: View, after: View) -> tuple[Plane, ...]:
     """Return the strongest key frequencies' planes, or the first two principal directions where there are none."""
-    last = after.embedding[0]
-    pairs: list[tuple[str, Tensor, int]] = []
-    if after.keys is not None:
-        energy = _fourier.energies(after.components)[0]
-        transform = _fourier.basis(len(last))
-        for k in [int(k) for k in energy.argsort(descending=True)[:PLANES] if after.keys[0, k]]:
-            if 2 * (k + 1) < len(last):
-                rows = transform[[k + 1, len(last) // 2 + k + 1]]
-                pairs.append((f"frequency {k + 1}", rows @ last, k + 1))
-    else:
-        centred = last - last.mean(0)
-        pairs.append(("principal directions", torch.linalg.svd(centred, full_matrices=False)[2][:2], 1))
+    ends = (before, after)
+    if after.task.table.symbols < 3:
+        return ()
+    if after.keys is None:
+        centred = after.embedding[0] - after.embedding[0].mean(0)
+        directions = torch.linalg.svd(centred, full_matrices=False)[2][:2]
+        symbols = np.arange(len(centred))
+        return (_plane("principal directions", directions, ends, symbols, symbols),) if len(directions) > 1 else ()
+    waves = _fourier.characters(after.task)
+    tokens, n = waves.tokens.numpy(), len(waves.tokens)
     found = []
-    for name, directions, stride in pairs:
-        if len(directions) < 2:
-            continue
-        frame = torch.linalg.qr(directions.T)[0]
-        seen = [(view.embedding[0] - view.embedding[0].mean(0)) @ frame for view in (before, after)]
-        found.append(
-            Plane(
-                name=name,
-                before=seen[0].numpy(),
-                after=seen[1].numpy(),
-                colours=stride * np.arange(len(last)) % len(last),
-            )
-        )
+    for k in after.energies[0].argsort(descending=True)[:PLANES].tolist():
+        if after.keys[0, k] and k in waves.paired:
+            second = 1 + waves.frequencies + int((waves.paired == k).nonzero())
+            rows = waves.basis[[k + 1, second]]
+            turns = torch.atan2(rows[1], rows[0]).numpy() / (2 * np.pi)
+            colours = np.rint(turns * n).astype(np.int64) % n
+            directions = rows @ after.embedding[0][waves.tokens]
+            if len(directions.T) > 1:
+                found.append(_plane(f"frequency {k + 1}", directions, ends, tokens, colours))
     return tuple(found)
+
+
+def _plane(name: str, directions: Tensor, ends: tuple[View, View], tokens: Ints, colours: Ints) -> Plane:
+    """Return the embedding of some symbols, before and after, on the plane that two directions (2, D) span."""
+    frame = torch.linalg.qr(directions.T)[0]
+    seen = [view.embedding[0][torch.from_numpy(tokens)] for view in ends]
+    points = [((rows - rows.mean(0)) @ frame).numpy() for rows in seen]
+    return Plane(name=name, before=points[0], after=points[1], colours=colours)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
 DASHES = (0, (4, 1.2))
 """Training is dashed, validation solid, so that grey print tells them apart."""
+
+MEASURE_COLOUR = "#3f6b4f"
+"""Measures are drawn in this colour."""
 
 LEARNING_CURVES = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
 """The curves every run has, beside `step`; any other column is a measure."""
@@ -141,58 +144,94 @@ def draw(run: RunCurves, style: Style = STYLES["screen"]) -> Figure:
             size, nrows=len(heights), sharex=True, squeeze=False, gridspec_kw={"height_ratios": heights}
         )
         axes = list(panels[:, 0])
-        _accuracy(axes[0], run, style)
-        _loss(axes[1], run, style)
+        draw_learning(axes[0], axes[1], run, style)
         for axis, name in zip(axes[2:], run.measures, strict=True):
-            measured = run.curves[["step", name]].dropna()
-            axis.plot(measured["step"], measured[name], color="#3f6b4f")
-            axis.set_title(pretty(name), fontsize=style.font * 0.9, fontweight="normal", pad=3)
+            draw_measure(axis, run.curves, name, style)
         for axis in axes:
-            _milestones(axis, run)
-            axis.margins(x=0)
-        axes[-1].set_xscale("log")
-        axes[-1].set_xlim(1, max(float(run.curves["step"].max()), 10))
-        log_steps(axes[-1].xaxis)
-        axes[-1].set_xlabel("optimizer step")
-        ending = f"{run.delay[0].upper()}{run.delay[1:]}; {run.outcome.sentence}. Rule: {run.rule.sentence()}."
-        furnish(figure, Words(title=run.title, details=run.details, caption=ending), style)
+            mark_time(axis, run, label=axis is axes[-1])
+        furnish(figure, Words(title=run.title, details=run.details, caption=ending(run)), style)
     return figure
 
 
-def _accuracy(axis: Axes, run: RunCurves, style: Style) -> None:
-    axis.plot(run.curves["step"], run.curves["train_accuracy"], color=TRAIN_COLOUR, linestyle=DASHES, label="training")
-    axis.plot(run.curves["step"], run.curves["val_accuracy"], color=VAL_COLOUR, label="validation")
-    axis.axhline(run.rule.threshold, color=MUTED, linewidth=0.6, linestyle=":")
-    axis.set_ylim(-0.03, 1.05)
-    axis.set_title("accuracy", fontsize=style.font * 0.9, fontweight="normal", pad=3)
-    axis.legend(loc="center left", borderaxespad=0.4, handlelength=1.8)
-    axis.annotate(
-        f" {run.regime} ",
-        (1, 1),
-        xycoords="axes fraction",
-        xytext=(0, style.font * 0.7),
-        textcoords="offset points",
-        ha="right",
-        color=REGIME_INK[run.regime],
-        fontsize=style.font,
+# Parts that the figure of a run's inside has too ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Aside:
+    """A pair of curves beside the learning curves: ``NAME_accuracy`` and ``NAME_loss`` of a table with `step`."""
+
+    name: str
+    """How the columns begin."""
+    label: str
+    """What the legend says."""
+    colour: str
+    """How they are drawn."""
+
+
+def draw_learning(
+    accuracy: Axes,
+    loss: Axes,
+    run: RunCurves,
+    style: Style,
+    asides: Sequence[Aside] = (),
+    table: pd.DataFrame | None = None,
+) -> None:
+    """Draw accuracies and losses of both splits, asides from `table` where it has them, and the regime's badge."""
+    for axis, kind in ((accuracy, "accuracy"), (loss, "loss")):
+        for split, colour, dashes, label in (
+            ("train", TRAIN_COLOUR, DASHES, "training"),
+            ("val", VAL_COLOUR, "-", "validation"),
+        ):
+            name = f"{split}_{kind}"
+            known = run.curves if kind == "accuracy" else run.curves[run.curves[name] > 0]
+            axis.plot(known["step"], known[name], color=colour, linestyle=dashes, label=label)
+        for aside in asides:
+            if table is not None and f"{aside.name}_{kind}" in table:
+                values = table[f"{aside.name}_{kind}"]
+                axis.plot(table["step"], values, color=aside.colour, linewidth=style.line * 0.8, label=aside.label)
+        head(axis, kind, style)
+    accuracy.axhline(run.rule.threshold, color=MUTED, linewidth=0.6, linestyle=":")
+    accuracy.set_ylim(-0.03, 1.05)
+    accuracy.legend(loc="center left", borderaxespad=0.4, handlelength=1.8)
+    accuracy.annotate(
+        f" {run.regime} ", (1, 1), xycoords="axes fraction", xytext=(0, style.font * 0.7), textcoords="offset points",
+        ha="right", color=REGIME_INK[run.regime], fontsize=style.font,
         bbox={"boxstyle": "round,pad=0.25", "facecolor": REGIME_COLOURS[run.regime], "edgecolor": "none"},
-    )
+    )  # fmt: skip
+    loss.set_yscale("log")
 
 
-def _loss(axis: Axes, run: RunCurves, style: Style) -> None:
-    for name, colour, dashes in (("train_loss", TRAIN_COLOUR, DASHES), ("val_loss", VAL_COLOUR, "-")):
-        positive = run.curves.loc[run.curves[name] > 0, ["step", name]]
-        axis.plot(positive["step"], positive[name], color=colour, linestyle=dashes)
-    axis.set_yscale("log")
-    axis.set_title("loss", fontsize=style.font * 0.9, fontweight="normal", pad=3)
+def draw_measure(axis: Axes, table: pd.DataFrame, name: str, style: Style) -> None:
+    """Draw one measure against the step; norms of gradients and updates on a logarithmic axis."""
+    known = table.loc[table["step"] >= 1, ["step", name]].dropna()
+    axis.plot(known["step"], known[name], color=MEASURE_COLOUR)
+    head(axis, pretty(name), style)
+    if name in {"gradient_norm", "update_size"}:
+        axis.set_yscale("log")
 
 
-def _milestones(axis: Axes, run: RunCurves) -> None:
-    if run.t_mem.event:
-        axis.axvline(max(run.t_mem.step, 1), color=TRAIN_COLOUR, linewidth=0.8, linestyle=DASHES)
-    if run.t_gen.event:
-        axis.axvline(max(run.t_gen.step, 1), color=VAL_COLOUR, linewidth=0.8)
-    if run.t_mem.event and run.regime in {Regime.GROKKING, Regime.MEMORIZATION}:
-        axis.axvspan(
-            max(run.t_mem.step, 1), max(run.t_gen.step, 1), color=REGIME_COLOURS[run.regime], alpha=0.18, linewidth=0
-        )
+def head(axis: Axes, text: str, style: Style) -> None:
+    """Write what a panel shows above it."""
+    axis.set_title(text, fontsize=style.font * 0.9, fontweight="normal", pad=3)
+
+
+def mark_time(axis: Axes, run: RunCurves, *, label: bool = False, shade: bool = True) -> None:
+    """Make the axis one of log time, with the run's milestones, and between them its regime's colour if asked."""
+    for milestone, colour, dashes in ((run.t_mem, TRAIN_COLOUR, DASHES), (run.t_gen, VAL_COLOUR, "-")):
+        if milestone.event:
+            axis.axvline(max(milestone.step, 1), color=colour, linewidth=0.8, linestyle=dashes)
+    if shade and run.t_mem.event and run.regime in {Regime.GROKKING, Regime.MEMORIZATION}:
+        start, stop = max(run.t_mem.step, 1), max(run.t_gen.step, 1)
+        axis.axvspan(start, stop, color=REGIME_COLOURS[run.regime], alpha=0.18, linewidth=0)
+    axis.set_xscale("log")
+    axis.set_xlim(1, max(float(run.curves["step"].max()), 10))
+    log_steps(axis.xaxis)
+    if label:
+        axis.set_xlabel("optimizer step")
+    else:
+        axis.tick_params(labelbottom=False)
+
+
+def ending(run: RunCurves) -> str:
+    """Return how the run went, in two sentences."""
+    return f"{run.delay[0].upper()}{run.delay[1:]}; the run {run.outcome.sentence}. Rule: {run.rule.sentence()}."

@@ -10,36 +10,27 @@ import pandas as pd
 
 from analysis.assembly import assembly_order
 from analysis.figures import run_curves
-from analysis.figures.base import (
-    INK,
-    MUTED,
-    REGIME_COLOURS,
-    REGIME_INK,
-    STYLES,
-    TRAIN_COLOUR,
-    VAL_COLOUR,
-    Style,
-    Words,
-    drawing,
-    furnish,
-    log_steps,
-    pretty,
-)
+from analysis.figures.base import INK, MUTED, STYLES, TRAIN_COLOUR, VAL_COLOUR, Style, Words, drawing, furnish, pretty
+from analysis.figures.run_curves import draw_learning, draw_measure, ending, head, mark_time
 from grokcore.portrait import Plane, Portrait
 from grokcore.record import RunRecord
-from grokcore.regimes import Regime, RegimeRule
+from grokcore.regimes import RegimeRule
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-RESTRICTED, EXCLUDED = "#2f8f6b", "#8a5fb0"
-"""Colours of what the circuit does alone, and of what is left without it."""
+CIRCUIT = (
+    run_curves.Aside(name="restricted", label="circuit alone (all pairs)", colour="#2f8f6b"),
+    run_curves.Aside(name="excluded", label="without the circuit (training pairs)", colour="#8a5fb0"),
+)
+"""What the circuit does alone, and what is left without it."""
 
 SHOWN = (
     "weight_norm", "effective_rank", "activation_rank", "fourier_concentration", "key_frequencies",
     "logit_variance_explained", "neuron_specificity", "symmetry_alignment", "probe_accuracy", "gradient_norm",
-    "representation_quality", "high_frequency_share", "softmax_collapse", "participation_ratio",
+    "representation_quality", "high_degree_share", "mean_degree", "high_frequency_share", "softmax_collapse",
+    "participation_ratio",
 )  # fmt: skip
 """Measures that have a panel, in this order, as far as there are any; at most six."""
 
@@ -85,13 +76,14 @@ def draw(inside: RunInside, style: Style = STYLES["screen"]) -> Figure:
     from matplotlib.figure import Figure
 
     line = style.font * 1.2 / 72
+    heights = [19, 15, 14, 4 + 5 * max(2, len(inside.portrait.damage))]
     with drawing(style):
-        figure = Figure(figsize=(style.wide, 66 * line), layout="constrained", facecolor="white")
+        figure = Figure(figsize=(style.wide, sum(heights) * line), layout="constrained", facecolor="white")
         FigureCanvasAgg(figure)
-        rows: Any = figure.subfigures(4, 1, height_ratios=[19, 15, 14, 18])
+        rows: Any = figure.subfigures(4, 1, height_ratios=heights)
         _learning(rows[0], inside, style)
         _measures(rows[1], inside, style)
-        _embedding(rows[2], inside, style)
+        _structure(rows[2], inside, style)
         _parts(rows[3], inside, style)
         words = Words(title=inside.curves.title, details=inside.curves.details, caption=_caption(inside))
         furnish(figure, words, style)
@@ -100,95 +92,56 @@ def draw(inside: RunInside, style: Style = STYLES["screen"]) -> Figure:
 
 def _caption(inside: RunInside) -> str:
     run, portrait = inside.curves, inside.portrait
-    text = f"{run.delay[0].upper()}{run.delay[1:]}; the run {run.outcome.sentence}. Rule: {run.rule.sentence()}. "
+    text = f"{ending(run)} "
     if portrait.keys:
         text += f"Key frequencies at the end: {', '.join(map(str, portrait.keys))}. "
-    return (
-        f"{text}Vertical lines: training (dashed) and validation (solid) accuracy reach {run.rule.threshold:g}. "
-        f"Before: step {portrait.before:,}, after: step {portrait.after:,}. Damage: change of the loss over all pairs "
-        "without a part, as a share of all parts'. Order: dot where a curve passed half of its total change for good, "
-        "bar from a tenth to nine tenths."
+    text += (
+        f"Vertical lines: training (dashed) and validation (solid) accuracy reach {run.rule.threshold:g}. "
+        f"Before: step {portrait.before:,}, after: step {portrait.after:,}. "
     )
-
-
-def _time(axis: Axes, inside: RunInside, *, label: bool = False, shade: bool = True) -> None:
-    run = inside.curves
-    for milestone, colour, dashes in ((run.t_mem, TRAIN_COLOUR, run_curves.DASHES), (run.t_gen, VAL_COLOUR, "-")):
-        if milestone.event:
-            axis.axvline(max(milestone.step, 1), color=colour, linewidth=0.8, linestyle=dashes)
-    if shade and run.t_mem.event and run.regime in {Regime.GROKKING, Regime.MEMORIZATION}:
-        start, stop = max(run.t_mem.step, 1), max(run.t_gen.step, 1)
-        axis.axvspan(start, stop, color=REGIME_COLOURS[run.regime], alpha=0.18, linewidth=0)
-    axis.set_xscale("log")
-    axis.set_xlim(1, max(float(inside.portrait.after), 10))
-    log_steps(axis.xaxis)
-    if label:
-        axis.set_xlabel("optimizer step")
-    else:
-        axis.tick_params(labelbottom=False)
-
-
-def _title(axis: Axes, text: str, style: Style) -> None:
-    axis.set_title(text, fontsize=style.font * 0.9, fontweight="normal", pad=3)
+    if portrait.influences is not None:
+        text += "Influence: share of the function's variance that flipping a bit would change. "
+    return (
+        f"{text}Damage: change of the loss over all examples without a part, as a share of all parts'. "
+        "Order: dot where a curve passed half of its total change for good, bar from a tenth to nine tenths."
+    )
 
 
 def _learning(part: Any, inside: RunInside, style: Style) -> None:
     axes: Any = part.subplots(2, 1, height_ratios=[1.1, 1])
-    run, table = inside.curves, inside.portrait.measures
-    for axis, kind in zip(axes, ("accuracy", "loss"), strict=True):
-        for split, colour, dashes, name in (
-            ("train", TRAIN_COLOUR, run_curves.DASHES, "training"),
-            ("val", VAL_COLOUR, "-", "validation"),
-        ):
-            known = run.curves[["step", f"{split}_{kind}"]]
-            known = known[known[f"{split}_{kind}"] > 0] if kind == "loss" else known
-            axis.plot(known["step"], known[f"{split}_{kind}"], color=colour, linestyle=dashes, label=name)
-        for name, colour, label in (
-            (f"restricted_{kind}", RESTRICTED, "circuit alone (all pairs)"),
-            (f"excluded_{kind}", EXCLUDED, "without the circuit (training pairs)"),
-        ):
-            if name in table:
-                axis.plot(table["step"], table[name], color=colour, linewidth=style.line * 0.8, label=label)
-        _title(axis, kind, style)
-        _time(axis, inside, label=kind == "loss")
-    axes[0].set_ylim(-0.03, 1.05)
-    axes[1].set_yscale("log")
-    axes[0].legend(loc="center left", borderaxespad=0.4, handlelength=1.8)
-    axes[0].annotate(
-        f" {run.regime} ", (1, 1), xycoords="axes fraction", xytext=(0, style.font * 0.7), textcoords="offset points",
-        ha="right", color=REGIME_INK[run.regime], fontsize=style.font,
-        bbox={"boxstyle": "round,pad=0.25", "facecolor": REGIME_COLOURS[run.regime], "edgecolor": "none"},
-    )  # fmt: skip
+    draw_learning(axes[0], axes[1], inside.curves, style, CIRCUIT, inside.portrait.measures)
+    mark_time(axes[0], inside.curves)
+    mark_time(axes[1], inside.curves, label=True)
 
 
 def _measures(part: Any, inside: RunInside, style: Style) -> None:
     axes = part.subplots(2, 3).ravel()
-    table = inside.portrait.measures
-    for axis, name in zip(axes, inside.shown, strict=False):
-        known = table[["step", name]].dropna()
-        known = known[known["step"] >= 1]
-        axis.plot(known["step"], known[name], color="#3f6b4f")
-        _title(axis, pretty(name), style)
-        if name == "gradient_norm":
-            axis.set_yscale("log")
     for i, axis in enumerate(axes):
         if i < len(inside.shown):
-            _time(axis, inside, label=i >= 3)
+            draw_measure(axis, inside.portrait.measures, inside.shown[i], style)
+            mark_time(axis, inside.curves, label=i >= 3 or i + 3 >= len(inside.shown))
         else:
             axis.set_visible(False)
 
 
-def _embedding(part: Any, inside: RunInside, style: Style) -> None:
+def _structure(part: Any, inside: RunInside, style: Style) -> None:
+    """Draw the spectrum over time, and beside it the embedding, or what the bits matter, before and after."""
     portrait = inside.portrait
-    planes = portrait.planes[:1]
-    axes = np.atleast_1d(part.subplots(1, 1 + 2 * len(planes), width_ratios=[2.4, *[1] * (2 * len(planes))]))
-    _spectrum(axes[0], inside, style)
-    for i, plane in enumerate(planes):
-        _plane(axes[1 + 2 * i], plane, portrait, style, after=False)
-        _plane(axes[2 + 2 * i], plane, portrait, style, after=True)
+    if portrait.influences is not None:
+        left, right = part.subplots(1, 2, width_ratios=[1.2, 1])
+        _influences(right, portrait, style)
+    elif portrait.planes:
+        left, *sides = part.subplots(1, 3, width_ratios=[2.4, 1, 1])
+        for axis, after in zip(sides, (False, True), strict=True):
+            _plane(axis, portrait.planes[0], portrait, style, after=after)
+    else:
+        left = part.subplots()
+    _spectrum(left, inside, style)
 
 
 def _spectrum(axis: Axes, inside: RunInside, style: Style) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     portrait = inside.portrait
     shown = portrait.steps >= 1
     steps, values = portrait.steps[shown].astype(float), portrait.spectrum[shown]
@@ -196,9 +149,11 @@ def _spectrum(axis: Axes, inside: RunInside, style: Style) -> None:
     marks = np.arange(values.shape[1] + 1) + 0.5
     mesh = axis.pcolormesh(edges, marks, values.T, cmap="magma_r", vmin=0, rasterized=True)
     axis.figure.colorbar(mesh, ax=axis, pad=0.01, fraction=0.05, aspect=18).ax.tick_params(labelsize=style.font * 0.8)
+    axis.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=6, min_n_ticks=1))
     axis.set_ylabel(portrait.spectrum_name)
-    _title(axis, f"norm of the embedding in each {portrait.spectrum_name}", style)
-    _time(axis, inside, label=True, shade=False)
+    what = "share of the function" if portrait.spectrum_name == "degree" else "norm of the embedding"
+    head(axis, f"{what} in each {portrait.spectrum_name}", style)
+    mark_time(axis, inside.curves, label=True, shade=False)
 
 
 def _plane(axis: Axes, plane: Plane, portrait: Portrait, style: Style, *, after: bool) -> None:
@@ -206,9 +161,31 @@ def _plane(axis: Axes, plane: Plane, portrait: Portrait, style: Style, *, after:
     reach = 1.1 * max(np.abs(plane.after).max(), np.abs(plane.before).max(), 1e-12)
     axis.scatter(points[:, 0], points[:, 1], c=plane.colours, cmap="twilight", s=style.marker**2 * 0.6, linewidths=0)
     axis.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", xticks=[], yticks=[])
+    axis.spines[:].set_visible(False)
     step = portrait.after if after else portrait.before
-    _title(axis, f"{plane.name}, {'after' if after else 'before'}", style)
+    head(axis, f"{plane.name}, {'after' if after else 'before'}", style)
     axis.set_xlabel(f"step {step:,}", color=MUTED)
+
+
+def _before_and_after(axis: Axes, places: np.ndarray, pair: tuple[np.ndarray, np.ndarray]) -> None:
+    for shift, colour, label, values in zip(
+        (-0.2, 0.2), (TRAIN_COLOUR, VAL_COLOUR), ("before", "after"), pair, strict=True
+    ):
+        axis.bar(places + shift, values, 0.4, color=colour, label=label)
+    axis.margins(x=0.01)
+
+
+def _legend(axis: Axes) -> None:
+    axis.legend(loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0.1, handlelength=1.2, ncols=2)
+
+
+def _influences(axis: Axes, portrait: Portrait, style: Style) -> None:
+    if portrait.influences is None:
+        return
+    _before_and_after(axis, np.arange(len(portrait.influences[0])) + 1, portrait.influences)
+    head(axis, "influence of each bit", style)
+    axis.set_xlabel("bit")
+    _legend(axis)
 
 
 def _parts(part: Any, inside: RunInside, style: Style) -> None:
@@ -218,30 +195,33 @@ def _parts(part: Any, inside: RunInside, style: Style) -> None:
         axes = np.atleast_1d(left.subplots(len(kinds), 1))
         for axis, kind in zip(axes, kinds, strict=True):
             _profile(axis, inside.portrait, kind, style)
-        axes[0].legend(loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0.1, handlelength=1.2, ncols=2)
+        _legend(axes[0])
     _order(right.subplots(), inside, style)
 
 
 def _profile(axis: Axes, portrait: Portrait, kind: str, style: Style) -> None:
     names = {"head": "heads", "neuron": "blocks of neurons, by rank", "frequency": "frequencies"}
-    places = np.arange(len(portrait.damage[kind][0])) + 1
-    for shift, colour, label, damage in zip(
-        (-0.2, 0.2), (TRAIN_COLOUR, VAL_COLOUR), ("before", "after"), portrait.damage[kind], strict=True
-    ):
-        # Neurons have no order of their own: the largest damage comes first.
-        ranked = np.sort(damage)[::-1] if kind == "neuron" else damage
-        axis.bar(places + shift, ranked / max(damage.sum(), 1e-300), 0.4, color=colour, label=label)
-    _title(axis, f"share of the damage: {names[kind]}", style)
-    axis.margins(x=0.01)
-    if len(places) <= 8:
-        axis.set_xticks(places)
+    layers = 1 if kind == "frequency" else portrait.layers
+    shares = [lost / max(lost.sum(), 1e-300) for lost in portrait.damage[kind]]
+    each = len(shares[0]) // layers
+    if kind == "neuron":
+        # Neurons have no order of their own: in each layer the largest damage comes first.
+        shares = [np.sort(share.reshape(layers, each))[:, ::-1].ravel() for share in shares]
+    places = np.arange(len(shares[0])) + 1
+    _before_and_after(axis, places, (shares[0], shares[1]))
+    head(axis, f"share of the damage: {names[kind]}{', layer by layer' if layers > 1 else ''}", style)
+    for layer in range(1, layers):
+        axis.axvline(layer * each + 0.5, color=MUTED, linewidth=0.6, linestyle=":")
+    if layers > 1 or len(places) <= 8:
+        shown = places if len(places) <= 16 else places[[i for i in range(len(places)) if i % each in (0, each - 1)]]
+        axis.set_xticks(shown, [str((int(place) - 1) % each + 1) for place in shown])
 
 
 def _order(axis: Axes, inside: RunInside, style: Style) -> None:
     order = inside.order
     places = np.arange(len(order))[::-1]
-    colours = {"train_accuracy": TRAIN_COLOUR, "val_accuracy": VAL_COLOUR, "restricted_accuracy": RESTRICTED}
-    colours["excluded_accuracy"] = EXCLUDED
+    colours = {"train_accuracy": TRAIN_COLOUR, "val_accuracy": VAL_COLOUR}
+    colours |= {f"{aside.name}_accuracy": aside.colour for aside in CIRCUIT}
     for place, row in zip(places.tolist(), order.to_dict("records"), strict=True):
         colour = colours.get(str(row["measure"]), INK)
         axis.plot([float(row["start"]), float(row["end"])], [place, place], color=colour, linewidth=style.line)
@@ -250,5 +230,5 @@ def _order(axis: Axes, inside: RunInside, style: Style) -> None:
     names = [f"{pretty(str(measure))} {'↑' if change > 0 else '↓'}" for measure, change in ends]
     axis.set_yticks(places, names)
     axis.tick_params(axis="y", length=0)
-    _title(axis, "assembly order", style)
-    _time(axis, inside, label=True)
+    head(axis, "assembly order", style)
+    mark_time(axis, inside.curves, label=True)

@@ -1,6 +1,9 @@
-"""What the measures of Fourier circuits share: the families of functions a sum or difference of residues is made of.
+"""What the measures of circuits share: the functions that a sum, difference, product or quotient is made of.
 
-Shapes: N = p² rows of the table, C = p classes, F frequencies, M functions.
+The table's rows whose operands are elements of the task's group are a square; the targets that follow the group are
+its elements too. A network that has understood the group has logits that are functions of the target alone.
+
+Shapes: K runs, D distinct examples (padded), n elements of the group, F frequencies, C classes.
 """
 
 from __future__ import annotations
@@ -11,68 +14,79 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from grokcore.measures import _fourier
+from grokcore.losses import cross_entropy
+from grokcore.measures._fourier import characters, keys, no_frequencies
+from grokcore.measures._statistics import padded
 from grokcore.measures.view import View
 from grokcore.models.base import Model
-from grokcore.tasks.base import Task
-from grokcore.tasks.group_composition import GroupComposition
-from grokcore.tasks.modular_addition import ModularAddition
-from grokcore.tasks.modular_subtraction import ModularSubtraction
+from grokcore.tasks.base import Ints, Task
 
 
-def no_table(task: Task, model: Model) -> str | None:  # noqa: ARG001
-    """Return why outputs are not functions of two residues, or None if they are."""
-    if not task.cyclic or task.table.inputs.shape[1] != 2 or task.examples != task.table.symbols**2:
-        return "inputs are not all pairs of residues"
-    return None
+def no_table(task: Task, model: Model) -> str | None:
+    """Return why outputs are not functions of two elements of a group, or None if they are."""
+    reason = no_frequencies(task, model)
+    if reason is None and (task.table.inputs.shape[1] != 2 or bool((pair_rows(task) < 0).any())):
+        reason = "inputs are not all pairs of a group's elements"
+    return reason
 
 
 def no_circuit(task: Task, model: Model) -> str | None:
     """Return why the Fourier circuit is not defined here, or None if it is."""
-    known = isinstance(task, (ModularAddition, ModularSubtraction)) or (
-        isinstance(task, GroupComposition) and task.cyclic
-    )
-    return no_table(task, model) if known else "the targets are not sums or differences of residues"
+    reason = no_table(task, model)
+    if reason is None and not characters(task).grouped:
+        reason = "the targets do not follow an abelian group"
+    return reason
+
+
+def _elements(task: Task) -> Ints:
+    """Return which element of the group each symbol stands for, −1 for none: (S,)."""
+    tokens = characters(task).tokens.numpy()
+    elements = np.full(max(task.table.symbols, task.table.classes), -1, dtype=np.int64)
+    elements[tokens] = np.arange(len(tokens))
+    return elements
 
 
 @functools.lru_cache(maxsize=16)
-def by_sum(task: Task) -> Tensor:
-    """Return the table's rows by their target u = a ± b: (p, p)."""
-    return torch.from_numpy(np.argsort(task.table.targets, kind="stable").reshape(task.table.symbols, -1))
+def pair_rows(task: Task) -> Tensor:
+    """Return the table's row of each pair of elements, −1 where there is none: (n, n)."""
+    pairs = _elements(task)[task.table.inputs]
+    rows = np.full((len(characters(task).tokens),) * 2, -1, dtype=np.int64)
+    inside = np.flatnonzero((pairs >= 0).all(1))
+    rows[pairs[inside, 0], pairs[inside, 1]] = inside
+    return torch.from_numpy(rows)
 
 
-def sum_means(view: View) -> Tensor:
-    """Return the mean of one run's logits over the rows of each sum: (p, C)."""
-    return view.table_logits[0][by_sum(view.task)].mean(1)
+@functools.lru_cache(maxsize=16)
+def by_target(task: Task) -> Tensor:
+    """Return the table's rows that have each element of the group as target: (n, n)."""
+    rows = pair_rows(task).reshape(-1)
+    order = np.argsort(_elements(task)[task.table.targets[rows.numpy()]], kind="stable")
+    return rows[torch.from_numpy(order)].view(len(characters(task).tokens), -1)
 
 
-def projected(means: Tensor, frequencies: Tensor, *, constant: bool) -> Tensor:
-    """Return the part of `means` (p, C) in the given frequencies (F,) bool, and in the constant if asked: (p, C)."""
-    symbols = len(means)
-    chosen = torch.zeros(symbols, dtype=torch.bool)
-    chosen[1 : symbols // 2 + 1] = frequencies
-    chosen[symbols // 2 + 1 :] = frequencies[: (symbols - 1) // 2]
-    chosen[0] = constant
-    rows = _fourier.basis(symbols)[chosen]
-    return rows.T @ (rows @ means)
+def of_examples(view: View) -> tuple[Tensor, Tensor]:
+    """Return which element is the target of each distinct example, and whether its operands are elements: (D,) each."""
+    elements = torch.zeros(view.train_counts.shape[1], dtype=torch.long)
+    inside = torch.zeros(len(elements), dtype=torch.bool)
+    rows = by_target(view.task)
+    elements[view.rows[rows]] = torch.arange(len(rows)).unsqueeze(1)
+    inside[view.rows[rows]] = True
+    return elements, inside
 
 
-def cell_energies(functions: Tensor) -> Tensor:
-    """Return the energy of functions on pairs of residues, (p, p, M), at each pair of frequencies: (F+1, F+1, M)."""
-    symbols = len(functions)
-    transform = _fourier.basis(symbols)
-    spectrum = torch.einsum("ia,abm->ibm", transform, functions)
-    squares = torch.einsum("jb,ibm->ijm", transform, spectrum).square()
-    top = symbols // 2 + 1
-    folded = squares[:top].clone()
-    folded[1 : symbols - top + 1] += squares[top:]
-    cells = folded[:, :top].clone()
-    cells[:, 1 : symbols - top + 1] += folded[:, top:]
-    return cells
+def target_means(view: View) -> Tensor:
+    """Return the mean of each run's logits over the rows of each target: (K, n, C)."""
+    means = [view.table_logits[:, rows].mean(1) for rows in by_target(view.task)]
+    return torch.stack(means, dim=1)
 
 
 def final_keys(view: View) -> Tensor:
-    """Return the key frequencies of a view of one run: those given, or those of its embedding as it is; (F,) bool."""
-    if view.keys is not None:
-        return view.keys[0]
-    return _fourier.keys(_fourier.energies(view.components))[0]
+    """Return the key frequencies: those given, or those of the embedding as it is; (K, F) bool."""
+    return keys(view.energies) if view.keys is None else view.keys
+
+
+def losses(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Return each row's cross-entropy and whether it is answered rightly: (K, n, C), (n,) or (K, n) to (K, n) twice."""
+    rows = targets.expand(logits.shape[:2])
+    values = cross_entropy(padded(logits, dim=1), padded(rows, dim=1))[:, : rows.shape[1]]
+    return values, (logits.argmax(-1) == rows).double()

@@ -1,6 +1,9 @@
-"""The loss landscape around a run's weights: Hessian-vector products, Lanczos, and a local sampler.
+"""The loss landscape around runs' weights: Hessian-vector products, Lanczos, and a local sampler, all runs at once.
 
-Shapes: L elements of a run's flat vector of parameters, here without gaps.
+Runs have no parameter in common, so the gradient of the sum of their losses holds each one's own, and so does its
+derivative along one direction for each run.
+
+Shapes: K runs, L elements of a run's flat vector of parameters, here without gaps, R training examples.
 """
 
 from __future__ import annotations
@@ -11,46 +14,57 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from grokcore.measures._anatomy import forward
 from grokcore.measures.view import View
 
 EXAMPLES = 1024
 """Training examples that Hessian-vector products are taken on, at most, evenly spread."""
 
 Loss = Callable[[Tensor], Tensor]
-"""From a flat vector (L,) to a number, differentiable."""
+"""From flat vectors (K, L) to a number for each run, (K,), differentiable."""
 
 
 def flat_weights(view: View) -> Tensor:
-    """Return the parameters of a view of one run, one after another, in float64: (L,)."""
-    return torch.cat([value[0].reshape(-1).double() for value in view.parameters.values()])
+    """Return the parameters of each run, one after another, in float64: (K, L)."""
+    return torch.cat([value.reshape(len(value), -1).double() for value in view.parameters.values()], dim=1)
 
 
 def training_loss(view: View, examples: int = EXAMPLES) -> Loss:
-    """Return the training loss of a view of one run, in float64, on at most `examples` of its training examples."""
+    """Return the training losses of runs, in float64, on at most `examples` of the training examples of each."""
     batch = view.training_set()
-    rows = batch.weights[0].nonzero().flatten()
-    if len(rows) > examples:
-        rows = rows[torch.linspace(0, len(rows) - 1, examples).round().long()]
-    inputs, targets = batch.inputs[:, rows], batch.targets[:, rows]
-    counts = batch.weights[:, rows].double()
-    weights = counts / counts.sum()
+    rows = torch.stack([_spread(weights, examples) for weights in batch.weights])
+    inputs = batch.inputs.gather(1, rows.unsqueeze(2).expand(-1, -1, batch.inputs.shape[2]))
+    targets = batch.targets.gather(1, rows)
+    counts = batch.weights.gather(1, rows).double()
+    weights = counts / counts.sum(1, keepdim=True)
     scale = 1.0 if batch.scale is None else batch.scale.double()
     shapes = {name: value.shape[1:] for name, value in view.parameters.items()}
 
     def loss(flat: Tensor) -> Tensor:
-        parts = torch.split(flat, [shape.numel() for shape in shapes.values()])
-        parameters = {name: part.reshape(1, *shape) for (name, shape), part in zip(shapes.items(), parts, strict=True)}
-        outputs = view.model.forward(parameters, inputs) * scale
-        return (view.kernel.loss.values(outputs, targets) * weights).sum()
+        parts = torch.split(flat, [shape.numel() for shape in shapes.values()], dim=1)
+        named = {name: part.unflatten(1, shape) for (name, shape), part in zip(shapes.items(), parts, strict=True)}
+        outputs = forward(view.model, named, inputs) * scale
+        return (view.kernel.loss.values(outputs, targets) * weights).sum(1)
 
     return loss
 
 
+def _spread(weights: Tensor, examples: int) -> Tensor:
+    """Return the rows of a padded batch to look at: all of a small one; of a large one some with a weight, evenly."""
+    if len(weights) <= examples:
+        return torch.arange(len(weights))
+    rows = weights.nonzero().flatten()
+    if len(rows) > examples:
+        return rows[torch.linspace(0, len(rows) - 1, examples).round().long()]
+    # As many as for every other run: some without weight fill up.
+    return torch.cat([rows, (weights == 0).nonzero().flatten()[: examples - len(rows)]])
+
+
 def hessian_product(loss: Loss, at: Tensor) -> Callable[[Tensor], Tensor]:
-    """Return the map v ↦ H v of the Hessian of `loss` at a point."""
+    """Return the map v ↦ H v of each run's Hessian of `loss` at a point: (K, L) to (K, L)."""
     with torch.enable_grad():
         point = at.detach().clone().requires_grad_()
-        (gradient,) = torch.autograd.grad(loss(point), point, create_graph=True)
+        (gradient,) = torch.autograd.grad(loss(point).sum(), point, create_graph=True)
 
     def product(v: Tensor) -> Tensor:
         (found,) = torch.autograd.grad(gradient, point, v, retain_graph=True)
@@ -59,53 +73,55 @@ def hessian_product(loss: Loss, at: Tensor) -> Callable[[Tensor], Tensor]:
     return product
 
 
-def lanczos(product: Callable[[Tensor], Tensor], size: int, iterations: int) -> Tensor:
-    """Return the Ritz values of a symmetric operator after some iterations, ascending: at most (iterations,).
+def lanczos(product: Callable[[Tensor], Tensor], runs: int, size: int, iterations: int) -> list[Tensor]:
+    """Return the Ritz values of each run's symmetric operator, ascending: (iterations,) or fewer for each.
 
     Starts at a fixed random vector and orthogonalises against all vectors before, twice. The largest converge first.
+    A run whose vectors span a space that its operator keeps is done; its further vectors are zero.
     """
     v = torch.randn(size, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    basis = [v / v.norm()]
-    diagonal: list[float] = []
-    beside: list[float] = []
-    for _ in range(min(iterations, size)):
-        w = product(basis[-1])
-        diagonal.append(float(w @ basis[-1]))
-        known = torch.stack(basis)
-        for _ in range(2):
-            w = w - known.T @ (known @ w)
-        norm = float(w.norm())
-        if norm < 1e-10 * max(1e-300, *map(abs, diagonal)):
-            break
-        beside.append(norm)
-        basis.append(w / norm)
-    middle = torch.tensor(diagonal, dtype=torch.float64)
-    side = torch.tensor(beside[: len(diagonal) - 1], dtype=torch.float64)
-    found: Tensor = torch.linalg.eigvalsh(middle.diag() + side.diag(1) + side.diag(-1))
+    known = [(v / v.norm()).expand(runs, -1)]
+    diagonal, beside = torch.zeros(2, runs, iterations, dtype=torch.float64).unbind()
+    lengths = torch.full((runs,), min(iterations, size))
+    for i in range(min(iterations, size)):
+        w = product(known[-1])
+        diagonal[:, i] = (w * known[-1]).sum(1)
+        for u in [*known, *known]:
+            # One after another: a product with a stack of vectors rounds in a way that depends on the number of runs.
+            w = w - (w * u).sum(1, keepdim=True) * u
+        norm = w.square().sum(1).sqrt()
+        done = norm < 1e-10 * diagonal.abs().amax(1).clamp_min(1e-300)
+        lengths = torch.where(done, lengths.clamp_max(i + 1), lengths)
+        beside[:, i] = norm
+        known.append(torch.where(done, 0.0, 1 / norm).unsqueeze(1) * w)
+    found = []
+    for middle, side, length in zip(diagonal, beside, lengths.tolist(), strict=True):
+        off = side[: length - 1]
+        found.append(torch.linalg.eigvalsh(middle[:length].diag() + off.diag(1) + off.diag(-1)))
     return found
 
 
 def learning_coefficient(
-    loss: Loss, at: Tensor, examples: int, *, localisation: float, step: float, steps: int
-) -> float:
-    """Estimate the local learning coefficient of `loss` at a point (Lau et al. 2023, arXiv 2308.12108).
+    loss: Loss, at: Tensor, examples: Tensor, *, localisation: float, step: float, steps: int
+) -> Tensor:
+    """Estimate each run's local learning coefficient at a point (Lau et al. 2023, arXiv 2308.12108): (K,).
 
-    λ̂ = nβ (E[L(w)] − L(w*)) with β = 1 / log n, over Langevin samples of exp(−nβ L(w) − γ/2 ‖w − w*‖²) from w*. The
-    first fifth of the steps is left out.
+    λ̂ = nβ (E[L(w)] − L(w*)) with β = 1 / log n, over Langevin samples of exp(−nβ L(w) − γ/2 ‖w − w*‖²) from w*; n are
+    the `examples` (K,) of each run. The first fifth of the steps is left out. All runs have the same noise.
     """
-    heat = examples / math.log(examples)
+    heat = torch.tensor([n / math.log(n) for n in examples.tolist()], dtype=at.dtype).unsqueeze(1)
     noise = torch.Generator().manual_seed(0)
-    w = at.detach().clone()
-    seen: list[float] = []
+    w, kept = at.detach().clone(), []
     with torch.no_grad():
-        start = float(loss(at))
-    for _ in range(steps):
+        start = loss(at)
+    for i in range(steps):
         with torch.enable_grad():
             point = w.requires_grad_()
             value = loss(point)
-            (slope,) = torch.autograd.grad(value, point)
-        seen.append(float(value.detach()))
+            (slope,) = torch.autograd.grad(value.sum(), point)
+        if i >= steps // 5:
+            kept.append(value.detach())
         drift = heat * slope + localisation * (w.detach() - at)
-        w = w.detach() - step / 2 * drift + math.sqrt(step) * torch.randn(len(w), generator=noise, dtype=w.dtype)
-    kept = seen[steps // 5 :]
-    return heat * (sum(kept) / len(kept) - start)
+        w = w.detach() - step / 2 * drift + math.sqrt(step) * torch.randn(w.shape[1], generator=noise, dtype=w.dtype)
+    mean = torch.stack(kept, dim=1).sum(1) / len(kept)
+    return heat.squeeze(1) * (mean - start)

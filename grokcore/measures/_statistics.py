@@ -20,8 +20,24 @@ def elementwise(function: Callable[[Tensor], Tensor], values: Tensor) -> Tensor:
     Vector and scalar code round such functions differently; where the tail lies would depend on K.
     """
     n = values.shape[-1]
-    padded = torch.nn.functional.pad(values, (0, -n % VECTOR), value=1.0)
-    return function(padded)[..., :n]
+    return function(torch.nn.functional.pad(values, (0, -n % VECTOR), value=1.0))[..., :n]
+
+
+def padded(values: Tensor, dim: int) -> Tensor:
+    """Repeat the last element along an axis up to a multiple of the vector length, for functions of all elements."""
+    missing = -values.shape[dim] % VECTOR
+    last = values.narrow(dim, values.shape[dim] - 1, 1)
+    return torch.cat([values, *[last] * missing], dim=dim) if missing else values
+
+
+def total(values: Tensor) -> Tensor:
+    """Add up all that each run has, (K, …) to (K,)."""
+    return values.reshape(len(values), -1).sum(1)
+
+
+def weighted_means(values: Tensor, weights: Tensor) -> Tensor:
+    """Return the means of columns (K, n, m) under weights (K, n): (K, m)."""
+    return torch.bmm(weights.unsqueeze(1), values).squeeze(1) / weights.sum(1, keepdim=True)
 
 
 def gini(values: Tensor) -> Tensor:

@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from grokcore.measures._anatomy import heads, no_anatomy, read_out, without_head
-from grokcore.measures._circuit import by_sum, no_circuit, projected, sum_means
+from grokcore.measures._anatomy import (
+    Tap,
+    enter,
+    heads,
+    hidden_layers,
+    leave,
+    no_anatomy,
+    silenced,
+    without_head,
+    without_neurons,
+)
+from grokcore.measures._circuit import no_circuit, of_examples, target_means
+from grokcore.measures._fourier import characters
 from grokcore.measures._statistics import gini
-from grokcore.measures.base import Measure, one_by_one
-from grokcore.measures.view import View
+from grokcore.measures.base import Measure
+from grokcore.measures.view import INSIDE_EXAMPLES, View
 from grokcore.models.base import Model
 from grokcore.tasks.base import Task
 
 BLOCKS = 32
-"""Blocks into which the neurons of the last hidden layer are put, at most; each is taken away at once."""
+"""Blocks into which the neurons of a hidden layer are put, at most; each is taken away at once."""
 
 KINDS = ("head", "neuron", "frequency")
 
@@ -24,9 +36,10 @@ KINDS = ("head", "neuron", "frequency")
 class Ablation(Measure):
     """Gini coefficient of the damage done by taking parts away one at a time: heads, blocks of neurons, frequencies.
 
-    Damage is the change of the mean loss over the whole table, whichever way it goes. A head loses what it writes, a
-    block of neighbouring neurons what it adds to the logits, a frequency k the logits' part in cos and
-    sin(ω_k(a + b)). 0: all parts do the same damage; near 1: one does it all.
+    Damage is the change of the mean loss over the whole table, whichever way it goes. A head of any layer loses what it
+    mixes, a block of neighbouring neurons of any hidden layer its activations, at every position, and the rest of the
+    network goes on from there; a frequency k the logits' part in cos and sin(ω_k(a + b)). 0: all parts do the same
+    damage; near 1: one does it all.
     """
 
     cost = "circuit"
@@ -38,9 +51,7 @@ class Ablation(Measure):
 
     def compute(self, view: View) -> Tensor:
         """Return the coefficients per run, (K, kinds)."""
-        return one_by_one(
-            lambda one: torch.cat([gini(d.unsqueeze(0)) for d in damage(one).values()]).unsqueeze(0), view
-        )
+        return torch.stack([gini(lost) for lost in damage(view).values()], dim=1)
 
 
 def _kinds(task: Task, model: Model) -> tuple[str, ...]:
@@ -48,46 +59,70 @@ def _kinds(task: Task, model: Model) -> tuple[str, ...]:
     return tuple(kind for kind, has in zip(KINDS, there, strict=True) if has)
 
 
+def parts(model: Model, kind: str, neurons: int) -> list[tuple[int, int]]:
+    """Return the (layer, number) of each head or block of neurons, layer by layer."""
+    count = heads(model) if kind == "head" else min(BLOCKS, neurons)
+    return [(layer, i) for layer in range(hidden_layers(model)) for i in range(count)]
+
+
 def damage(view: View) -> dict[str, Tensor]:
-    """Return, for a view of one run and each kind of part, how much the mean loss changes without each part."""
+    """Return, for each kind of part, how much each run's mean loss changes without each part: (K, parts)."""
     ways = {"head": _without_heads, "neuron": _without_neurons, "frequency": _without_frequencies}
-    base = _loss(view, view.logits[0].double())
-    return {
-        kind: torch.stack([_loss(view, logits) - base for logits in ways[kind](view)]).abs()
-        for kind in _kinds(view.task, view.model)
-    }
+    found = {}
+    for kind in _kinds(view.task, view.model):
+        # A part's absence is compared with the same computation with all parts there, to the last bit.
+        whole = view.logits.double() if kind == "frequency" else _whole(view)
+        base = _loss(view, whole)
+        found[kind] = torch.stack([_loss(view, logits) - base for logits in ways[kind](view)], dim=1).abs()
+    return found
+
+
+def _whole(view: View) -> Tensor:
+    return _outputs(view, leave(view.model, view.parameters, view.inside))
 
 
 def _loss(view: View, logits: Tensor) -> Tensor:
-    """Return the mean loss over the table of one run's logits for the distinct examples, (D, C)."""
-    counts = (view.train_counts + view.val_counts)[0].double()
-    losses = view.kernel.loss.values(logits.unsqueeze(0), view.everything.targets)[0]
-    return (losses @ counts) / counts.sum()
+    """Return each run's mean loss over the table, from logits for the distinct examples: (K, D, C) to (K,)."""
+    counts = (view.train_counts + view.val_counts).double()
+    return (view.kernel.loss.values(logits, view.everything.targets) * counts).sum(1) / counts.sum(1)
+
+
+def _outputs(view: View, logits: Tensor) -> Tensor:
+    """Return logits as the loss sees them, classes only, in float64."""
+    logits = logits[..., : view.task.table.classes].double()
+    return logits if view.everything.scale is None else logits * view.everything.scale.double()
+
+
+def _tapped(view: View, tap: Tap) -> Tensor:
+    found = []
+    for inputs in view.everything.inputs.split(INSIDE_EXAMPLES, dim=1):
+        found.append(leave(view.model, view.parameters, enter(view.model, view.parameters, inputs, tap)))
+    return _outputs(view, torch.cat(found, dim=1))
 
 
 def _without_heads(view: View) -> Iterator[Tensor]:
-    for head in range(heads(view.model)):
-        outputs = view.model.forward(without_head(view.model, view.parameters, head), view.everything.inputs)
-        yield _scaled(view, outputs[0, :, : view.task.table.classes].double())
+    for layer, head in parts(view.model, "head", 0):
+        yield _tapped(view, without_head(layer, head))
 
 
 def _without_neurons(view: View) -> Iterator[Tensor]:
-    weights = read_out(view.model, view.parameters)[0, :, : view.task.table.classes].double()
-    neurons = torch.arange(len(weights))
-    for block in neurons.tensor_split(min(BLOCKS, len(weights))):
-        yield view.logits[0].double() - _scaled(view, view.activations[0][:, block] @ weights[block])
+    neurons = view.inside.neurons.shape[2]
+    blocks = torch.arange(neurons).tensor_split(min(BLOCKS, neurons))
+    for layer, i in parts(view.model, "neuron", neurons):
+        block = slice(int(blocks[i][0]), int(blocks[i][-1]) + 1)
+        if layer + 1 < hidden_layers(view.model):
+            yield _tapped(view, without_neurons(layer, block))
+        else:
+            # What comes before the last hidden layer stays as it is.
+            inside = replace(view.inside, neurons=silenced(view.inside.neurons, block))
+            yield _outputs(view, leave(view.model, view.parameters, inside))
 
 
 def _without_frequencies(view: View) -> Iterator[Tensor]:
-    means, of_sum = sum_means(view), torch.empty(len(view.rows), dtype=torch.long)
-    of_sum[by_sum(view.task)] = torch.arange(len(means)).unsqueeze(1)
-    of_example = torch.zeros(view.train_counts.shape[1], dtype=torch.long)
-    of_example[view.rows] = of_sum
-    for k in range(len(means) // 2):
-        chosen = torch.zeros(len(means) // 2, dtype=torch.bool)
-        chosen[k] = True
-        yield view.logits[0].double() - projected(means, chosen, constant=False)[of_example]
-
-
-def _scaled(view: View, logits: Tensor) -> Tensor:
-    return logits if view.everything.scale is None else logits * view.everything.scale[0].double()
+    waves, means = characters(view.task), target_means(view)
+    elements, inside = of_examples(view)
+    for k in range(waves.frequencies):
+        chosen = torch.zeros(view.runs, waves.frequencies, dtype=torch.bool)
+        chosen[:, k] = True
+        gone = waves.part(means, chosen, constant=False)[:, elements]
+        yield view.logits.double() - gone * inside.unsqueeze(1)

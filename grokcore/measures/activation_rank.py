@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from grokcore.measures._statistics import effective_number, participation, singular_values
-from grokcore.measures.base import Measure, one_by_one
+from grokcore.measures._statistics import effective_number, participation, singular_values, weighted_means
+from grokcore.measures.base import Measure
 from grokcore.measures.view import View
 
 
@@ -22,11 +22,8 @@ class ActivationRank(Measure):
 
     def compute(self, view: View) -> Tensor:
         """Return both per run, (K, 2)."""
-        return one_by_one(_ranks, view)
-
-
-def _ranks(view: View) -> Tensor:
-    centred = view.activations - view.activations.mean(1, keepdim=True)
-    wide = centred.shape[1] <= centred.shape[2]
-    values = singular_values(torch.bmm(centred, centred.mT) if wide else torch.bmm(centred.mT, centred))
-    return torch.stack([effective_number(values), participation(values.square())], dim=1)
+        weights = torch.ones_like(view.activations[..., 0])
+        centred = view.activations - weighted_means(view.activations, weights).unsqueeze(1)
+        wide = centred.shape[1] <= centred.shape[2]
+        values = singular_values(torch.bmm(centred, centred.mT) if wide else torch.bmm(centred.mT, centred))
+        return torch.stack([effective_number(values), participation(values.square())], dim=1)

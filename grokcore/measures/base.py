@@ -2,7 +2,8 @@
 
 A run's values do not depend, to the last bit, on the runs beside it: a stacked product is one product per run; no sum
 runs over a stacked axis; functions other than +, −, ×, ÷, √ are taken by `elementwise`, whose rounding does not depend
-on how many elements are stacked. What gains nothing from company is computed `one_by_one`.
+on how many elements are stacked; the number of examples is a multiple of the vector length, so that functions of all of
+them are safe. What looks at more than weights is measured in groups of runs that fit into a processor's cache.
 
 Shapes: K runs, D distinct examples (padded), N rows of the task's table, S symbols, C classes.
 """
@@ -19,7 +20,6 @@ import pkgutil
 from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar, Literal
 
-import torch
 from torch import Tensor
 
 from grokcore.errors import ConfigError, unknown_name
@@ -43,6 +43,9 @@ SETS: dict[str, tuple[Cost, ...]] = {
 
 Need = Literal["weights", "activations", "logits", "gradients", "hessian", "update", "keys"]
 """What a measure looks at. `update` is there while training only, `keys` on kept weights only."""
+
+WHOLE: frozenset[Need] = frozenset({"weights", "gradients", "update"})
+"""What is looked at for all runs of a cohort at once; the rest is larger."""
 
 Choice = str | Sequence[str]
 """A set, a measure, several of them with commas between, or a list of such names."""
@@ -161,7 +164,9 @@ def take(found: Mapping[str, Measure], view: View) -> list[dict[str, float]]:
     rows: list[dict[str, float]] = [{} for _ in range(view.runs)]
     for name, measure in found.items():
         columns = measure.columns(view.task, view.model)
-        for row, values in zip(rows, _values(name, measure, view), strict=True):
+        parts = [view] if measure.needs <= WHOLE else view.groups
+        found_values = [values for part in parts for values in _values(name, measure, part)]
+        for row, values in zip(rows, found_values, strict=True):
             row |= {column: value for column, value in zip(columns, values, strict=False) if math.isfinite(value)}
     return rows
 
@@ -182,8 +187,3 @@ def _values(name: str, measure: Measure, view: View) -> list[list[float]]:
 @functools.lru_cache(maxsize=1024)
 def _say_once(text: str, *, asked: bool) -> None:
     logger.log(logging.WARNING if asked else logging.INFO, "%s", text)
-
-
-def one_by_one(compute: Callable[[View], Tensor], view: View) -> Tensor:
-    """Compute a measure for each run alone."""
-    return torch.cat([compute(view.only(k)) for k in range(view.runs)])

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
-from grokcore.measures._circuit import no_circuit
-from grokcore.measures.base import Measure, one_by_one
+from grokcore.measures._circuit import no_circuit, pair_rows
+from grokcore.measures.base import Measure
 from grokcore.measures.view import View
 from grokcore.models.base import Model
 from grokcore.tasks.base import Task
-from grokcore.tasks.modular_subtraction import ModularSubtraction
 
 
 def _no_distances(task: Task, model: Model) -> str | None:
-    return "differences are the targets" if isinstance(task, ModularSubtraction) else no_circuit(task, model)
+    reason = no_circuit(task, model)
+    if reason is None:
+        targets = task.table.targets[pair_rows(task).numpy()]
+        reason = None if (targets == targets.T).all() else "the order of operands matters"
+    return reason
 
 
 class DistanceIrrelevance(Measure):
@@ -29,13 +33,15 @@ class DistanceIrrelevance(Measure):
 
     def compute(self, view: View) -> Tensor:
         """Return the ratio per run, (K,)."""
-        return one_by_one(_ratio, view)
+        rows = pair_rows(view.task)
+        order = torch.arange(len(rows))
+        # Row d, column b: the pair (b + d, b), or of logarithms or other elements in their order.
+        by_distance = rows[(order[:, None] + order) % len(rows), order]
+        targets = torch.from_numpy(view.task.table.targets.copy())[by_distance]
+        correct = view.table_logits[:, by_distance].gather(3, targets.expand(view.runs, -1, -1).unsqueeze(3)).squeeze(3)
+        return _spread(correct).mean(1) / _spread(correct.flatten(1))
 
 
-def _ratio(view: View) -> Tensor:
-    symbols = view.task.table.symbols
-    targets = view.everything.targets[0][view.rows]
-    correct = view.table_logits[0].gather(1, targets.unsqueeze(1)).reshape(symbols, symbols)
-    order = view.rows.new_tensor(range(symbols))
-    by_distance = correct[(order[:, None] + order) % symbols, order]
-    return (by_distance.std(1, correction=0).mean() / correct.std(correction=0)).unsqueeze(0)
+def _spread(values: Tensor) -> Tensor:
+    """Return the standard deviation along the last axis."""
+    return (values - values.mean(-1, keepdim=True)).square().mean(-1).sqrt()

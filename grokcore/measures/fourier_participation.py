@@ -22,4 +22,4 @@ class FourierParticipation(Measure):
 
     def compute(self, view: View) -> Tensor:
         """Return the participation number per run, (K,)."""
-        return participation(_fourier.energies(view.components))
+        return participation(view.energies)

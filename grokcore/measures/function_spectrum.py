@@ -5,47 +5,55 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from grokcore.measures import _fourier
-from grokcore.measures._circuit import cell_energies, no_circuit, no_table, sum_means
-from grokcore.measures.base import Measure, one_by_one
+from grokcore.measures._circuit import no_circuit, no_table, pair_rows, target_means
+from grokcore.measures._fourier import characters
+from grokcore.measures._statistics import total
+from grokcore.measures.base import Measure
 from grokcore.measures.view import View
 from grokcore.models.base import Model
 from grokcore.tasks.base import Task
+
+
+def _no_spectrum(task: Task, model: Model) -> str | None:
+    return no_table(task, model) or (None if _columns(task, model) else "frequencies have no order, targets no group")
+
+
+def _columns(task: Task, model: Model) -> tuple[str, ...]:
+    there = {"high_frequency_share": characters(task).ordered, "off_family_share": no_circuit(task, model) is None}
+    return tuple(name for name, defined in there.items() if defined)
 
 
 class FunctionSpectrum(Measure):
     """Share of the logit table's energy above the frequency cut p / 4 in either operand; and outside the family.
 
     The table z(a, b, c), centred over classes, is transformed over a and b; its mean over the table is left out. The
-    family, for sums and differences, are all functions of a ± b: a random function has 1 − (p − 1)/(p² − 1) outside
-    of it, the solution nothing.
+    family are all functions of the target: a random function has 1 − (p − 1)/(p² − 1) outside of it, the solution
+    nothing. Discrete logarithms, of products and quotients, have no low frequencies; powers and the like no family.
     """
 
     cost = "full"
     needs = frozenset({"logits"})
-    limits = (no_table,)
+    limits = (_no_spectrum,)
 
     def columns(self, task: Task, model: Model) -> tuple[str, ...]:
-        """Leave out the second where the family is not known."""
-        both = ("high_frequency_share", "off_family_share")
-        return both if no_circuit(task, model) is None else both[:1]
+        """Return those that are defined."""
+        return _columns(task, model)
 
     def compute(self, view: View) -> Tensor:
         """Return the shares per run, (K, 1 or 2)."""
-        return one_by_one(_shares, view)
-
-
-def _shares(view: View) -> Tensor:
-    symbols = view.task.table.symbols
-    logits = view.table_logits[0]
-    logits = logits - logits.mean(1, keepdim=True)
-    energy = cell_energies(logits.reshape(symbols, symbols, -1)).sum(2)
-    total = energy.sum() - energy[0, 0]
-    cut = symbols // 4 + 1
-    found = [1 - (energy[:cut, :cut].sum() - energy[0, 0]) / total]
-    if no_circuit(view.task, view.model) is None:
-        means = sum_means(view)
-        means = means - means.mean(1, keepdim=True)
-        family = (_fourier.basis(symbols)[1:] @ means).square().sum() * symbols
-        found.append(1 - family / total)
-    return torch.stack(found).unsqueeze(0)
+        waves, columns = characters(view.task), _columns(view.task, view.model)
+        logits = view.table_logits[:, pair_rows(view.task)]
+        logits = logits - logits.mean(3, keepdim=True)
+        n = len(waves.tokens)
+        means = torch.bmm(torch.full((len(logits), 1, n * n), 1 / n**2, dtype=logits.dtype), logits.flatten(1, 2))
+        whole = total((logits - means.unsqueeze(1)).square())
+        found = []
+        if "high_frequency_share" in columns:
+            cut = n // 4 + 1
+            energy = waves.pair_energies(logits).sum(3)
+            found.append(1 - (total(energy[:, :cut, :cut]) - energy[:, 0, 0]) / whole)
+        if "off_family_share" in columns:
+            family = target_means(view)
+            family = family - family.mean(2, keepdim=True)
+            found.append(1 - total((family - means).square()) * n / whole)
+        return torch.stack(found, dim=1)

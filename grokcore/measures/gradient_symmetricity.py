@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import torch
 from torch import Tensor
 
-from grokcore.measures._circuit import no_table
-from grokcore.measures.base import Measure, one_by_one
+from grokcore.measures._anatomy import forward, no_anatomy
+from grokcore.measures._statistics import padded
+from grokcore.measures.base import Measure
 from grokcore.measures.view import View
 from grokcore.models.base import Model
 from grokcore.models.mlp import MLP
@@ -19,11 +22,9 @@ SAMPLES = 100
 
 
 def _no_shared_embedding(task: Task, model: Model) -> str | None:
-    if isinstance(model, MLP) and model.combine == "concat" and model.inputs == "one_hot":
+    if isinstance(model, MLP) and (model.inputs == "real" or (model.combine, model.inputs) == ("concat", "one_hot")):
         return "operands have no embedding in common"
-    if isinstance(model, Transformer) and model.tied:
-        return "the unembedding is the embedding too"
-    return no_table(task, model)
+    return no_anatomy(task, model) if task.table.inputs.shape[1] == 2 else "there are not two operands"
 
 
 class GradientSymmetricity(Measure):
@@ -39,23 +40,31 @@ class GradientSymmetricity(Measure):
 
     def compute(self, view: View) -> Tensor:
         """Return the mean cosine per run, (K,)."""
-        return one_by_one(_symmetricity, view)
+        inputs, classes = _triples(view.task)
+        parameters = {name: value.double() for name, value in view.parameters.items()}
+        leaves: list[Tensor] = []
+
+        def tap(name: str, value: Tensor) -> Tensor:
+            if name == "operands":
+                value = value.detach().requires_grad_()
+                leaves.append(value)
+            return value
+
+        with torch.enable_grad():
+            logits = forward(view.model, parameters, inputs.expand(view.runs, -1, -1), tap)
+            # An example's logits depend on its own operands only: the gradient of the sum has each one's.
+            chosen = logits.gather(2, classes.expand(view.runs, -1).unsqueeze(2)).sum()
+            (slopes,) = torch.autograd.grad(chosen, leaves)
+        second = 2 if isinstance(view.model, Transformer) and view.model.operator_token else 1
+        one, other = slopes[:, :SAMPLES, 0], slopes[:, :SAMPLES, second]
+        norms = (one.square().sum(2) * other.square().sum(2)).sqrt()
+        return ((one * other).sum(2) / norms.clamp_min(1e-300)).mean(1)
 
 
-def _symmetricity(view: View) -> Tensor:
-    symbols, classes = view.task.table.symbols, view.task.table.classes
-    draw = np.random.default_rng(0).integers(0, [symbols, symbols, classes], size=(SAMPLES, 3))
-    triples = torch.from_numpy(draw)
-    name = "embedding" if "embedding" in view.parameters else "weight_0"
-    table = view.parameters[name][0].double()
-    # Each operand gets a copy of the symbols' rows of its own, and each triple a copy of the network.
-    copies = torch.cat([table[:symbols], table[:symbols], table[symbols:]]).expand(SAMPLES, -1, -1).clone()
-    parameters = {key: value[0].double().expand(SAMPLES, *value.shape[1:]) for key, value in view.parameters.items()}
-    tokens = triples[:, :2] + torch.tensor([0, symbols])
-    with torch.enable_grad():
-        copies.requires_grad_()
-        logits = view.model.forward({**parameters, name: copies}, tokens.unsqueeze(1))[:, 0]
-        (slopes,) = torch.autograd.grad(logits.gather(1, triples[:, 2:]).sum(), copies)
-    each = torch.arange(SAMPLES)
-    first, second = slopes[each, tokens[:, 0]], slopes[each, tokens[:, 1]]
-    return torch.cosine_similarity(first, second, dim=1).mean().unsqueeze(0)
+@functools.lru_cache(maxsize=16)
+def _triples(task: Task) -> tuple[Tensor, Tensor]:
+    """Return pairs from the table (n, 2) and classes (n,), padded to a multiple of the vector length."""
+    table = task.table
+    draw = np.random.default_rng(0).integers(0, [len(table.inputs), table.classes], size=(SAMPLES, 2))
+    inputs, classes = torch.from_numpy(table.inputs[draw[:, 0]]), torch.from_numpy(draw[:, 1].copy())
+    return padded(inputs, dim=0), padded(classes, dim=0)

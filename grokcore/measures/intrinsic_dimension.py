@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from grokcore.measures.base import Measure, one_by_one
+from grokcore.measures.base import Measure
 from grokcore.measures.view import View
 
 POINTS = 2000
@@ -28,7 +28,8 @@ class IntrinsicDimension(Measure):
 
     def compute(self, view: View) -> Tensor:
         """Return the dimension per run, (K,)."""
-        return one_by_one(lambda one: two_nn(one.activations[0]).unsqueeze(0), view)
+        # Different runs may have different numbers of different points.
+        return torch.stack([two_nn(points) for points in view.activations])
 
 
 def two_nn(points: Tensor) -> Tensor:

@@ -20,4 +20,4 @@ class KeyFrequencies(Measure):
 
     def compute(self, view: View) -> Tensor:
         """Return the number of key frequencies per run, (K,)."""
-        return _fourier.keys(_fourier.energies(view.components)).sum(1).double()
+        return _fourier.keys(view.energies).sum(1).double()

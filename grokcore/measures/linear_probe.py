@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from grokcore.measures import _fourier
 from grokcore.measures._circuit import no_circuit
-from grokcore.measures.base import Measure, one_by_one
+from grokcore.measures._fourier import characters
+from grokcore.measures._statistics import weighted_means
+from grokcore.measures.base import Measure
 from grokcore.measures.view import View
 from grokcore.models.base import Model
 from grokcore.tasks.base import Task
@@ -21,7 +22,7 @@ class LinearProbe(Measure):
 
     Fitted on the training rows in closed form. A one-hot target is an orthogonal transform of cos and sin(ω_k c), so
     the same fit gives the R² of every ground-truth feature, cos and sin of one frequency together; the largest over
-    frequencies is the second number, for sums and differences of residues.
+    frequencies is the second number, for targets that follow an abelian group.
     """
 
     cost = "full"
@@ -34,47 +35,42 @@ class LinearProbe(Measure):
 
     def compute(self, view: View) -> Tensor:
         """Return the numbers per run, (K, 1 or 2)."""
-        return one_by_one(_probe, view)
-
-
-def _probe(view: View) -> Tensor:
-    activations, targets = view.activations[0], view.everything.targets[0]
-    train, val = view.trains(0), view.validates(0)
-    counts = view.train_counts[0, train].double()
-    wanted = torch.nn.functional.one_hot(targets, view.task.table.classes).double()
-    guess = Ridge(activations[train], wanted[train], counts)(activations[val])
-    weights = view.val_counts[0, val].double()
-    right = (guess.argmax(1) == targets[val]).double()
-    found = [right @ weights / weights.sum()]
-    if no_circuit(view.task, view.model) is None:
-        features = _fourier.basis(view.task.table.symbols).T
-        r2 = explained(guess @ features, wanted[val] @ features, weights)
-        found.append(r2.max())
-    return torch.stack(found).unsqueeze(0)
+        targets = view.everything.targets
+        wanted = torch.nn.functional.one_hot(targets, view.task.table.classes).double()
+        train, val = view.train_counts.double(), view.val_counts.double()
+        guess = Ridge(view.activations, wanted, train)(view.activations)
+        right = (guess.argmax(2) == targets).double()
+        found = [(right * val).sum(1) / val.sum(1)]
+        if no_circuit(view.task, view.model) is None:
+            waves = characters(view.task)
+            features = torch.zeros(view.task.table.classes, len(waves.tokens), dtype=torch.float64)
+            features[waves.tokens] = waves.basis.T
+            both = features.expand(len(guess), -1, -1)
+            found.append(explained(view.task, torch.bmm(guess, both), torch.bmm(wanted, both), val).amax(1))
+        return torch.stack(found, dim=1)
 
 
 class Ridge:
-    """A ridge regression of `targets` (n, t) on `features` (n, m) with weights (n,), to be called on features."""
+    """Ridge regressions of `targets` (K, n, t) on `features` (K, n, m) with weights (K, n); called on features."""
 
-    def __init__(self, features: Tensor, targets: Tensor, counts: Tensor) -> None:
-        shares = (counts / counts.sum()).unsqueeze(1)
-        self.centre, self.level = (features * shares).sum(0), (targets * shares).sum(0)
+    def __init__(self, features: Tensor, targets: Tensor, weights: Tensor) -> None:
+        shares = (weights / weights.sum(1, keepdim=True)).unsqueeze(2)
+        self.centre, self.level = (weighted_means(values, weights).unsqueeze(1) for values in (features, targets))
         centred = features - self.centre
-        covariance = centred.T @ (centred * shares)
-        penalty = RIDGE * covariance.diagonal().mean().clamp_min(1e-300)
-        covariance.diagonal().add_(penalty)
-        self.weights: Tensor = torch.linalg.solve(covariance, centred.T @ ((targets - self.level) * shares))
+        covariance = torch.bmm(centred.mT, centred * shares)
+        diagonal = covariance.diagonal(dim1=1, dim2=2)
+        diagonal.add_(RIDGE * diagonal.mean(1, keepdim=True).clamp_min(1e-300))
+        aims = torch.bmm(centred.mT, (targets - self.level) * shares)
+        self.weights: Tensor = torch.linalg.solve(covariance, aims)
 
     def __call__(self, features: Tensor) -> Tensor:
         """Return the predicted targets."""
-        return (features - self.centre) @ self.weights + self.level
+        return torch.bmm(features - self.centre, self.weights) + self.level
 
 
-def explained(guess: Tensor, wanted: Tensor, weights: Tensor) -> Tensor:
-    """Return R² per frequency of predicted Fourier features (n, S), at least 0: (F,)."""
-    shares = (weights / weights.sum()).unsqueeze(1)
-    mean = (wanted * shares).sum(0)
-    missed = ((wanted - guess).square() * shares).sum(0, keepdim=True)
-    there = ((wanted - mean).square() * shares).sum(0, keepdim=True)
-    missed, there = (_fourier.energies(part.sqrt())[0] for part in (missed, there))
+def explained(task: Task, guess: Tensor, wanted: Tensor, weights: Tensor) -> Tensor:
+    """Return R² per frequency of predicted features (K, n, n), at least 0: (K, F)."""
+    spread = wanted - weighted_means(wanted, weights).unsqueeze(1)
+    missed, there = (weighted_means(values.square(), weights) for values in (wanted - guess, spread))
+    missed, there = (characters(task).by_frequency(part)[:, 1:] for part in (missed, there))
     return torch.relu(1 - missed / there)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from grokcore.measures._anatomy import no_anatomy
 from grokcore.measures._landscape import flat_weights, learning_coefficient, training_loss
-from grokcore.measures.base import Measure, one_by_one
+from grokcore.measures.base import Measure
 from grokcore.measures.view import View
 
 LOCALISATION, STEP, STEPS = 100.0, 1e-4, 150
@@ -23,16 +24,13 @@ class LocalLearningCoefficient(Measure):
 
     cost = "circuit"
     needs = frozenset({"hessian"})
+    limits = (no_anatomy,)
 
     def compute(self, view: View) -> Tensor:
         """Return the estimate per run, (K,)."""
-        return one_by_one(_estimate, view)
-
-
-def _estimate(view: View) -> Tensor:
-    examples = int(view.train_counts[0].sum())
-    if examples < 3:
-        return torch.tensor([torch.nan], dtype=torch.float64)
-    settings = {"localisation": LOCALISATION, "step": STEP}
-    value = learning_coefficient(training_loss(view), flat_weights(view), examples, steps=STEPS, **settings)
-    return torch.tensor([value], dtype=torch.float64)
+        examples = view.train_counts.sum(1)
+        at = flat_weights(view)
+        found = learning_coefficient(
+            training_loss(view), at, examples.clamp_min(3), localisation=LOCALISATION, step=STEP, steps=STEPS
+        )
+        return torch.where(examples < 3, torch.nan, found)

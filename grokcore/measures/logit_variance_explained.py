@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from grokcore.measures import _fourier
-from grokcore.measures._circuit import final_keys, no_circuit, sum_means
-from grokcore.measures.base import Measure, one_by_one
+from grokcore.measures._circuit import final_keys, no_circuit, pair_rows, target_means
+from grokcore.measures._fourier import characters
+from grokcore.measures._statistics import total, weighted_means
+from grokcore.measures.base import Measure
 from grokcore.measures.view import View
 
 
@@ -15,7 +16,8 @@ class LogitVarianceExplained(Measure):
     """Share of the logits' variance that Σ_k α_k cos(ω_k(a + b − c)) over key frequencies explains (Nanda et al. 2023).
 
     Logits are centred over classes, which changes no answer. The cosines of different frequencies are orthogonal over
-    the whole table, so that every α_k is one inner product (arXiv 2301.05217; published: 95 %).
+    the whole table, so that every α_k is one inner product (arXiv 2301.05217; published: 95 %). On other groups see
+    `restricted_loss`.
     """
 
     cost = "circuit"
@@ -24,23 +26,25 @@ class LogitVarianceExplained(Measure):
 
     def compute(self, view: View) -> Tensor:
         """Return the share per run, (K,)."""
-        return one_by_one(lambda one: (cosine_energies(one)[final_keys(one)].sum() / variance(one)).unsqueeze(0), view)
+        chosen = final_keys(view)
+        return torch.where(chosen, cosine_energies(view), 0).sum(1) / variance(view)
 
 
 def variance(view: View) -> Tensor:
-    """Return the sum of squares of one run's logits, centred over classes, minus that of their mean."""
-    logits = view.table_logits[0]
-    logits = logits - logits.mean(1, keepdim=True)
-    return (logits - logits.mean(0, keepdim=True)).square().sum()
+    """Return the sum of squares of the logits of pairs of elements, centred over classes, minus that of their mean."""
+    logits = view.table_logits[:, pair_rows(view.task).reshape(-1)]
+    logits = logits - logits.mean(2, keepdim=True)
+    means = weighted_means(logits, torch.ones_like(logits[..., 0]))
+    return total((logits - means.unsqueeze(1)).square())
 
 
 def cosine_energies(view: View) -> Tensor:
-    """Return the energy of one run's logits in cos(ω_k(u − c)) for every frequency k: (F,)."""
-    means = sum_means(view)
-    symbols = len(means)
-    shift = torch.arange(symbols)
-    # T[d] sums the means over pairs of sum and class that differ by d.
-    diagonals = means[shift[:, None], (shift[:, None] - shift) % symbols].sum(0)
-    cosines = _fourier.basis(symbols)[1 : symbols // 2 + 1]
-    # Over p sums and p classes each cosine has p times the energy it has over residues; every sum occurs p times.
-    return (cosines @ diagonals).square()
+    """Return the energy of the logits in cos(ω_k(u − c)), u the target, for every frequency k but 0: (K, F)."""
+    waves = characters(view.task)
+    means = target_means(view)[:, :, waves.tokens]
+    basis = waves.basis.expand(len(means), -1, -1)
+    # φ(u) φ(c), summed over a frequency's functions φ, is its cosine times 2 / n; the inner product with it is a part
+    # of the transform's trace, its square norm the number of functions. Every target occurs n times.
+    traces = waves.by_frequency((torch.bmm(basis, means) * basis).sum(2))
+    dimensions = waves.by_frequency(torch.ones_like(waves.basis[0]))
+    return (traces.square() / dimensions)[:, 1:] * len(waves.tokens)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from grokcore.measures._circuit import cell_energies, no_table
-from grokcore.measures.base import Measure, one_by_one
+from grokcore.measures._circuit import no_table, pair_rows
+from grokcore.measures._fourier import characters
+from grokcore.measures.base import Measure
 from grokcore.measures.view import View
 
 SPECIFIC = 0.85
@@ -20,7 +21,8 @@ class NeuronSpecificity(Measure):
     """Mean over neurons of the share of variance in their best frequency, and the share of neurons with more than 85 %.
 
     A neuron of the last hidden layer is a function of (a, b); of frequency k are the products of 1, cos and sin(ω_k a)
-    with 1, cos and sin(ω_k b), but the constant (Nanda et al. 2023, arXiv 2301.05217, who find 85 % of neurons so).
+    with 1, cos and sin(ω_k b), but the constant (Nanda et al. 2023, arXiv 2301.05217, who find 85 % of neurons so); for
+    products and quotients, of their discrete logarithms.
     """
 
     cost = "circuit"
@@ -30,14 +32,13 @@ class NeuronSpecificity(Measure):
 
     def compute(self, view: View) -> Tensor:
         """Return both per run, (K, 2)."""
-        return one_by_one(_specificity, view)
-
-
-def _specificity(view: View) -> Tensor:
-    symbols = view.task.table.symbols
-    cells = cell_energies(view.activations[0][view.rows].reshape(symbols, symbols, -1))
-    total = cells.sum((0, 1)) - cells[0, 0]
-    own = cells.diagonal().T + cells[0] + cells[:, 0]
-    alive = total > ALIVE * total.mean()
-    best = own[1:, alive].max(0).values / total[alive]
-    return torch.stack([best.mean(), (best > SPECIFIC).double().mean()]).unsqueeze(0)
+        rows = view.rows[pair_rows(view.task)]
+        cells = characters(view.task).pair_energies(view.activations[:, rows])
+        every = cells.flatten(1, 2)
+        own = cells.diagonal(dim1=1, dim2=2).mT + cells[:, 0] + cells[:, :, 0]
+        sums = torch.bmm(torch.ones_like(every[:, :1, :1]).expand(-1, 1, every.shape[1]), every).squeeze(1)
+        variance = sums - cells[:, 0, 0]
+        alive = variance > ALIVE * variance.mean(1, keepdim=True)
+        best = torch.where(alive, own[:, 1:].amax(1) / variance, 0)
+        found = torch.stack([best.sum(1), (best > SPECIFIC).double().sum(1)], dim=1)
+        return found / alive.sum(1, keepdim=True)

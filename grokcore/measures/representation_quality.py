@@ -9,7 +9,8 @@ from collections import defaultdict
 import torch
 from torch import Tensor
 
-from grokcore.measures.base import Measure, one_by_one
+from grokcore.measures._statistics import weighted_means
+from grokcore.measures.base import Measure
 from grokcore.measures.view import View
 from grokcore.models.base import Model
 from grokcore.tasks.base import Task
@@ -35,15 +36,12 @@ class RepresentationQuality(Measure):
 
     def compute(self, view: View) -> Tensor:
         """Return the RQI per run, (K,)."""
-        return one_by_one(_quality, view)
-
-
-def _quality(view: View) -> Tensor:
-    embedding = view.embedding[0]
-    i, j, m, n = parallelograms(len(embedding)).T
-    errors = (embedding[i] + embedding[j] - embedding[m] - embedding[n]).square().sum(1)
-    spread = (embedding - embedding.mean(0)).square().sum(1).mean()
-    return (errors < TOLERANCE * spread).double().mean().unsqueeze(0)
+        embedding = view.embedding
+        i, j, m, n = parallelograms(embedding.shape[1]).T
+        misses = embedding[:, i] + embedding[:, j] - embedding[:, m] - embedding[:, n]
+        centre = weighted_means(embedding, torch.ones_like(embedding[..., 0])).unsqueeze(1)
+        spread = (embedding - centre).square().sum(2).mean(1, keepdim=True)
+        return (misses.square().sum(2) < TOLERANCE * spread).double().mean(1)
 
 
 @functools.lru_cache(maxsize=8)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from grokcore.losses import cross_entropy
-from grokcore.measures._circuit import by_sum, final_keys, no_circuit, projected, sum_means
-from grokcore.measures.base import Measure, one_by_one
+from grokcore.measures._circuit import final_keys, losses, no_circuit, target_means
+from grokcore.measures._fourier import characters
+from grokcore.measures.base import Measure
 from grokcore.measures.view import View
 
 
@@ -15,7 +15,9 @@ class RestrictedLoss(Measure):
     """Cross-entropy and accuracy on the whole table of the logits' part that is the circuit (Nanda et al. 2023).
 
     The logits as functions of (a, b) are projected on cos and sin(ω_k(a + b)) of the key frequencies k and on their
-    mean per class; a − b for subtraction. The key frequencies are those the run ends with (arXiv 2301.05217).
+    mean per class. The key frequencies are those the run ends with (arXiv 2301.05217). In the place of a + b stands
+    the task's own target: a − b; for products and quotients the discrete logarithm of it, zero left out; for any other
+    abelian group its characters.
     """
 
     cost = "circuit"
@@ -25,12 +27,7 @@ class RestrictedLoss(Measure):
 
     def compute(self, view: View) -> Tensor:
         """Return both per run, (K, 2)."""
-        return one_by_one(_restricted, view)
-
-
-def _restricted(view: View) -> Tensor:
-    # The part depends on the sum alone: one row stands for the p rows that have it.
-    logits = projected(sum_means(view), final_keys(view), constant=True)
-    targets = torch.from_numpy(view.task.table.targets.copy())[by_sum(view.task)[:, 0]]
-    right = (logits.argmax(-1) == targets).double().mean()
-    return torch.stack([cross_entropy(logits, targets).mean(), right]).unsqueeze(0)
+        waves = characters(view.task)
+        # The part depends on the target alone: one row stands for all that have it.
+        values, right = losses(waves.part(target_means(view), final_keys(view), constant=True), waves.tokens)
+        return torch.stack([values.mean(1), right.mean(1)], dim=1)

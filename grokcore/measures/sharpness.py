@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from grokcore.measures._anatomy import no_anatomy
 from grokcore.measures._landscape import flat_weights, hessian_product, lanczos, training_loss
-from grokcore.measures.base import Measure, one_by_one
+from grokcore.measures.base import Measure
 from grokcore.measures.view import View
 
 ITERATIONS = 16
@@ -21,16 +22,15 @@ class Sharpness(Measure):
 
     cost = "circuit"
     needs = frozenset({"hessian"})
+    limits = (no_anatomy,)
     numbers = ("sharpness", "sharpness_second", "decay_curvature")
 
     def compute(self, view: View) -> Tensor:
         """Return the three per run, (K, 3)."""
-        return one_by_one(_sharpness, view)
-
-
-def _sharpness(view: View) -> Tensor:
-    weights = flat_weights(view)
-    product = hessian_product(training_loss(view), weights)
-    largest = lanczos(product, len(weights), ITERATIONS).flip(0)
-    direction = weights / weights.norm()
-    return torch.stack([largest[0], largest[1], direction @ product(direction)]).unsqueeze(0)
+        weights = flat_weights(view)
+        product = hessian_product(training_loss(view), weights)
+        ritz = lanczos(product, view.runs, weights.shape[1], ITERATIONS)
+        largest = torch.stack([values[[-1, -2]] if len(values) > 1 else values[[-1, -1]] for values in ritz])
+        direction = weights / weights.square().sum(1, keepdim=True).sqrt()
+        along = (direction * product(direction)).sum(1)
+        return torch.cat([largest, along.unsqueeze(1)], dim=1)

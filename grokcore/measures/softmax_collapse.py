@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from grokcore.measures.base import Measure, one_by_one
+from grokcore.measures.base import Measure
 from grokcore.measures.view import View
 
 
@@ -21,10 +21,7 @@ class SoftmaxCollapse(Measure):
 
     def compute(self, view: View) -> Tensor:
         """Return the share per run, (K,)."""
-        return one_by_one(_share, view)
-
-
-def _share(view: View) -> Tensor:
-    chances = view.logits.float().softmax(-1).gather(-1, view.everything.targets.unsqueeze(-1)).squeeze(-1)
-    collapsed = torch.where(chances == 1.0, view.train_counts, 0).sum(1)
-    return collapsed.double() / view.train_counts.sum(1)
+        logits, targets = view.logits.float(), view.everything.targets.unsqueeze(-1)
+        chances = logits.softmax(-1).gather(-1, targets).squeeze(-1)
+        collapsed = torch.where(chances == 1.0, view.train_counts, 0).sum(1)
+        return collapsed.double() / view.train_counts.sum(1)

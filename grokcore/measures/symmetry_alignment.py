@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from grokcore.measures.base import Measure, one_by_one
+from grokcore.measures._statistics import total
+from grokcore.measures.base import Measure
 from grokcore.measures.view import View
 from grokcore.models.base import Model
 from grokcore.tasks.base import Task
@@ -32,18 +33,15 @@ class SymmetryAlignment(Measure):
 
     def compute(self, view: View) -> Tensor:
         """Return the mean alignment per run, (K,)."""
-        return one_by_one(_alignment, view)
-
-
-def _alignment(view: View) -> Tensor:
-    logits = view.table_logits[0]
-    logits = logits - logits.mean(1, keepdim=True)
-    found = []
-    for rows, images, classes in _images(view.task):
-        if len(rows):
-            here, there = logits[rows], logits[images][:, classes]
-            found.append(1 - (there - here).square().sum() / (there.square().sum() + here.square().sum()))
-    return torch.stack(found).mean().unsqueeze(0)
+        logits = view.table_logits
+        logits = logits - logits.mean(2, keepdim=True)
+        found = []
+        for rows, images, classes in _images(view.task):
+            if len(rows):
+                here, there = logits[:, rows], logits[:, images][:, :, classes]
+                energy = total(there.square()) + total(here.square())
+                found.append(1 - total((here - there).square()) / energy)
+        return torch.stack(found, dim=1).mean(1)
 
 
 @functools.lru_cache(maxsize=16)

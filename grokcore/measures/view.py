@@ -10,19 +10,24 @@ import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from grokcore.kernel import Batch, Kernel
 from grokcore.layout import VECTOR
 from grokcore.measures import _fourier
-from grokcore.measures._anatomy import activations
+from grokcore.measures._anatomy import Inside, enter
 from grokcore.models.base import Model, Parameters
 from grokcore.tasks.base import Task
 
 LOGITS_ELEMENTS = 1 << 20
 """Logits per run computed at once."""
+
+INSIDE_EXAMPLES = 4096
+"""Examples per run that go through the network at once while its inside is looked at."""
+
+GROUP_ELEMENTS = 1 << 18
+"""Logits of the runs that are measured at once: 2 MB of float64, what a core's cache holds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,28 +64,36 @@ class View:
 
     def only(self, k: int) -> View:
         """Return the view of run number `k` alone; the same one at every call."""
-        if self.runs == 1:
-            return self
-        if k not in self._alone:
-            self._alone[k] = self._only(k)
-        return self._alone[k]
+        return self._part(k, k + 1)
 
     @functools.cached_property
-    def _alone(self) -> dict[int, View]:
+    def groups(self) -> list[View]:
+        """Views of neighbouring runs, as many at a time as are measured together best; no value depends on it."""
+        size = max(1, GROUP_ELEMENTS // (len(self.rows) * self.task.table.classes))
+        return [self._part(start, min(start + size, self.runs)) for start in range(0, self.runs, size)]
+
+    @functools.cached_property
+    def _parts(self) -> dict[tuple[int, int], View]:
         return {}
 
-    def _only(self, k: int) -> View:
-        one = slice(k, k + 1)
+    def _part(self, start: int, stop: int) -> View:
+        if (start, stop) == (0, self.runs):
+            return self
+        if (start, stop) not in self._parts:
+            self._parts[start, stop] = self._cut(slice(start, stop))
+        return self._parts[start, stop]
+
+    def _cut(self, some: slice) -> View:
         update, training_set = self.update, self.training_set
         return replace(
             self,
-            parameters={name: value[one] for name, value in self.parameters.items()},
-            everything=_only(self.everything, one),
-            training_set=lambda: _only(training_set(), one),
-            train_counts=self.train_counts[one],
-            val_counts=self.val_counts[one],
-            keys=None if self.keys is None else self.keys[one],
-            update=None if update is None else (lambda: {name: value[one] for name, value in update().items()}),
+            parameters={name: value[some] for name, value in self.parameters.items()},
+            everything=_cut(self.everything, some),
+            training_set=lambda: _cut(training_set(), some),
+            train_counts=self.train_counts[some],
+            val_counts=self.val_counts[some],
+            keys=None if self.keys is None else self.keys[some],
+            update=None if update is None else (lambda: {name: value[some] for name, value in update().items()}),
         )
 
     @functools.cached_property
@@ -96,8 +109,13 @@ class View:
 
     @functools.cached_property
     def components(self) -> Tensor:
-        """Norms of the embedding's S real Fourier components: constant, cosines, sines; (K, S)."""
-        return _fourier.norms(self.embedding)
+        """Norms of the embedding's components in the characters of the task's group: (K, n)."""
+        return _fourier.characters(self.task).norms(self.embedding)
+
+    @functools.cached_property
+    def energies(self) -> Tensor:
+        """Energy of the embedding in each frequency but the constant: (K, F)."""
+        return _fourier.characters(self.task).energies(self.components)
 
     @functools.cached_property
     def logits(self) -> Tensor:
@@ -116,9 +134,19 @@ class View:
         return self.logits[:, self.rows].double()
 
     @functools.cached_property
+    def inside(self) -> Inside:
+        """The network's state at its last hidden layer, for every distinct example."""
+        chunks = self.everything.inputs.split(INSIDE_EXAMPLES, dim=1)
+        parts = [enter(self.model, self.parameters, inputs) for inputs in chunks]
+        streams = [part.stream for part in parts if part.stream is not None]
+        return Inside(
+            torch.cat([part.neurons for part in parts], dim=1), torch.cat(streams, dim=1) if streams else None
+        )
+
+    @functools.cached_property
     def activations(self) -> Tensor:
         """Activations of the last hidden layer for every distinct example, float64: (K, D, M)."""
-        return activations(self.model, self.parameters, self.everything.inputs).double()
+        return self.inside.neurons.double()
 
     @functools.cached_property
     def gradients(self) -> dict[str, Tensor]:
@@ -134,20 +162,7 @@ class View:
             raise RuntimeError("kept weights have no optimizer state")
         return self.update()
 
-    def trains(self, k: int) -> Tensor:
-        """Return the rows of `everything` that train in run `k`."""
-        return self.train_counts[k].nonzero().flatten()
 
-    def validates(self, k: int) -> Tensor:
-        """Return the rows of `everything` that validate in run `k`."""
-        return self.val_counts[k].nonzero().flatten()
-
-
-def _only(batch: Batch, one: slice) -> Batch:
-    scale = None if batch.scale is None else batch.scale[one]
-    return Batch(batch.inputs[one], batch.targets[one], batch.weights[one], scale)
-
-
-def table_inputs(task: Task) -> Tensor:
-    """Return the inputs of the task's table, (N, P)."""
-    return torch.from_numpy(np.array(task.table.inputs))
+def _cut(batch: Batch, some: slice) -> Batch:
+    scale = None if batch.scale is None else batch.scale[some]
+    return Batch(batch.inputs[some], batch.targets[some], batch.weights[some], scale)

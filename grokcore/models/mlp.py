@@ -124,7 +124,7 @@ class MLP(Model):
             if self.bias:
                 x = x + parameters[f"bias_{i}"].unsqueeze(1)
             if i < last:
-                x = self._activate(x)
+                x = self.activate(x)
                 x = x if drop is None else drop(x)
         return x
 
@@ -153,7 +153,8 @@ class MLP(Model):
             return [parameters["embedding"] @ block for block in blocks]
         return blocks
 
-    def _activate(self, x: Tensor) -> Tensor:
+    def activate(self, x: Tensor) -> Tensor:
+        """Apply the nonlinearity."""
         if self.activation == "relu":
             return torch.relu(x)
         if self.activation == "tanh":

@@ -12,6 +12,7 @@ from grokcore import RunConfig, train
 from grokcore.cohort import Cohort
 from grokcore.errors import ConfigError
 from grokcore.measures import base
+from grokcore.measures._fourier import characters, no_frequencies
 from grokcore.measures.base import SETS, chosen_measures, columns_of, defined_measures, measures, skipped_measures, take
 
 MLP = {"name": "mlp", "width": 21, "inputs": "embedding"}
@@ -34,6 +35,11 @@ CASES = {
         {"name": "modular_division", "modulus": 7},
         {"name": "transformer", "width": 12, "heads": 2, "mlp_width": 16, "layers": 2, "norm": "post", "tied": True},
     ),
+    "deep": (
+        {"name": "modular_multiplication", "modulus": 11},
+        {"name": "transformer", "width": 12, "heads": 2, "mlp_width": 16, "layers": 2, "operator_token": True},
+    ),
+    "abelian": ({"name": "group_composition", "group": "Z2xZ4"}, MLP),
     "group": ({"name": "group_composition", "group": "S3"}, MLP),
     "toy": ({"name": "toy_addition"}, MLP),
     "bits": ({"name": "parity", "bits": 6, "relevant": 2, "samples": 60}, {**MLP, "combine": "concat"}),
@@ -63,8 +69,8 @@ def base_thread():
 def everywhere(cohort):
     """Return every measure that is defined and the view with made-up final keys."""
     view = cohort.view()
-    symbols = view.task.table.symbols
-    keys = torch.zeros(view.runs, symbols // 2, dtype=torch.bool)
+    reason = no_frequencies(view.task, view.model)
+    keys = torch.zeros(view.runs, 1 if reason else characters(view.task).frequencies, dtype=torch.bool)
     keys[:, :2] = True
     found = defined_measures(view.task, view.model, "circuit", frozenset())
     return found, replace(view, keys=keys)
@@ -190,7 +196,7 @@ def test_an_undefined_measure_is_skipped_with_its_reason_said_once(caplog):
         (record,) = train(members, measures=["fourier_concentration", "weight_norm"])
         train(members, measures=["fourier_concentration", "weight_norm"])
     assert "fourier_concentration" not in record.columns
-    assert caplog.text.count("fourier_concentration is not measured: symbols are not residues") == 1
+    assert caplog.text.count("fourier_concentration is not measured: symbols are not elements of an abelian group") == 1
 
 
 def test_every_measure_has_a_test_of_its_own_with_a_known_answer():

@@ -2,33 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
-
-from grokcore.measures._anatomy import activations, read_out
-
-
-@pytest.mark.parametrize(
-    "model",
-    [
-        {"name": "mlp", "width": 16, "depth": 2, "activation": "gelu"},
-        {"name": "mlp", "width": 16, "bias": False, "combine": "concat"},
-        {"name": "transformer", "width": 8, "heads": 2, "mlp_width": 12},
-    ],
-)
-def test_activations_read_out_linearly_are_the_logits(make_view, model):
-    view = make_view(model=model)
-    inputs = view.everything.inputs
-    hidden, reader = activations(view.model, view.parameters, inputs), read_out(view.model, view.parameters)
-    assert bool((hidden >= -0.2).all())
-    rest = view.model.forward(view.parameters, inputs) - hidden @ reader
-    if model["name"] == "mlp":
-        # What is left is the last bias.
-        assert float((rest - rest[:, :1]).abs().max()) < 1e-12
-    else:
-        # What is left is what the stream brings without the MLP.
-        silent = {name: torch.zeros_like(view.parameters[name]) for name in ("mlp_out", "mlp_out_bias")}
-        stream = view.model.forward({**view.parameters, **silent}, inputs)
-        assert float((rest - stream).abs().max()) < 1e-12
 
 
 def test_it_agrees_with_singular_values(make_view, value):

@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from grokcore.measures._fourier import basis, norms
+from grokcore.measures._fourier import basis, characters
+from grokcore.tasks.base import TASKS
 
 
 @pytest.mark.parametrize("symbols", [13, 12])
@@ -14,7 +15,9 @@ def test_the_basis_is_orthonormal_and_the_norms_are_those_of_its_coefficients(sy
     torch.testing.assert_close(transform @ transform.T, torch.eye(symbols, dtype=torch.float64))
     embedding = torch.randn(2, symbols, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     spectrum = torch.fft.rfft(embedding, dim=1, norm="ortho").abs().square().sum(2)
-    energy = norms(embedding).square()
+    waves = characters(TASKS.member("modular_addition")(modulus=symbols))
+    assert torch.equal(waves.basis, transform)
+    energy = waves.norms(embedding).square()
     assert energy[:, 0].tolist() == pytest.approx(spectrum[:, 0].tolist())
     for k in range(1, (symbols + 1) // 2):
         together = energy[:, k] + energy[:, symbols // 2 + k]

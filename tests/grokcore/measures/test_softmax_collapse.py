@@ -11,9 +11,9 @@ def test_huge_right_logits_collapse_and_small_ones_do_not(planted, value):
 
 def test_only_training_examples_count_and_only_at_their_target(planted, value):
     view = planted({1: 0.0})
-    chosen = view.trains(0)[:10]
+    chosen = view.train_counts[0].nonzero().flatten()[:10]
     view.logits[0, chosen] += 1e3 * torch.nn.functional.one_hot(view.everything.targets[0, chosen], 13)
-    others = view.validates(0)
+    others = view.val_counts[0].nonzero().flatten()
     view.logits[0, others] += 1e3 * torch.nn.functional.one_hot(view.everything.targets[0, others], 13)
     mixed = view.train_counts[0, others].nonzero().flatten()
     view.logits[0, others[mixed]] = 0
