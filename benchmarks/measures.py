@@ -4,10 +4,9 @@
 
 Each measure is taken of a cohort of the width that trains best, with everything computed anew (the embedding, the
 logits, the activations), so that the sum over measures is more than a set's cost, in which they share these. A share is
-the time of a set's measures over the time to train a run of the budget given, at the steps at which it is measured;
-evaluations, which a sweep makes too, are left out, and make it less. "Early" is the largest share of a run that is over
-before its budget, at whatever step from 300 on. For small shapes whole runs are also trained with and without
-`light`, retirement included.
+that of a set's measures in the time of a run's steps, evaluations and measures; measures are dense at the beginning, so
+that a run which is over early has a larger one. Small shapes are also trained whole, with `light` and without, until
+they retire.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ import torch
 
 from benchmarks.engine import SHAPES, config
 from grokcore import train
-from grokcore.clock import measure_steps
+from grokcore.clock import evaluation_steps, measure_steps
 from grokcore.cohort import Cohort, one_thread
 from grokcore.config import RunConfig
 from grokcore.measures._fourier import characters
@@ -35,7 +34,7 @@ BUDGETS = {"small-mlp": 3000, "embedding-mlp": 3000, "deep-mlp": 3000, "transfor
 """Steps of a run of each shape, in the sweeps it is meant for."""
 
 EARLIEST = 300
-"""Step from which on a run may be over early."""
+"""Step at which a run is over early."""
 
 WHOLE = ("small-mlp", "embedding-mlp")
 """Shapes of which whole runs take seconds."""
@@ -65,30 +64,27 @@ def step_seconds(cohort: Cohort, repetitions: int) -> float:
     return seconds(lambda: cohort.train_to(cohort.step + 5), repetitions) / 5
 
 
-def early_share(cost: float, step: float, budget: int) -> float:
-    """Return the largest share of a run that is over early, measured at a cost, from the seconds of a step."""
-    points = sorted(measure_steps(budget))
-    ends = [(i + 1) * cost for i, end in enumerate(points) if end >= EARLIEST]
-    steps = [end * step for end in points if end >= EARLIEST]
-    return max(own / (own + trained) for own, trained in zip(ends, steps, strict=True))
+def share(cost: float, step: float, evaluation: float, budget: int, end: int) -> float:
+    """Return the share of measures in a run of `budget` steps that is over at step `end`, from the seconds of each."""
+    points = sum(at <= end for at in measure_steps(budget)) * cost
+    others = end * step + sum(at <= end for at in evaluation_steps(budget)) * evaluation
+    return points / (points + others)
 
 
 def whole_runs(run: RunConfig, width: int, repetitions: int) -> None:
-    """Print what `light` adds to runs that are trained until they retire."""
-    runs = [replace(run, steps=BUDGETS["small-mlp"], seed=seed) for seed in range(width)]
-    ratios, ends = [], 0
+    """Print what `light` adds to runs that are trained until they retire, at a fraction at which all do soon."""
+    easy = replace(run, fraction=0.9, optimizer=replace(run.optimizer, rate=1e-2), steps=BUDGETS["small-mlp"])
+    runs = [replace(easy, seed=seed) for seed in range(width)]
+    ratios, end = [], 0
     for _ in range(repetitions):
         times = {}
         for chosen in ("none", "light"):
             begun = time.process_time()
             records = train(runs, measures=chosen, retire=Retirement())
             times[chosen] = time.process_time() - begun
-            ends = statistics.median_low([record.steps for record in records])
-        ratios.append(times["light"] / times["none"] - 1)
-    print(
-        f"  light adds {statistics.median(ratios):.1%} to {width} whole runs, over at step {ends:,} (median)",
-        flush=True,
-    )
+            end = statistics.median_low([record.steps for record in records])
+        ratios.append(1 - times["none"] / times["light"])
+    print(f"  light: {statistics.median(ratios):.1%} of {width} whole runs that are over at step {end:,}", flush=True)
 
 
 def per_measure(run: RunConfig, found: Mapping[str, Measure], width: int, repetitions: int) -> None:
@@ -114,20 +110,22 @@ def shares(shape: str, run: RunConfig, width: int, repetitions: int) -> None:
     cohort.train_to(20)
     budget = BUDGETS[shape]
     points = len(measure_steps(budget))
+    early = next(at for at in sorted(measure_steps(budget)) if at >= EARLIEST)
     for name in ("light", "full"):
         found = defined_measures(run.task, run.model, name)
-        ratios, early, costs, steps = [], [], [], []
+        ratios, soon, costs, steps = [], [], [], []
         for _ in range(repetitions):
             step = step_seconds(cohort, 1)
+            evaluation = seconds(lambda: cohort.kernel.examine(cohort.parameters, cohort.everything), 1)
             cost = seconds(lambda found=found: take(found, cohort.view()), 1)  # type: ignore[misc]
-            ratios.append(points * cost / (points * cost + budget * step))
-            early.append(early_share(cost, step, budget))
+            ratios.append(share(cost, step, evaluation, budget, budget))
+            soon.append(share(cost, step, evaluation, budget, early))
             costs.append(cost / width)
             steps.append(step / width)
         print(
             f"  {name}: {1e6 * statistics.median(costs):,.0f} µs per run and point, {points} points in {budget:,} "
             f"steps of {1e6 * statistics.median(steps):,.0f} µs: {statistics.median(ratios):.1%} of the time, "
-            f"{statistics.median(early):.1%} early",
+            f"{statistics.median(soon):.1%} of a run that is over at step {early}",
             flush=True,
         )
 

@@ -38,7 +38,7 @@ class DistanceIrrelevance(Measure):
         # Row d, column b: the pair (b + d, b), or of logarithms or other elements in their order.
         by_distance = rows[(order[:, None] + order) % len(rows), order]
         targets = torch.from_numpy(view.task.table.targets.copy())[by_distance]
-        correct = view.table_logits[:, by_distance].gather(3, targets.expand(view.runs, -1, -1).unsqueeze(3)).squeeze(3)
+        correct = view.logits[:, view.rows[by_distance], targets].double()
         return _spread(correct).mean(1) / _spread(correct.flatten(1))
 
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from grokcore.measures._circuit import no_circuit, no_table, pair_rows, target_means
 from grokcore.measures._fourier import characters
-from grokcore.measures._statistics import total
+from grokcore.measures._statistics import total, weighted_means
 from grokcore.measures.base import Measure
 from grokcore.measures.view import View
 from grokcore.models.base import Model
@@ -42,18 +42,23 @@ class FunctionSpectrum(Measure):
     def compute(self, view: View) -> Tensor:
         """Return the shares per run, (K, 1 or 2)."""
         waves, columns = characters(view.task), _columns(view.task, view.model)
-        logits = view.table_logits[:, pair_rows(view.task)]
+        logits = view.logits[:, view.rows[pair_rows(view.task)]]
         logits = logits - logits.mean(3, keepdim=True)
-        n = len(waves.tokens)
-        means = torch.bmm(torch.full((len(logits), 1, n * n), 1 / n**2, dtype=logits.dtype), logits.flatten(1, 2))
-        whole = total((logits - means.unsqueeze(1)).square())
+        runs, n, _, classes = logits.shape
+        rows = logits.flatten(1, 2)
+        means = weighted_means(rows, torch.ones_like(rows[..., 0])).unsqueeze(1)
+        whole = total((rows - means).square()).double()
         found = []
         if "high_frequency_share" in columns:
-            cut = n // 4 + 1
-            energy = waves.pair_energies(logits).sum(3)
-            found.append(1 - (total(energy[:, :cut, :cut]) - energy[:, 0, 0]) / whole)
+            slow = torch.arange(waves.frequencies).expand(runs, -1) < n // 4
+            few = waves.basis[waves.members(slow, constant=True)[0]].to(logits).expand(runs, -1, -1)
+            for _ in range(2):
+                logits = (
+                    torch.bmm(few, logits.reshape(runs, n, -1)).view(runs, len(few[0]), -1, classes).transpose(1, 2)
+                )
+            found.append(1 - (total(logits.square()) - total(logits[:, 0, 0].square())).double() / whole)
         if "off_family_share" in columns:
             family = target_means(view)
             family = family - family.mean(2, keepdim=True)
-            found.append(1 - total((family - means).square()) * n / whole)
+            found.append(1 - total((family - means.double()).square()) * n / whole)
         return torch.stack(found, dim=1)

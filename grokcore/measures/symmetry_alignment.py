@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from grokcore.measures._statistics import total
 from grokcore.measures.base import Measure
 from grokcore.measures.view import View
 from grokcore.models.base import Model
@@ -33,14 +32,16 @@ class SymmetryAlignment(Measure):
 
     def compute(self, view: View) -> Tensor:
         """Return the mean alignment per run, (K,)."""
-        logits = view.table_logits
-        logits = logits - logits.mean(2, keepdim=True)
+        logits = view.logits - view.logits.mean(2, keepdim=True)
+        sizes = logits.double().square().sum(2)
         found = []
         for rows, images, classes in _images(view.task):
             if len(rows):
-                here, there = logits[:, rows], logits[:, images][:, :, classes]
-                energy = total(there.square()) + total(here.square())
-                found.append(1 - total((here - there).square()) / energy)
+                here, there = view.rows[rows], view.rows[images]
+                # Σ‖a − b‖² is Σ‖a‖² + Σ‖b‖² − 2 Σ⟨a, b⟩, and relabelled classes leave ‖a‖ as it is.
+                products = (logits[:, here] * logits[:, there][:, :, classes]).sum(2)
+                both = sizes[:, here].sum(1) + sizes[:, there].sum(1)
+                found.append(2 * products.double().sum(1) / both)
         return torch.stack(found, dim=1).mean(1)
 
 

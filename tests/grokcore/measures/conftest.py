@@ -68,7 +68,8 @@ def planted(make_view):
     from dataclasses import replace
 
     def make(alphas, more=0.0, modulus=13, keys=None):
-        view = make_view(task={"name": "modular_addition", "modulus": modulus})
+        apart = {"name": "mlp", "width": 16, "combine": "concat"}
+        view = make_view(task={"name": "modular_addition", "modulus": modulus}, model=apart)
         chosen = torch.zeros(1, modulus // 2, dtype=torch.bool)
         chosen[0, [k - 1 for k in (keys or alphas)]] = True
         view = replace(view, keys=chosen)
