@@ -122,11 +122,29 @@ def of_record(record: RunRecord, rule: RegimeRule | None = None) -> RunCurves:
     return info(record.curves, record.config.to_flat(), rule, record.outcome)
 
 
+NAMES = {"mlp": "MLP", "adamw": "AdamW", "adam": "Adam", "sgd": "SGD", "muon": "Muon", "quadratic_mlp": "quadratic MLP"}
+"""Names that are not words."""
+
+
 def _title(config: Mapping[str, Any]) -> str:
+    """Return the task, the network and the optimizer, with the sizes that tell them from others."""
     task = str(config.get("task.name", config.get("task", "run"))).replace("_", " ")
-    modulus = f" mod {config['task.modulus']:.0f}" if "task.modulus" in config else ""
-    rest = [str(config[name]).replace("_", " ") for name in ("model.name", "optimizer.name") if name in config]
-    return ", ".join([task + modulus, *rest])
+    task += f" {config['task.group']}" if isinstance(config.get("task.group"), str) else ""
+    task += _size(config, "task.modulus", " mod {}") + _size(config, "task.relevant", " of {}")
+    task += _size(config, "task.bits", " of {} bits")
+    depth = _size(config, "model.layers", " of {} layers", 2) + _size(config, "model.depth", " of {} hidden layers", 2)
+    names = [_name(config[field]) for field in ("model.name", "optimizer.name") if field in config]
+    return ", ".join([task, *(name + depth * (i == 0) for i, name in enumerate(names))])
+
+
+def _size(config: Mapping[str, Any], field: str, words: str, least: int = 1) -> str:
+    """Return a number of the configuration in words; nothing where there is none, or it is less than `least`."""
+    value = float(config.get(field) or 0)
+    return words.format(number(value)) if value >= least else ""
+
+
+def _name(word: Any) -> str:
+    return NAMES.get(str(word), str(word).replace("_", " "))
 
 
 def _details(config: Mapping[str, Any]) -> str:
@@ -192,7 +210,9 @@ def draw_learning(
         head(axis, kind, style)
     accuracy.axhline(run.rule.threshold, color=MUTED, linewidth=0.6, linestyle=":")
     accuracy.set_ylim(-0.03, 1.05)
-    accuracy.legend(loc="center left", borderaxespad=0.4, handlelength=1.8)
+    accuracy.legend(
+        loc="lower left", bbox_to_anchor=(0.14, 1), borderaxespad=0.2, handlelength=1.8, ncols=4, columnspacing=1.6
+    )
     accuracy.annotate(
         f" {run.regime} ", (1, 1), xycoords="axes fraction", xytext=(0, style.font * 0.7), textcoords="offset points",
         ha="right", color=REGIME_INK[run.regime], fontsize=style.font,

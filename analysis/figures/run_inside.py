@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -28,8 +29,8 @@ CIRCUIT = (
 
 SHOWN = (
     "weight_norm", "effective_rank", "activation_rank", "fourier_concentration", "key_frequencies",
-    "logit_variance_explained", "neuron_specificity", "symmetry_alignment", "probe_accuracy", "gradient_norm",
-    "representation_quality", "high_degree_share", "mean_degree", "high_frequency_share", "softmax_collapse",
+    "logit_variance_explained", "neuron_specificity", "symmetry_alignment", "probe_accuracy", "mean_degree",
+    "high_degree_share", "representation_quality", "gradient_norm", "high_frequency_share", "softmax_collapse",
     "participation_ratio",
 )  # fmt: skip
 """Measures that have a panel, in this order, as far as there are any; at most six."""
@@ -53,7 +54,8 @@ class RunInside:
     def shown(self) -> tuple[str, ...]:
         """Return the measures that have a panel."""
         table = self.portrait.measures
-        return tuple(name for name in SHOWN if name in table and table[name].notna().any())[:6]
+        moving = [name for name in SHOWN if name in table and np.ptp(table[name].dropna()) > 1e-6]
+        return tuple(moving)[:6]
 
 
 def info(record: RunRecord, portrait: Portrait, rule: RegimeRule | None = None) -> RunInside:
@@ -76,7 +78,7 @@ def draw(inside: RunInside, style: Style = STYLES["screen"]) -> Figure:
     from matplotlib.figure import Figure
 
     line = style.font * 1.2 / 72
-    heights = [19, 15, 14, 4 + 5 * max(2, len(inside.portrait.damage))]
+    heights = [19, 15, 14, max(4 + 5 * len(inside.portrait.damage), 5 + 1.15 * len(inside.order))]
     with drawing(style):
         figure = Figure(figsize=(style.wide, sum(heights) * line), layout="constrained", facecolor="white")
         FigureCanvasAgg(figure)
@@ -85,9 +87,17 @@ def draw(inside: RunInside, style: Style = STYLES["screen"]) -> Figure:
         _measures(rows[1], inside, style)
         _structure(rows[2], inside, style)
         _parts(rows[3], inside, style)
+        _letters(figure, style)
         words = Words(title=inside.curves.title, details=inside.curves.details, caption=_caption(inside))
         furnish(figure, words, style)
     return figure
+
+
+def _letters(figure: Figure, style: Style) -> None:
+    """Put a letter before what each panel shows, so that a text can refer to it."""
+    titled = [axis for axis in figure.axes if axis.get_title(loc="left") and axis.get_visible()]
+    for letter, axis in zip(string.ascii_lowercase, titled, strict=False):
+        head(axis, f"$\\mathbf{{{letter}}}$  {axis.get_title(loc='left')}", style)
 
 
 def _caption(inside: RunInside) -> str:
@@ -148,7 +158,12 @@ def _spectrum(axis: Axes, inside: RunInside, style: Style) -> None:
     edges = np.concatenate([[steps[0]], np.sqrt(steps[1:] * steps[:-1]), [steps[-1]]])
     marks = np.arange(values.shape[1] + 1) + 0.5
     mesh = axis.pcolormesh(edges, marks, values.T, cmap="magma_r", vmin=0, rasterized=True)
-    axis.figure.colorbar(mesh, ax=axis, pad=0.01, fraction=0.05, aspect=18).ax.tick_params(labelsize=style.font * 0.8)
+    bar = axis.figure.colorbar(mesh, ax=axis, pad=0.025, fraction=0.05, aspect=18)
+    bar.ax.tick_params(labelsize=style.font * 0.8)
+    for key in portrait.keys:
+        along = axis.get_yaxis_transform()
+        (mark,) = axis.plot(1.012, key, "<", color=INK, ms=style.marker * 0.7, transform=along, clip_on=False)
+        mark.set_in_layout(False)
     axis.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=6, min_n_ticks=1))
     axis.set_ylabel(portrait.spectrum_name)
     what = "share of the function" if portrait.spectrum_name == "degree" else "norm of the embedding"
@@ -209,12 +224,16 @@ def _profile(axis: Axes, portrait: Portrait, kind: str, style: Style) -> None:
         shares = [np.sort(share.reshape(layers, each))[:, ::-1].ravel() for share in shares]
     places = np.arange(len(shares[0])) + 1
     _before_and_after(axis, places, (shares[0], shares[1]))
-    head(axis, f"share of the damage: {names[kind]}{', layer by layer' if layers > 1 else ''}", style)
+    apart = ", layer by layer" if layers > 1 and kind == "head" else ""
+    head(axis, f"share of the damage: {names[kind]}{apart}", style)
     for layer in range(1, layers):
         axis.axvline(layer * each + 0.5, color=MUTED, linewidth=0.6, linestyle=":")
-    if layers > 1 or len(places) <= 8:
-        shown = places if len(places) <= 16 else places[[i for i in range(len(places)) if i % each in (0, each - 1)]]
-        axis.set_xticks(shown, [str((int(place) - 1) % each + 1) for place in shown])
+    if layers > 1 and len(places) > 16:
+        middles = [layer * each + (each + 1) / 2 for layer in range(layers)]
+        axis.set_xticks(middles, [f"layer {layer + 1}" for layer in range(layers)])
+        axis.tick_params(axis="x", length=0)
+    elif layers > 1 or len(places) <= 8:
+        axis.set_xticks(places, [str((int(place) - 1) % each + 1) for place in places])
 
 
 def _order(axis: Axes, inside: RunInside, style: Style) -> None:

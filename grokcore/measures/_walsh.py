@@ -29,8 +29,8 @@ STRINGS = 1 << EXACT_BITS
 FLIPPED = 512
 """Strings, at most, of which every bit is flipped once to see what it matters."""
 
-DEGREES = 4
-"""Degrees whose weight is told, at most; of a sample, the error of the next would be larger than most weights."""
+DEGREES, SAMPLED_DEGREES = 4, 3
+"""Degrees whose weight is told, at most: of all strings, and of a sample, where the next would be lost in noise."""
 
 
 def no_bits(task: Task, model: Model) -> str | None:
@@ -42,7 +42,7 @@ def no_bits(task: Task, model: Model) -> str | None:
 
 def degrees(bits: int) -> int:
     """Return the highest degree whose weight is told."""
-    return min(bits, DEGREES)
+    return min(bits, DEGREES if bits <= EXACT_BITS else SAMPLED_DEGREES)
 
 
 def function(view: View, strings: Tensor) -> Tensor:

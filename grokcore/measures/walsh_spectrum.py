@@ -16,8 +16,8 @@ class WalshSpectrum(Measure):
     """Shares of the variance of the difference of logits at degree 1 to 4, beyond degree 1, and the mean degree.
 
     The degree of a parity is its number of bits (O'Donnell 2014): a linear function has degree 1, the parity of k bits
-    degree k. Exact up to 12 bits; of more, from 4,096 strings, with a standard error of √(2 C(n, d)) / 4096: .034 for
-    degree 3 of 40 bits. The mean degree is the sum of the bits' influences.
+    degree k. Exact up to 12 bits; of more, degree 1 to 3 from 4,096 strings, with a standard error of √(2 C(n, d)) over
+    their number: .034 for degree 3 of 40 bits. The mean degree is the sum of the bits' influences.
     """
 
     cost = "circuit"

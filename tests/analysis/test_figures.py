@@ -86,7 +86,7 @@ def test_a_run_is_told_with_its_milestones_and_its_censoring(train, val, regime,
     run = run_curves.info(learned_at(train, val), CONFIG, RegimeRule(budget=1000, ratio=5))
     assert run.regime is regime
     assert re.search(says, run.delay)
-    assert run.title == "modular addition mod 31, mlp"
+    assert run.title == "modular addition mod 31, MLP"
     assert run.details == "training fraction 0.5"
 
 

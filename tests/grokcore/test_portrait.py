@@ -11,6 +11,7 @@ TASKS = {
     "frequency": {"name": "modular_addition", "modulus": 11},
     "irreducible": {"name": "group_composition", "group": "S3"},
     "singular direction": {"name": "toy_addition"},
+    "degree": {"name": "parity", "bits": 6, "relevant": 2, "samples": 60},
 }
 
 
@@ -29,6 +30,7 @@ def test_a_portrait_has_what_its_task_has(make_config, tmp_path, kind):
     for plane in found.planes:
         assert plane.before.shape == plane.after.shape == (symbols, 2)
         assert sorted(plane.colours) == list(range(symbols)) or kind != "frequency"
+    assert (found.influences is None) == (kind != "degree")
     assert "neuron" in found.damage
     assert ("frequency" in found.damage) == (kind == "frequency")
     assert {"weight_norm", "val_accuracy"} <= set(found.measures.columns)
@@ -52,3 +54,15 @@ def test_what_was_measured_before_is_not_measured_again_and_the_rest_is_added(ma
     assert both["effective_rank"].notna().all()
     anew = measured(tmp_path, record, "weight_norm", anew=True)
     assert anew["weight_norm"].equals(first["weight_norm"])
+
+
+def test_the_circle_of_a_product_is_one_of_logarithms(make_config, tmp_path):
+    task = {"name": "modular_multiplication", "modulus": 11}
+    (record,) = train([make_config(task=task, steps=30)], keep=WeightFolder(tmp_path))
+    found = portrait(tmp_path, record)
+    assert found.spectrum.shape[1] == 5
+    logs = {pow(2, j, 11): j for j in range(10)}
+    plane = found.planes[0]
+    k = int(plane.name.split()[-1])
+    assert [int(colour) for colour in plane.colours] == [k * j % 10 for j in range(10)]
+    assert len(plane.after) == len(logs), "zero has no logarithm"
