@@ -16,7 +16,8 @@ import pandas as pd
 from scipy.stats import qmc
 
 from analysis.axes import Array, Axis
-from analysis.regime_map import NAMES, RegimeMap
+from analysis.chart import NAMES
+from analysis.regime_map import RegimeMap
 from grokcore.errors import DataError, unknown_name
 
 LINES = 32

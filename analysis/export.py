@@ -14,6 +14,7 @@ import pandas as pd
 from analysis import report
 from analysis.figures import base, laws, profile, regime_map, uncertainty
 from analysis.files import replacing, write_text
+from analysis.payload import Drawn
 from analysis.regime_map import RegimeMap
 from analysis.source import Source, environment_of, read_source, rule_options
 from analysis.versions import code_revision, versions
@@ -49,7 +50,7 @@ def export_map(
     source = read_source(source)
     rule = rule or source.default_rule
     fitted = RegimeMap.fit(source.frame, axes or source.scales, rule=rule, seed=0)
-    drawn = report.Drawn(x=x, y=y, at={fitted.axis(name).name: float(value) for name, value in (at or {}).items()})
+    drawn = Drawn(x=x, y=y, at={fitted.axis(name).name: float(value) for name, value in (at or {}).items()})
     values = volume(fitted)
     definition = define(fitted, source, Path(out), drawn, style)
     figures, boundaries = _figures(fitted, drawn, look)
@@ -80,7 +81,7 @@ def _key(name: str, suffix: str) -> str:
     return suffix if name == "map" else f"{name.removeprefix('map-')}_{suffix}"
 
 
-def _figures(fitted: RegimeMap, drawn: report.Drawn, style: base.Style) -> tuple[dict[str, Figure], list[Boundary]]:
+def _figures(fitted: RegimeMap, drawn: Drawn, style: base.Style) -> tuple[dict[str, Figure], list[Boundary]]:
     """Return the map's own figures by file name, and the boundaries that are drawn in them."""
     if len(fitted.axes) == 1:
         return {"map": profile.draw(profile.info(fitted), style)}, []
@@ -110,7 +111,7 @@ def define(
     fitted: RegimeMap,
     source: Source,
     out: Path,
-    drawn: report.Drawn,
+    drawn: Drawn,
     style: str,
 ) -> dict[str, Any]:
     """Return what made the map, as plain values: rule, axes, runs, model, versions, code revision and commands."""
@@ -132,7 +133,7 @@ def _command(
     source: Source,
     rule: RegimeRule,
     out: Path,
-    drawn: report.Drawn,
+    drawn: Drawn,
     style: str,
 ) -> str:
     parts = [

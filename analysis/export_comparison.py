@@ -6,7 +6,6 @@ import json
 import math
 import shlex
 from collections.abc import Mapping
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ import pandas as pd
 from analysis.compare import Comparison, compare
 from analysis.figures import base, comparison
 from analysis.files import replacing, write_text
+from analysis.page import markup, render
 from analysis.regime_map import RegimeMap
 from analysis.source import Source, read_source, rule_options
 from analysis.versions import code_revision
@@ -100,23 +100,17 @@ def finding(found: Comparison, names: tuple[str, str]) -> dict[str, Any]:
 
 
 def _page(shown: comparison.Compared, maps: tuple[RegimeMap, RegimeMap], figure: str, command: str) -> str:
-    import jinja2
-    import markupsafe
-
-    templates = resources.files("analysis") / "templates"
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     found = shown.comparison
-    table = found.table.to_html(index=False, na_rep="", border=0, float_format=base.number)
     facts = zip(*(_facts(name, one).items() for name, one in zip(shown.names, maps, strict=True)), strict=True)
-    return environment.from_string((templates / "compare.html").read_text(encoding="utf-8")).render(
+    return render(
+        "compare.html",
         title=f"{shown.names[0]} and {shown.names[1]}, compared",
         sentence=f"{found.sentence[0].upper()}{found.sentence[1:].rstrip('.')}",
         warnings=[f"{letter}: {text}" for letter, one in zip("AB", maps, strict=True) for text in one.warnings],
-        css=markupsafe.Markup((templates / "page.css").read_text(encoding="utf-8")),
-        figure=markupsafe.Markup(figure),
+        figure=markup(figure),
         first=found.first,
         second=found.second,
-        table=markupsafe.Markup(table),
+        table=markup(found.table.to_html(index=False, na_rep="", border=0, float_format=base.number)),
         facts=[(name, a, b) for (name, a), (_, b) in facts],
         command=command,
     )

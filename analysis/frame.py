@@ -175,10 +175,16 @@ def _events(frame: pd.DataFrame, name: str) -> BoolArray:
     return values.to_numpy(dtype=bool)
 
 
+def _last_step(table: pd.DataFrame) -> str | None:
+    """Return the column of each run's last step: last_step, or steps in a table that has only that."""
+    return next((name for name in ("last_step", "steps") if name in table), None)
+
+
 def _steps(table: pd.DataFrame) -> Array:
-    if "steps" not in table:
+    name = _last_step(table)
+    if name is None:
         return np.zeros(0)
-    return pd.to_numeric(table["steps"], errors="coerce").dropna().to_numpy(dtype=float)
+    return pd.to_numeric(table[name], errors="coerce").dropna().to_numpy(dtype=float)
 
 
 def _contradictions(table: pd.DataFrame) -> list[str]:
@@ -210,11 +216,12 @@ def _contradictions(table: pd.DataFrame) -> list[str]:
     remedy = "a censored milestone stands at the last step the run was seen at"
     complain(~mem_event & (gen > mem), "t_mem was not reached by a step before t_gen's", remedy)
     complain(~gen_event & (mem > gen), "t_gen was not reached by a step before t_mem's", remedy)
-    if "steps" in table:
-        last = pd.to_numeric(table["steps"], errors="coerce")
+    column = _last_step(table)
+    if column is not None:
+        last = pd.to_numeric(table[column], errors="coerce")
         complain(
             mem.gt(last) | gen.gt(last),
-            "a milestone lies beyond the run's own last step (column steps)",
+            f"a milestone lies beyond the run's own last step (column {column})",
             "one of the two is wrong",
         )
     return complaints

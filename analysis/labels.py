@@ -12,15 +12,27 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.linalg import factorized
 from scipy.spatial import cKDTree
-from scipy.special import ndtr, ndtri
+from scipy.special import expit, logit
 from scipy.stats import qmc
 
 from analysis.axes import Array
 from analysis.frame import BoolArray
-from analysis.latent import Observations, Posterior, Prior, train
+from analysis.kernel import Prior
+from analysis.latent import Posterior, train
+from analysis.observations import LOGISTIC, Observations
 
-PROBIT = Prior(length=(1.0, 0.7), amplitude=(10.0, 1.0), slope=(10.0, 1.0), noise=(1.0, 0.1), noise_fixed=True)
-"""Hyperprior of a classifier's latent: steep edges over long lengths, unit noise by definition."""
+STEEP = Prior(length=(1.0, 0.7), amplitude=(10.0, 1.0), slope=(10.0, 1.0), noise=(1.0, 0.0))
+"""Hyperprior of a classifier's latent: steep edges over long lengths; the noise has scale one by definition."""
+PLAIN = Prior(
+    length=(0.7, 3.0),
+    amplitude=(3.0, 3.0),
+    slope=(1e-3, 0.0),
+    noise=(1.0, 0.0),
+    constant=0.0,
+    one_length=True,
+    squared_exponential=True,
+)
+"""That of a classifier as one types it: one length scale, infinitely smooth, next to nothing assumed of either."""
 NEIGHBOURS = 8
 REFERENCE = 1024
 """Unlabelled points through which labels spread."""
@@ -28,13 +40,19 @@ REFERENCE = 1024
 
 @dataclass(frozen=True)
 class LabelProcess:
-    """P(regime) ∝ Φ of a latent per regime, each trained on "this regime or another"."""
+    """P(regime) ∝ a latent's chance to be positive, one latent per regime, each trained on "this regime or another"."""
 
     classes: tuple[Posterior, ...]
 
     @classmethod
     def fit(
-        cls, allowed: BoolArray, points: Array, start: LabelProcess | None = None, *, learn: bool = True
+        cls,
+        allowed: BoolArray,
+        points: Array,
+        start: LabelProcess | None = None,
+        *,
+        prior: Prior = STEEP,
+        learn: bool = True,
     ) -> LabelProcess:
         """Fit to (n, k) allowed classes at feature rows; hyperparameters from `start`, kept unless `learn`."""
         known = allowed.sum(axis=1) == 1
@@ -45,15 +63,18 @@ class LabelProcess:
             sign = positive[rows]
             zero = np.zeros(len(rows))
             seen = Observations(
-                points=points[rows], low=np.where(sign, 0.0, -np.inf), high=np.where(sign, np.inf, 0.0), blur=zero
+                points=points[rows],
+                low=np.where(sign, 0.0, -np.inf),
+                high=np.where(sign, np.inf, 0.0),
+                blur=zero,
+                logistic=True,
             )
-            centre = float(ndtri((sign.sum() + 0.5) / (len(rows) + 1.0)))
+            centre = float(logit((sign.sum() + 0.5) / (len(rows) + 1.0))) if prior.constant else 0.0
             theta = start.classes[index].theta if start is not None else None
             if (learn and 0 < sign.sum() < len(rows)) or theta is None:
-                theta = (
-                    train(seen, centre, PROBIT, theta) if 0 < sign.sum() < len(rows) else PROBIT.centre(points.shape[1])
-                )
-            fitted.append(Posterior(seen, theta, centre))
+                both = 0 < sign.sum() < len(rows)
+                theta = train(seen, centre, prior, theta) if both else prior.centre(points.shape[1])
+            fitted.append(Posterior(seen, theta, centre, prior))
         return cls(tuple(fitted))
 
     def latents(self, points: Array) -> tuple[Array, Array]:
@@ -65,7 +86,8 @@ class LabelProcess:
     def probabilities(latents: tuple[Array, Array], sharpness: float = 1.0) -> Array:
         """Return (n, k) probabilities; `sharpness` is the inverse temperature found on held-out runs."""
         mean, variance = latents
-        raw = np.maximum(ndtr(mean / np.sqrt(1.0 + variance)), 1e-12) ** sharpness
+        chance = expit(mean / np.sqrt(1.0 + LOGISTIC * variance))
+        raw = np.maximum(chance, 1e-12) ** sharpness
         return np.asarray(raw / raw.sum(axis=1, keepdims=True))
 
     def matching_sharpness(self, points: Array, share: float) -> float:

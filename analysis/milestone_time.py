@@ -15,7 +15,9 @@ from scipy.special import ndtr, ndtri
 
 from analysis.axes import Array
 from analysis.frame import Runs
-from analysis.latent import Observations, Posterior, Prior, train
+from analysis.kernel import Prior
+from analysis.latent import Posterior, train
+from analysis.observations import Observations
 from grokcore.regimes import RegimeRule
 
 GRID_STEP = 1.025
@@ -132,7 +134,7 @@ class MilestoneTimes:
             theta = before.theta if before is not None else None
             if learn or theta is None:
                 theta = train(seen, centre, Prior(), theta)
-            fitted.append(Posterior(seen, theta, centre))
+            fitted.append(Posterior(seen, theta, centre, Prior()))
         return cls(*fitted)
 
     def predict(self, points: Array) -> Times:
@@ -149,6 +151,12 @@ class MilestoneTimes:
             spread = (np.full_like(mem, times.mem_noise), np.full_like(delay, times.delay_noise))
             draws.append(regimes_of_normals((mem, spread[0]), (delay, spread[1]), rule))
         return np.stack(draws)
+
+    def generalises_between(self, points: Array, begin: Array, end: Array, memorised_at: Array | None) -> Array:
+        """Return (n,) P(t_gen ≤ end | t_gen > begin) at feature rows, given t_mem where it is known (NaN elsewhere)."""
+        times = self.predict(points)
+        by_end, by_now = (self.generalised_by(times, step, memorised_at) for step in (end, begin))
+        return np.asarray(np.clip(by_end - by_now, 0.0, 1.0) / np.maximum(1.0 - by_now, 1e-12))
 
     def generalised_by(self, times: Times, step: Array, memorised_at: Array | None = None) -> Array:
         """Return (n,) P(t_gen ≤ step), given t_mem where it is known (NaN where it is not)."""

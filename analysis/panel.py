@@ -1,8 +1,8 @@
 """The panel: several models of the same runs behind one interface, mixed by how well each foretold runs unseen by it.
 
 No single model wins: smooth times are far ahead where times are smooth, labels where they jump. Runs are put in a
-random order and foretold wave by wave from those before (prequentially); a member's weight grows with its discounted
-log score and never falls below a floor.
+few random orders and foretold wave by wave from those before (prequentially); a member's weight grows with its
+discounted log score, averaged over the orders, and never falls below a floor.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from scipy.optimize import minimize_scalar
 
 from analysis.axes import Array, Axis, features
 from analysis.frame import BoolArray, Runs, allowed_regimes
-from analysis.labels import LabelProcess, Propagation
+from analysis.labels import PLAIN, LabelProcess, Propagation
 from analysis.latent import spread_rows
 from analysis.laws import CriticalLaw, fit_critical_law
 from analysis.milestone_time import MilestoneTimes, Times, regimes_from_times
@@ -28,16 +28,26 @@ from grokcore.regimes import REGIMES, RegimeRule
 
 DISCOUNT = 0.95
 """Worth of a wave's score against the next one's."""
-WAVES = (0.35, 0.5, 0.7, 1.0)
+WAVES = (0.35, 0.5, 0.65, 0.8, 1.0)
 """Shares of the runs after which the members are refitted and foretell the next wave."""
+MOST_ORDERS = 3
+"""Random orders in which the runs are foretold at most; with one, chance weighs in with few runs."""
+ORDERED = 600
+"""Runs over all orders, about: more runs need fewer orders."""
 MOST_SCORED = 1500
 """Runs among which waves are drawn; more would only cost time."""
 POOLED = ("times", "labels", "propagation")
 """Members of the equal pool that chooses runs."""
 FOREVER = 9.0
 """log10 of a delay below the critical fraction."""
+MEMBERS = ("times", "labels", "plain", "propagation")
+"""Members that every panel has; the law is one more where the runs allow it."""
 LAW_ROWS = 400
 """Runs to which the law is fitted as a member; its interval estimates use all."""
+LAW_DRAWS = 64
+"""Draws of the law's parameters from their posterior."""
+LAW_AVERAGED = 12
+"""Of them, how many its probabilities average: a fraction that is known for certain would be a cliff."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +58,7 @@ class Panel:
     """The rule the label members were fitted under."""
     times: MilestoneTimes
     labels: LabelProcess
+    plain: LabelProcess
     propagation: Propagation
     axes: tuple[Axis, ...]
     """The map's axes, with which the law reads the features."""
@@ -55,7 +66,7 @@ class Panel:
     """The critical law of the delay, where the axes and the runs allow one."""
     sharpness: dict[str, float] = field(default_factory=dict)
     """Inverse temperature of the label members, from held-out runs."""
-    trust: Trust = field(default_factory=lambda: equal_trust(POOLED))
+    trust: Trust = field(default_factory=lambda: equal_trust(MEMBERS))
     """Weight of each member for each question."""
     answers: dict[str, int] = field(default_factory=dict)
     """Number of foretold runs that put each question to the test: twice the rarer answer."""
@@ -63,7 +74,7 @@ class Panel:
     @property
     def names(self) -> tuple[str, ...]:
         """Return the members' names."""
-        return POOLED if self.law is None else (*POOLED, "law")
+        return MEMBERS if self.law is None else (*MEMBERS, "law")
 
     @property
     def weights(self) -> dict[str, float]:
@@ -73,12 +84,25 @@ class Panel:
         names = next(iter(self.trust.values()))
         return {name: sum(counts[q] * self.trust[q][name] for q in counts) / total for name in names}
 
+    @property
+    def sentence(self) -> str:
+        """Return in words how the members are mixed and what that says about the edges."""
+        weights = self.weights
+        shares = ", ".join(f"{name} {weight:.2f}" for name, weight in sorted(weights.items(), key=lambda w: -w[1]))
+        smooth = weights["times"] + weights.get("law", 0.0)
+        kind = "smooth times with some jumps"
+        if smooth >= 2 / 3:
+            kind = "times are smooth"
+        elif smooth <= 1 / 3:
+            kind = "the edge is a jump"
+        return f"{kind} ({shares})"
+
     @classmethod
     def fit(cls, runs: Runs, points: Array, rule: RegimeRule, seed: int, start: Panel | None = None) -> Panel:
         """Fit every member to the runs at feature rows `points`; hyperparameters are searched from those of `start`."""
         first = cls._members(runs, points, rule, seed, start, learn=True)
         held, allowed, worth = _foretold(first, runs, points, rule, seed)
-        sharpness = {name: _sharpness(held[name], allowed, worth) for name in ("labels", "propagation")}
+        sharpness = {name: _sharpness(held[name], allowed, worth) for name in MEMBERS[1:]}
         sharp = {name: _sharpened(p, sharpness.get(name, 1.0)) for name, p in held.items()}
         trust, answers = earned_trust(sharp, allowed, worth)
         return replace(first, sharpness=sharpness, trust=trust, answers=answers)
@@ -90,23 +114,43 @@ class Panel:
         allowed = allowed_regimes(runs, rule)
         times = MilestoneTimes.fit(runs, points, start.times if start is not None else None, learn=learn)
         labels = LabelProcess.fit(allowed, points, start.labels if start is not None else None, learn=learn)
-        propagation = Propagation.fit(allowed, points, labels.relevance, seed)
-        law = _law(runs, start.law if start is not None else None)
-        return cls(rule=rule, times=times, labels=labels, propagation=propagation, axes=runs.axes, law=law)
+        before = start.plain if start is not None else None
+        return cls(
+            rule=rule,
+            times=times,
+            labels=labels,
+            plain=LabelProcess.fit(allowed, points, before, prior=PLAIN, learn=learn),
+            propagation=Propagation.fit(allowed, points, labels.relevance, seed),
+            axes=runs.axes,
+            law=law_member(runs, start.law if start is not None else None, LAW_DRAWS if learn else 0),
+        )
 
-    def refitted(self, runs: Runs, points: Array, seed: int) -> Panel:
-        """Return the members fitted to other runs with the same hyperparameters, weights and sharpness."""
-        members = self._members(runs, points, self.rule, seed, self, learn=False)
+    def refitted(self, runs: Runs, points: Array, seed: int, rule: RegimeRule | None = None) -> Panel:
+        """Return the members fitted to other runs or under another rule, hyperparameters, weights and sharpness kept.
+
+        The page does the same in the browser when a slider moves.
+        """
+        members = self._members(runs, points, rule or self.rule, seed, self, learn=False)
         return replace(members, sharpness=self.sharpness, trust=self.trust, answers=self.answers)
 
     def member(self, name: str, points: Array, rule: RegimeRule | None = None) -> Array:
         """Return (n, 4) probabilities of one member at feature rows; only "times" takes a rule of its own."""
-        if name in ("times", "law"):
-            return regimes_from_times(self.predict_times(points, name), rule or self.rule)
+        if name == "times" or (name == "law" and self.law is None):
+            return regimes_from_times(self.times.predict(points), rule or self.rule)
+        if name == "law":
+            times, delays = self.predict_times(points, name), self.law_delays(points)
+            some = delays[:: -(-len(delays) // LAW_AVERAGED)]
+            each = [regimes_from_times(times._replace(delay_mean=delay), rule or self.rule) for delay in some]
+            return np.asarray(sum(each) / len(each))
         sharpness = self.sharpness.get(name, 1.0)
-        if name == "labels":
-            return self.labels.probabilities(self.labels.latents(points), sharpness)
+        if name in ("labels", "plain"):
+            process = self.label_process(name)
+            return process.probabilities(process.latents(points), sharpness)
         return self.propagation.probabilities(points, sharpness)
+
+    def label_process(self, name: str) -> LabelProcess:
+        """Return the member "labels" or "plain"."""
+        return self.labels if name == "labels" else self.plain
 
     @property
     def features(self) -> int:
@@ -127,12 +171,23 @@ class Panel:
         times = self.times.predict(points)
         if name == "times" or self.law is None:
             return times
+        with np.errstate(divide="ignore"):
+            delay = np.clip(self.law.predict(self._table(points)), -1.0, FOREVER)
+        return times._replace(delay_mean=delay, delay_variance=np.zeros(len(delay)), delay_noise=self.law.noise)
+
+    def law_delays(self, points: Array) -> Array:
+        """Return (S, n) log10 delays of the median run at feature rows, by draws of the law."""
+        if self.law is None:
+            raise DataError("this panel has no law.")
+        with np.errstate(divide="ignore"):
+            return np.clip(self.law.sample(self._table(points)), -1.0, FOREVER)
+
+    def _table(self, points: Array) -> pd.DataFrame:
+        """Return the axes' columns at feature rows."""
         table = pd.DataFrame({axis.name: axis.value(u) for axis, u in zip(self.axes, points.T, strict=False)})
         for axis, flag in zip([axis for axis in self.axes if axis.zero], points.T[len(self.axes) :], strict=True):
             table[axis.name] = np.where(flag > 0.5, 0.0, table[axis.name])
-        with np.errstate(divide="ignore"):
-            delay = np.clip(self.law.predict(table), -1.0, FOREVER)
-        return times._replace(delay_mean=delay, delay_variance=np.zeros(len(delay)), delay_noise=self.law.noise)
+        return table
 
     def mixture(self, points: Array) -> Array:
         """Return (n, 4): the members mixed by the weights each earned."""
@@ -147,21 +202,21 @@ def _foretold(
     panel: Panel, runs: Runs, points: Array, rule: RegimeRule, seed: int
 ) -> tuple[dict[str, Array], BoolArray, Array]:
     """Return each member's probabilities for runs it had not seen, what those runs allow, and each one's worth."""
-    order = _shuffled(runs, points, seed)
-    if len(order) > MOST_SCORED:
-        order = order[:MOST_SCORED]
     allowed = allowed_regimes(runs, rule)
-    ends = [round(share * len(order)) for share in WAVES]
+    orders = min(MOST_ORDERS, -(-ORDERED // len(points)))
     held: dict[str, list[Array]] = {name: [] for name in panel.names}
     scored: list[npt.NDArray[np.intp]] = []
     worth: list[Array] = []
-    for wave, (seen, end) in enumerate(itertools.pairwise(ends)):
-        past, next_wave = order[:seen], order[seen:end]
-        fitted = Panel._members(runs.rows(past), points[past], rule, seed, panel, learn=False)
-        for name, found in held.items():
-            found.append(fitted.member(name, points[next_wave]))
-        scored.append(next_wave)
-        worth.append(np.full(len(next_wave), DISCOUNT ** (len(WAVES) - 2 - wave)))
+    for number in range(orders):
+        order = _shuffled(runs, points, (seed, number))[:MOST_SCORED]
+        ends = [round(share * len(order)) for share in WAVES]
+        for wave, (seen, end) in enumerate(itertools.pairwise(ends)):
+            past, next_wave = order[:seen], order[seen:end]
+            fitted = Panel._members(runs.rows(past), points[past], rule, seed, panel, learn=False)
+            for name, found in held.items():
+                found.append(fitted.member(name, points[next_wave]))
+            scored.append(next_wave)
+            worth.append(np.full(len(next_wave), DISCOUNT ** (len(WAVES) - 2 - wave) / orders))
     return (
         {name: np.vstack(found) for name, found in held.items()},
         allowed[np.concatenate(scored)],
@@ -169,17 +224,17 @@ def _foretold(
     )
 
 
-def _law(runs: Runs, start: CriticalLaw | None) -> CriticalLaw | None:
+def law_member(runs: Runs, start: CriticalLaw | None, draws: int = 0) -> CriticalLaw | None:
     """Return the law fitted to some of the runs, or None where they do not allow one."""
     if len(runs.table) > LAW_ROWS:
         runs = runs.rows(spread_rows(features(runs.axes, runs.table), LAW_ROWS))
     try:
-        return fit_critical_law(runs, intervals=False, start=start)
+        return fit_critical_law(runs, intervals=False, draws=draws, start=start)
     except DataError:
         return None
 
 
-def _shuffled(runs: Runs, points: Array, seed: int) -> npt.NDArray[np.intp]:
+def _shuffled(runs: Runs, points: Array, seed: tuple[int, int]) -> npt.NDArray[np.intp]:
     """Return a random order of the runs that does not depend on the order of the table's rows."""
     keys = [runs.table["t_gen"].to_numpy(), runs.table["t_mem"].to_numpy(), *points.T]
     return np.lexsort(keys)[np.random.default_rng(seed).permutation(len(points))]

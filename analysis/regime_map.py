@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -12,21 +13,17 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analysis import geometry
 from analysis.axes import Array, Axis, features
+from analysis.chart import NAMES, Chart, regime_pair
 from analysis.frame import Runs, allowed_regimes, check_budget, check_runs, regime_names
 from analysis.geometry import Boundary, MapSlice, Surface
-from analysis.labels import LabelProcess
 from analysis.laws import CriticalLaw, fit_critical_law
 from analysis.milestone_time import MilestoneTimes
-from analysis.panel import Panel
+from analysis.outcomes import OutcomeLayer
+from analysis.panel import Panel, law_member
 from analysis.uncertainty import entropy_split, side_share
 from grokcore.errors import DataError, unknown_name
-from grokcore.regimes import REGIMES, RegimeRule
-
-OUTCOMES = ("diverged", "failed", "unstable")
-"""Outcomes that are shown as a layer of their own beside the regimes."""
-NAMES = [str(regime) for regime in REGIMES]
+from grokcore.regimes import RegimeRule
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -100,10 +97,11 @@ class RegimeMap:
 
     def axis(self, name: str) -> Axis:
         """Return the axis called `name`, by its column or its short name."""
-        for axis in self.axes:
-            if name in (axis.name, axis.short):
-                return axis
-        raise DataError(unknown_name("axis", name, [axis.short for axis in self.axes]))
+        return self._chart.axis(name)
+
+    @property
+    def _chart(self) -> Chart:
+        return Chart(axes=self.axes, panel=self.panel)
 
     @property
     def thresholds(self) -> tuple[float, ...]:
@@ -133,14 +131,7 @@ class RegimeMap:
     @property
     def weight_sentence(self) -> str:
         """Return in words how the members are mixed and what that says about the edges."""
-        shares = ", ".join(f"{name} {weight:.2f}" for name, weight in sorted(self.weights.items(), key=lambda w: -w[1]))
-        smooth = sum(self.weights.get(name, 0.0) for name in ("times", "law"))
-        kind = "smooth times with some jumps"
-        if smooth >= 2 / 3:
-            kind = "times are smooth"
-        elif smooth <= 1 / 3:
-            kind = "the edge is a jump"
-        return f"{kind} ({shares})"
+        return self.panel.sentence
 
     @functools.cached_property
     def _fitted_law(self) -> tuple[CriticalLaw | None, str]:
@@ -195,31 +186,16 @@ class RegimeMap:
 
         The edge's 90 % band is where this lies between .05 and .95.
         """
-        values, _ = side_share(self.panel, self._features(points), self._pair(first, second))
+        values, _ = side_share(self.panel, self._features(points), regime_pair(first, second))
         return pd.Series(values, index=points.index, name="share")
 
     def outcomes(self, points: pd.DataFrame) -> pd.DataFrame:
         """Return the probability that a run diverges, fails, or is unstable; 0 for an outcome no run had."""
-        found = self._outcome_processes
-        rows = self._features(points)
-        values = {
-            name: fit[0].probabilities(fit[0].latents(rows), fit[1])[:, 0] if fit else np.zeros(len(rows))
-            for name, fit in found.items()
-        }
-        return pd.DataFrame(values, index=points.index)
+        return pd.DataFrame(self._outcomes.chances(self._features(points)), index=points.index)
 
     @functools.cached_property
-    def _outcome_processes(self) -> dict[str, tuple[LabelProcess, float] | None]:
-        """Return, per outcome that some run had, its process and the sharpness at which it is as frequent as seen."""
-        outcome = self.checked.table["outcome"].to_numpy()
-        points = self._features(self.checked.table)
-        found: dict[str, tuple[LabelProcess, float] | None] = dict.fromkeys(OUTCOMES)
-        for name in OUTCOMES:
-            had = outcome == name
-            if had.any():
-                process = LabelProcess.fit(np.column_stack([had, ~had]), points)
-                found[name] = process, process.matching_sharpness(points, float(had.mean()))
-        return found
+    def _outcomes(self) -> OutcomeLayer:
+        return OutcomeLayer.fit(self.checked.table["outcome"].to_numpy(), self._features(self.checked.table))
 
     @functools.cache  # noqa: B019 - a map is small beside its fits
     def _times(self, threshold: float) -> MilestoneTimes:
@@ -247,42 +223,34 @@ class RegimeMap:
             index=points.index,
         )
 
+    def law_delay(self, points: pd.DataFrame, threshold: float) -> Array:
+        """Return the law member's log10 delays at a recorded threshold, 9 where it says never."""
+        panel = self.panel
+        if threshold != self.rule.threshold:
+            law = law_member(check_runs(self.source, self.scales, threshold), panel.law)
+            panel = dataclasses.replace(panel, law=law or panel.law)
+        return panel.predict_times(self._features(points), "law").delay_mean
+
     # Geometry -----------------------------------------------------------------------------------------------------
-
-    def _grid_points(self, drawn: tuple[Axis, ...], at: Mapping[str, float] | None, resolution: int) -> pd.DataFrame:
-        """Return the points of a grid over the drawn axes, the first varying slowest."""
-        given = {self.axis(name).name: value for name, value in (at or {}).items()}
-        held = geometry.others(self.axes, drawn, given)
-        mesh = np.meshgrid(*(axis.grid(resolution) for axis in drawn), indexing="ij")
-        table = pd.DataFrame({axis.name: values.ravel() for axis, values in zip(drawn, mesh, strict=True)})
-        return table.assign(**held)
-
-    def _drawn(self, x: str, y: str) -> tuple[Axis, Axis]:
-        first, second = self.axis(x), self.axis(y)
-        if first == second:
-            raise DataError(f"x and y are both {first.name}; give two axes.")
-        return first, second
 
     def grid(self, *, x: str, y: str, at: Mapping[str, float] | None = None, resolution: int = 81) -> MapSlice:
         """Return probabilities and uncertainty on a grid over two axes, the others at `at` or their middle."""
-        across, up = self._drawn(x, y)
-        points = self._grid_points((up, across), at, resolution)
+        across, up = drawn = self._chart.drawn(x, y)
+        held = self._chart.held(drawn, at)
+        points = self._chart.points((up, across), held, resolution)
         shape = (resolution, resolution)
-        unsure, outcomes = self.uncertainty(points), self.outcomes(points)
+        unsure = self.uncertainty(points)
         return MapSlice(
             x=across,
             y=up,
-            at=self._held(points, (across, up)),
+            at=held,
             grid_x=across.grid(resolution),
             grid_y=up.grid(resolution),
             probabilities=self.probabilities(points).to_numpy().reshape(*shape, len(NAMES)),
             epistemic=unsure["epistemic"].to_numpy().reshape(shape),
             seeds=unsure["seeds"].to_numpy().reshape(shape),
-            outcomes={name: outcomes[name].to_numpy().reshape(shape) for name in OUTCOMES},
+            outcomes={str(name): values.to_numpy().reshape(shape) for name, values in self.outcomes(points).items()},
         )
-
-    def _held(self, points: pd.DataFrame, drawn: tuple[Axis, ...]) -> dict[str, float]:
-        return {axis.name: float(points[axis.name].iloc[0]) for axis in self.axes if axis not in drawn}
 
     def boundary(
         self,
@@ -295,89 +263,19 @@ class RegimeMap:
         resolution: int = 81,
     ) -> Boundary:
         """Return where two regimes are equally likely, and none more, in a slice over `x` and `y`, with bands."""
-        across, up = self._drawn(x, y)
-        pair = self._pair(first, second)
-        points = self._grid_points((up, across), at, resolution)
-        held = self._held(points, (across, up))
-        rows = self._features(points)
-        share, sure = side_share(self.panel, rows, pair)
-        share, shape = np.where(sure, share, np.nan), (resolution, resolution)
-        mixture = self.panel.mixture(rows)
-        difference = (mixture[:, pair[0]] - mixture[:, pair[1]]).reshape(shape)
-        lines = geometry.trace(across, up, difference, 0.0)
-        curves = [part for line in lines for part in self._where_they_lead(line, (across, up), held, pair)]
-        share = share.reshape(shape)
-        bands = {level: geometry.outlines(across, up, share, ends) for level, ends in geometry.BANDS.items()}
-        return Boundary(
-            first=NAMES[pair[0]],
-            second=NAMES[pair[1]],
-            x=across,
-            y=up,
-            at=held,
-            curves=curves,
-            bands=bands if curves else {level: [] for level in bands},
-            grid_x=across.grid(resolution),
-            grid_y=up.grid(resolution),
-            share=share,
-        )
+        return self._chart.boundary(regime_pair(first, second), self._chart.drawn(x, y), at, resolution)
 
     def boundaries(
         self, *, x: str, y: str, at: Mapping[str, float] | None = None, resolution: int = 81
     ) -> list[Boundary]:
         """Return the boundaries of all pairs of regimes that meet in a slice."""
-        pairs = [(a, b) for i, a in enumerate(NAMES) for b in NAMES[i + 1 :]]
+        pairs = itertools.combinations(NAMES, 2)
         found = [self.boundary(a, b, x=x, y=y, at=at, resolution=resolution) for a, b in pairs]
         return [boundary for boundary in found if boundary.curves]
 
     def surface(self, first: str, second: str, resolution: int = 33) -> Surface:
-        """Return where two regimes are equally likely in the box of a map of three axes."""
-        if len(self.axes) != 3:
-            raise DataError(f"a surface takes three axes; this map has {len(self.axes)}. Use boundary for two of them.")
-        pair = self._pair(first, second)
-        points = self._grid_points(self.axes, None, resolution)
-        rows = self._features(points)
-        mixture = self.panel.mixture(rows)
-        lead = mixture[:, list(pair)].max(axis=1) >= np.delete(mixture, list(pair), axis=1).max(axis=1)
-        difference = np.where(lead, mixture[:, pair[0]] - mixture[:, pair[1]], np.nan)
-        share, sure = side_share(self.panel, rows, pair)
-        share = np.where(sure, share, np.nan).reshape((resolution,) * 3)
-        vertices, faces = self._walls(difference.reshape((resolution,) * 3), (0.0,))
-        bands = {level: self._walls(share, ends) for level, ends in geometry.BANDS.items()} if len(faces) else {}
-        return Surface(
-            first=NAMES[pair[0]],
-            second=NAMES[pair[1]],
-            axes=(self.axes[0], self.axes[1], self.axes[2]),
-            vertices=vertices,
-            faces=faces,
-            bands=bands,
-        )
-
-    def _walls(self, values: Array, levels: tuple[float, ...]) -> tuple[Array, npt.NDArray[np.intp]]:
-        parts = [geometry.isosurface(values, level) for level in levels]
-        starts = np.cumsum([0, *(len(vertices) for vertices, _ in parts)])
-        faces = np.concatenate([faces + start for (_, faces), start in zip(parts, starts, strict=False)])
-        units = np.concatenate([vertices for vertices, _ in parts])
-        return np.column_stack([axis.value(units[:, k]) for k, axis in enumerate(self.axes)]), faces
-
-    def _pair(self, first: str, second: str) -> tuple[int, int]:
-        for name in (first, second):
-            if str(name) not in NAMES:
-                raise DataError(unknown_name("regime", name, NAMES))
-        if str(first) == str(second):
-            raise DataError(f"a boundary takes two different regimes; given {first} twice.")
-        return NAMES.index(str(first)), NAMES.index(str(second))
-
-    def _where_they_lead(
-        self, line: Array, drawn: tuple[Axis, Axis], held: Mapping[str, float], pair: tuple[int, int]
-    ) -> list[Array]:
-        """Return the parts of a polyline on which no third regime is more likely than the two."""
-        points = pd.DataFrame({drawn[0].name: line[:, 0], drawn[1].name: line[:, 1]}).assign(**held)
-        chance = self.panel.mixture(self._features(points))
-        lead = chance[:, list(pair)].max(axis=1) >= np.delete(chance, list(pair), axis=1).max(axis=1)
-        cuts = np.flatnonzero(np.diff(lead.astype(int))) + 1
-        return [
-            part for part, on in zip(np.split(line, cuts), np.split(lead, cuts), strict=True) if on[0] and len(part) > 1
-        ]
+        """Return where two regimes are equally likely in the box of a map of three axes, with bands."""
+        return self._chart.surface(regime_pair(first, second), resolution)
 
     # Choosing and stopping runs -----------------------------------------------------------------------------------
 
@@ -402,13 +300,11 @@ class RegimeMap:
 
         `memorised_at` gives t_mem of runs that have memorised (NaN for others), which sharpens the answer.
         """
-        times = self.panel.times.predict(self._features(points))
+        rows = self._features(points)
         survived = np.broadcast_to(np.asarray(survived_steps, dtype=float), (len(points),))
         known = None if memorised_at is None else np.broadcast_to(np.asarray(memorised_at, dtype=float), (len(points),))
         end = np.full(len(points), float(self.rule.budget if budget is None else budget))
-        by_end = self.panel.times.generalised_by(times, end, known)
-        by_now = self.panel.times.generalised_by(times, survived, known)
-        return np.asarray(np.clip(by_end - by_now, 0.0, 1.0) / np.maximum(1.0 - by_now, 1e-12))
+        return self.panel.times.generalises_between(rows, survived, end, known)
 
     def model_card(self) -> dict[str, Any]:
         """Return what made the map as plain values: rule, axes, members, weights, noise, numbers of runs, warnings."""

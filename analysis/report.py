@@ -6,35 +6,23 @@ slice, the threshold, the budget and the gap redraw the map in the browser, with
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from importlib import resources
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
-import pandas as pd
 
-from analysis.figures import plane
-from analysis.figures.base import REGIME_COLOURS, REGIME_INK, pretty
-from analysis.frame import milestone_columns, recorded_thresholds
+from analysis.figures.base import pretty
+from analysis.page import markup, render
+from analysis.page import source as template
+from analysis.payload import Drawn, payload
 from analysis.source import Source
 from analysis.volume import Volume
-from grokcore.regimes import REGIMES
 
 if TYPE_CHECKING:
     from analysis.figures.laws import Survival
     from analysis.regime_map import RegimeMap
-
-CURVE_POINTS = 90
-"""Points kept of each run's curves on the page, evenly spread in log steps."""
-MOST_POINTS = 400_000
-"""Points of all curves together; with very many runs each keeps fewer."""
-MEASURES = 6
-"""Measures carried beside the learning curves."""
-NO_VALUE = -32768
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,18 +35,6 @@ class Laws:
     """The law's parameters as an HTML table; may be empty."""
     figure: str
     """An SVG drawing."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Drawn:
-    """Which slice a page opens on."""
-
-    x: str | None = None
-    """Axis across; the map's first if not said."""
-    y: str | None = None
-    """Axis up; the map's second if not said."""
-    at: Mapping[str, float] = field(default_factory=dict)
-    """Values of other axes; the middle of their range if not said."""
 
 
 def laws_of(fitted: RegimeMap, survival: Survival, figure: str) -> Laws:
@@ -90,25 +66,18 @@ def page(
     values: Volume,
     definition: Mapping[str, Any],
     laws: Laws | None = None,
-    drawn: Drawn = Drawn(),
+    drawn: Drawn | None = None,
 ) -> str:
     """Return the page of a map whose grid is `values`, as one HTML document."""
-    import jinja2
-    import markupsafe
-
-    templates = resources.files("analysis") / "templates"
-    read = {name: (templates / name).read_text(encoding="utf-8") for name in ("page.html", "page.css", *SCRIPTS)}
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    raw = markupsafe.Markup
-    return environment.from_string(read["page.html"]).render(
+    return render(
+        "page.html",
         title=f"Regime map: {source.name}",
         subtitle=f"{len(fitted.runs):,} runs over {', '.join(pretty(axis.name) for axis in fitted.axes)}.",
         warnings=fitted.warnings,
-        css=raw(read["page.css"]),
-        scripts=[raw(read[name]) for name in SCRIPTS],
-        data=raw(_script_json(_payload(fitted, source, values, drawn))),
+        scripts=[markup(template(name)) for name in SCRIPTS],
+        data=markup(_script_json(payload(fitted, source, values, drawn or Drawn()))),
         laws=None if laws is None else {
-            "paragraphs": laws.paragraphs, "table": raw(laws.table), "figure": raw(laws.figure)
+            "paragraphs": laws.paragraphs, "table": markup(laws.table), "figure": markup(laws.figure)
         },
         commands=definition["commands"],
         environment=list(definition["environment"].items()),
@@ -116,7 +85,7 @@ def page(
     )  # fmt: skip
 
 
-SCRIPTS = ("numerics.js", "plot.js", "page.js", "controls.js")
+SCRIPTS = ("numerics.js", "plot.js", "page.js", "members.js", "controls.js")
 
 
 def _script_json(values: Any) -> str:
@@ -128,156 +97,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, np.generic):
         return value.item()
     raise TypeError(f"{type(value).__name__} cannot be written to the page")
-
-
-def packed(values: npt.ArrayLike) -> dict[str, Any]:
-    """Return an array as base64 of int16 with its scale and offset: three digits in less than three characters."""
-    values = np.asarray(values, dtype=np.float64).ravel()
-    finite = np.isfinite(values)
-    low, high = (float(values[finite].min()), float(values[finite].max())) if finite.any() else (0.0, 0.0)
-    scale = (high - low) / 65000 or 1.0
-    offset = (low + high) / 2
-    whole = np.round(np.where(finite, values - offset, 0) / scale)
-    q = np.where(finite, whole, NO_VALUE).astype("<i2")
-    return {"data": base64.b64encode(q.tobytes()).decode(), "scale": scale, "offset": offset}
-
-
-def _payload(fitted: RegimeMap, source: Source, values: Volume, drawn: Drawn) -> dict[str, Any]:
-    axes, grids = values.axes, values.grids
-    ix, iy = _drawn_indices(fitted, drawn)
-    rule = fitted.rule
-    return {
-        "regimes": [str(regime) for regime in REGIMES],
-        "colours": [REGIME_COLOURS[regime] for regime in REGIMES],
-        "inks": [REGIME_INK[regime] for regime in REGIMES],
-        "source": str(source.path) if source.path is not None else source.name,
-        "axes": [
-            {"name": a.name, "short": a.short, "label": pretty(a.name), "scale": a.scale, "low": a.low, "high": a.high,
-             "zero": bool(a.scale == "log" and a.zero), "n": len(grid)}
-            for a, grid in zip(axes, grids, strict=True)
-        ],
-        "x": ix,
-        "y": iy,
-        "held": [_held_index(axis, grid, drawn) for axis, grid in zip(axes, grids, strict=True)],
-        "rule": {"threshold": rule.threshold, "budget": rule.budget, "gap": rule.gap, "ratio": rule.ratio},
-        "thresholds": list(fitted.thresholds),
-        "budget_limit": fitted.budget_limit,
-        "weights": fitted.weight_sentence,
-        "milestones": {
-            f"{threshold:g}": {name: packed(column) for name, column in _milestones(fitted, values, threshold).items()}
-            for threshold in fitted.thresholds
-        },
-        "own": _own(fitted, values),
-        "runs": _runs(fitted),
-        "curves": _curves(fitted, source.curves),
-    }  # fmt: skip
-
-
-def _milestones(fitted: RegimeMap, values: Volume, threshold: float) -> pd.DataFrame:
-    return values.milestones if threshold == fitted.rule.threshold else fitted.milestones(values.points, threshold)
-
-
-def _drawn_indices(fitted: RegimeMap, drawn: Drawn) -> tuple[int, int]:
-    from analysis.figures.regime_map import chosen_axes
-
-    names = [axis.name for axis in fitted.axes]
-    if len(names) == 1:
-        return 0, -1
-    first, second = chosen_axes(fitted, drawn.x, drawn.y)
-    return names.index(first.name), names.index(second.name)
-
-
-def _held_index(axis: Any, grid: npt.NDArray[np.float64], drawn: Drawn) -> float:
-    value = drawn.at.get(axis.name, drawn.at.get(axis.short))
-    skip = int(axis.scale == "log" and axis.zero)
-    if value is None:
-        value = plane.value_at(axis, 0.5)
-    if skip and value == 0:
-        return 0.0
-    return skip + float(np.clip(plane.position(axis, value), 0, 1)) * (len(grid) - 1 - skip)
-
-
-def _own(fitted: RegimeMap, values: Volume) -> dict[str, Any]:
-    """Return what holds at the fitted rule only: the mixture's log probabilities, uncertainties, pairs' log-odds."""
-    # Logarithms are nearly straight across an edge where probabilities leap, so they interpolate well.
-    logs = values.probabilities.clip(lower=1e-5).apply(np.log)
-    found = {str(name): packed(column) for name, column in logs.items()}
-    found |= {name: packed(values.uncertainty[name]) for name in ("epistemic", "seeds")}
-    from scipy.special import logit
-
-    for first, second in values.neighbours:
-        share = fitted.share(first, second, values.points)
-        found[f"{first}|{second}"] = packed(logit(share.clip(1e-4, 1 - 1e-4)))
-    return found
-
-
-def _runs(fitted: RegimeMap) -> dict[str, Any]:
-    runs = fitted.runs
-    ids = runs["run_id"].astype(str) if "run_id" in runs.columns else [str(index) for index in runs.index]
-    milestones = {}
-    for threshold in fitted.thresholds:
-        names = ["t_mem", "t_mem_event", "t_gen", "t_gen_event"]
-        if recorded_thresholds(runs):
-            names = [*milestone_columns("train", threshold), *milestone_columns("val", threshold)]
-        columns = dict(zip(("mem", "mem_event", "gen", "gen_event"), names, strict=True))
-        milestones[f"{threshold:g}"] = {key: _listed(runs[name]) for key, name in columns.items()}
-    own = {axis.name for axis in fitted.axes}
-    skip = own | {"run_id", "outcome", "regime", "known", "environment", "reason", "steps"}
-    shown = [name for name in map(str, runs.columns) if name not in skip and not name.startswith("t_")]
-    varied = [name for name in shown if name == "seed" or runs[name].nunique(dropna=False) > 1]
-    return {
-        "id": list(ids),
-        "axes": [_listed(runs[axis.name]) for axis in fitted.axes],
-        "outcome": [str(value) for value in runs["outcome"]],
-        "milestones": milestones,
-        "table": {name: _listed(runs[name]) for name in ["steps", "reason", *varied[:24]] if name in runs.columns},
-    }
-
-
-def _listed(values: pd.Series) -> list[Any]:
-    if pd.api.types.is_bool_dtype(values):
-        return [bool(value) for value in values]
-    if not pd.api.types.is_numeric_dtype(values):
-        return ["" if pd.isna(value) else str(value)[:300] for value in values]
-    return [None if not np.isfinite(value) else float(f"{value:.6g}") for value in values.astype(float)]
-
-
-def _curves(fitted: RegimeMap, curves: pd.DataFrame | None) -> dict[str, Any] | None:
-    """Return every run's curves, thinned, one after the other; None where there are none."""
-    if curves is None or not len(curves) or "run_id" not in fitted.runs.columns:
-        return None
-    learning = ["train_accuracy", "val_accuracy", "train_loss", "val_loss"]
-    if not {"run_id", "step", *learning} <= set(curves.columns):
-        return None
-    measures = [c for c in curves.columns if c not in {"run_id", "step", *learning} and curves[c].notna().any()]
-    kept = max(12, min(CURVE_POINTS, MOST_POINTS // max(len(fitted.runs), 1)))
-    groups = dict(iter(curves.groupby("run_id", sort=False)))
-    parts, start = [], [0]
-    for run_id in fitted.runs["run_id"]:
-        part = groups.get(run_id)
-        if part is not None:
-            part = part.sort_values("step")
-            parts.append(part.iloc[thinned(part["step"].to_numpy(), kept)])
-        start.append(start[-1] + (len(parts[-1]) if part is not None else 0))
-    if not parts:
-        return None
-    table = pd.concat(parts, ignore_index=True)
-    columns = {}
-    for name in [*learning, *measures[:MEASURES]]:
-        log = name.endswith("_loss")
-        values = table[name].to_numpy(dtype=float)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            columns[name] = packed(np.log10(values) if log else values) | {"log": log}
-    steps = base64.b64encode(table["step"].to_numpy().astype("<u4").tobytes()).decode()
-    return {"step": steps, "start": start, "columns": columns}
-
-
-def thinned(steps: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.intp]:
-    """Return at most `count` indices into increasing `steps`, evenly spread in log steps, both ends among them."""
-    if len(steps) <= count:
-        return np.arange(len(steps))
-    log = np.log1p(steps.astype(float))
-    wanted = np.linspace(log[0], log[-1], count)
-    right = np.searchsorted(log, wanted).clip(1, len(log) - 1)
-    nearer_left = wanted - log[right - 1] < log[right] - wanted
-    return np.unique(np.concatenate([right - nearer_left, [0, len(log) - 1]]))

@@ -22,7 +22,7 @@ MOST_AXES = 4
 LOG_SPAN = 20.0
 """A column of positive numbers that spans this factor is taken for logarithmic where nothing says otherwise."""
 AXIS_WORDS = ("fraction", "decay", "rate", "width", "modulus", "depth")
-NOT_AXES = ("seed", "steps", "budget", "run", "index")
+NOT_AXES = ("seed", "steps", "last_step", "budget", "run", "index")
 
 
 @dataclass(frozen=True, kw_only=True)

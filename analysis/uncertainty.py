@@ -44,25 +44,55 @@ def _draws(panel: Panel, name: str, rows: Array) -> Array:
     if name == "times":
         times = panel.times.predict(rows)
         return panel.times.sample(times, _normals(2), panel.rule)
-    if name == "labels":
-        mean, variance = panel.labels.latents(rows)
+    if name == "law":
+        times = panel.predict_times(rows, name)
+        delays = panel.law_delays(rows)
+        some = delays[:: max(1, len(delays) // DRAWS)]
+        return np.stack([regimes_from_times(times._replace(delay_mean=delay), panel.rule) for delay in some])
+    if name in ("labels", "plain"):
+        process, sharpness = panel.label_process(name), panel.sharpness.get(name, 1.0)
+        mean, variance = process.latents(rows)
         draws = [mean + z * np.sqrt(variance) for z in _normals(mean.shape[1])]
-        return np.stack(
-            [panel.labels.probabilities((f, np.zeros_like(f)), panel.sharpness.get(name, 1.0)) for f in draws]
-        )
+        return np.stack([process.probabilities((f, np.zeros_like(f)), sharpness) for f in draws])
     return panel.member(name, rows)[None]
 
 
+def _median_side(panel: Panel, name: str, rows: Array, pair: tuple[int, int]) -> Array:
+    """Return (n,): the share of one member's draws in which the median run is in the first of two regimes."""
+    if name in ("labels", "plain"):
+        mean, variance = panel.label_process(name).latents(rows)
+        return np.asarray(ndtr((mean[:, pair[0]] - mean[:, pair[1]]) / np.sqrt(variance[:, list(pair)].sum(axis=1))))
+    if name == "times":
+        chance = regimes_from_times(panel.times.predict(rows), panel.rule, noise=False)
+    elif name == "law":
+        chance = _law_medians(panel, rows)
+    else:
+        # Between two runs of different regimes the edge may be anywhere: the propagated share is its distribution.
+        chance = panel.propagation.probabilities(rows)
+    return np.asarray((chance[:, pair[0]] + 1e-9) / (chance[:, list(pair)].sum(axis=1) + 2e-9))
+
+
+def _law_medians(panel: Panel, rows: Array) -> Array:
+    """Return (n, 4): how often the median run is in each regime, over draws of t_mem and of the law."""
+    times, delays = panel.times.predict(rows), panel.law_delays(rows)
+    order = np.random.default_rng(0).permutation(len(delays))
+    normals = ndtri((order + 0.5) / len(delays))
+    counts, row = np.zeros((len(rows), 4)), np.arange(len(rows))
+    for z, delay in zip(normals, delays, strict=True):
+        mem = 10.0 ** (times.mem_mean + z * np.sqrt(times.mem_variance))
+        gen = mem + 10.0**delay
+        counts[row, panel.rule.labels(mem, mem <= panel.rule.budget, gen, gen <= panel.rule.budget)] += 1.0
+    return counts / len(delays)
+
+
 def side_share(panel: Panel, rows: Array, pair: tuple[int, int]) -> tuple[Array, BoolArray]:
-    """Return P(the median run is in the first of two regimes rather than the second), and where either matters."""
-    times = regimes_from_times(panel.times.predict(rows), panel.rule, noise=False)[:, list(pair)]
-    by_times = (times[:, 0] + 1e-9) / (times.sum(axis=1) + 2e-9)
-    mean, variance = panel.labels.latents(rows)
-    gap = mean[:, pair[0]] - mean[:, pair[1]]
-    by_labels = ndtr(gap / np.sqrt(variance[:, list(pair)].sum(axis=1)))
+    """Return P(the median run is in the first of two regimes rather than the second), and where either matters.
+
+    It is the limit of many draws from the mixture, each of which picks a member by its weight and draws what that
+    member does not know.
+    """
     weights = panel.trust[deciding(*pair)]
-    w_times, w_labels = weights["times"], weights["labels"]
-    share = (w_times * by_times + w_labels * by_labels) / (w_times + w_labels)
+    share = sum(weight * _median_side(panel, name, rows, pair) for name, weight in weights.items())
     chances = panel.mixture(rows)[:, list(pair)]
     chance = chances[:, 0] / chances.sum(axis=1)
     # Where the median run is in the second, at least half of the seeds are: P(second) ≤ 2 (1 − chance), and likewise.

@@ -98,7 +98,10 @@ class RunRecord:
         return {name: float(values[-1]) for name, values in self.columns.items() if name != "step" and len(values)}
 
     def row(self, rule: RegimeRule) -> dict[str, Any]:
-        """Return the run's row of `runs.parquet`: identity, dotted configuration, milestones, regime, finals."""
+        """Return the run's row of `runs.parquet`: identity, dotted configuration, milestones, regime, finals.
+
+        `steps` is the configured budget, `last_step` the last step that was evaluated.
+        """
         row: dict[str, Any] = {"run_id": self.run_id}
         for name, value in self.config.to_flat().items():
             # A column has one type: a batch may be "full" or a number, betas are a list.
@@ -110,7 +113,7 @@ class RunRecord:
                 name = f"t_{split}_{round(100 * threshold):03d}"
                 milestone = self.milestone(split, threshold)
                 row |= {name: milestone.step, f"{name}_event": milestone.event}
-        row |= {"regime": str(self.regime_under(rule)), "outcome": str(self.outcome), "steps": self.steps}
+        row |= {"regime": str(self.regime_under(rule)), "outcome": str(self.outcome), "last_step": self.steps}
         row |= {"reason": self.reason, "environment": json.dumps(dict(self.environment), sort_keys=True)}
         return row | self.final
 

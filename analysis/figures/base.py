@@ -218,6 +218,7 @@ PRETTY: dict[str, str] = {
     "rate": "learning rate",
     "seed": "seed",
     "steps": "optimizer steps",
+    "last_step": "last step",
     "fourier_concentration": "Fourier concentration",
 }
 """Words for the names of configuration fields that figures meet most."""

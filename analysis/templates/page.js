@@ -29,34 +29,25 @@ function compute() {
   const shape = AXES.map(a => a.n), { ix, iy, rule } = state, own = isOwn(), tables = volumes(rule.threshold);
   const nx = shape[ix], ny = iy < 0 ? 1 : shape[iy], m = iy < 0 ? 1 : R;
   const cut = Object.fromEntries(Object.entries(tables).map(([k, v]) => [k, cutVolume(v, shape, ix, iy, state.held)]));
-  const fields = (x0, y0, n, rows) => Object.fromEntries(Object.entries(cut).map(([k, f]) => [k, resample(f, nx, ny, x0, y0, n, rows)]));
-  const zx = zeroOffset(ix), zy = iy < 0 ? 0 : zeroOffset(iy);
-  const main = fields(zx, zy, R, m), p = new Float32Array(4 * R * m), middle = new Float32Array(4 * R * m);
-  for (let i = 0; i < R * m; i++) {
-    regimeProbabilities(main.t_mem_mean[i], main.t_mem_sd[i], main.delay_mean[i], main.delay_sd[i], rule, middle, 4 * i);
-    if (!own) regimeProbabilities(main.t_mem_mean[i], Math.hypot(main.t_mem_sd[i], main.t_mem_noise[i]), main.delay_mean[i], Math.hypot(main.delay_sd[i], main.delay_noise[i]), rule, p, 4 * i);
-  }
-  const ownCut = name => cutVolume(OWN[name], shape, ix, iy, state.held);
-  if (own) {
-    // Logarithms of the probabilities are shipped: exponentiate and make them sum to one again.
-    NAMES.forEach((name, k) => { const f = resample(ownCut(name), nx, ny, zx, zy, R, m); for (let i = 0; i < R * m; i++) p[4 * i + k] = Math.exp(f[i]); });
-    for (let i = 0; i < R * m; i++) { const sum = p[4 * i] + p[4 * i + 1] + p[4 * i + 2] + p[4 * i + 3]; for (let k = 0; k < 4; k++) p[4 * i + k] /= sum; }
-  }
+  const zx = zeroOffset(ix), zy = iy < 0 ? 0 : zeroOffset(iy), p = new Float32Array(4 * R * m);
+  const layers = own ? Object.fromEntries(Object.entries(OWN).map(([k, v]) => [k, cutVolume(v, shape, ix, iy, state.held)])) : relabelled(cut, nx, ny, rule);
+  // Layers hold logarithms of the probabilities: exponentiate and make them sum to one again.
+  NAMES.forEach((name, k) => { const f = resample(layers[name], nx, ny, zx, zy, R, m); for (let i = 0; i < R * m; i++) p[4 * i + k] = Math.exp(f[i]); });
+  for (let i = 0; i < R * m; i++) { const sum = p[4 * i] + p[4 * i + 1] + p[4 * i + 2] + p[4 * i + 3]; for (let k = 0; k < 4; k++) p[4 * i + k] /= sum; }
   const strips = [];
   for (const [side, has] of [["x", zx], ["y", zy]]) {
     if (!has) continue;
     const count = side === "x" ? ny : nx, skip = side === "x" ? zy : zx, row = [];
     for (let j = skip; j < count; j++) {
       const i = side === "x" ? j * nx : j, q = new Float32Array(4);
-      if (own) NAMES.forEach((name, k) => { q[k] = Math.exp(ownCut(name)[i]); });
-      else regimeProbabilities(cut.t_mem_mean[i], Math.hypot(cut.t_mem_sd[i], cut.t_mem_noise[i]), cut.delay_mean[i], Math.hypot(cut.delay_sd[i], cut.delay_noise[i]), rule, q, 0);
+      NAMES.forEach((name, k) => { q[k] = Math.exp(layers[name][i]); });
       row.push(q);
     }
     strips.push({ side, row });
   }
   const edges = [];
   if (iy >= 0) for (let a = 0; a < 4; a++) for (let b = a + 1; b < 4; b++) { const s = edgeSegments(p, R, R, a, b); if (s.length) edges.push({ a, b, segments: s }); }
-  scene = { p, middle, main, cut, nx, ny, zx, zy, m, strips, edges, own };
+  scene = { p, layers, cut, nx, ny, zx, zy, m, strips, edges, own };
   labels = Array.from({ length: N_RUNS }, (_, i) => {
     const t = RUNS.milestones[rule.threshold];
     return labelRun(t.mem[i], t.mem_event[i], t.gen[i], t.gen_event[i], rule);
@@ -71,8 +62,8 @@ const SCALARS = {
   time: { range: () => [Math.log10(FIRST), Math.log10(DATA.budget_limit)], ends: [`step ${fmt(Math.round(FIRST))}`, `step ${fmt(DATA.budget_limit)} or later`] },
 };
 function coarseLayer(name) {
-  const { cut, nx, ny, own } = scene;
-  if (name !== "time" && own) return cutVolume(OWN[name], AXES.map(a => a.n), state.ix, state.iy, state.held);
+  const { cut, layers, nx, ny } = scene;
+  if (layers[name]) return layers[name];
   return Float32Array.from({ length: nx * ny }, (_, i) => name === "time" ? Math.log10(Math.pow(10, cut.t_mem_mean[i]) + Math.pow(10, cut.delay_mean[i])) :
     entropyParts(cut.t_mem_mean[i], cut.t_mem_sd[i], cut.t_mem_noise[i], cut.delay_mean[i], cut.delay_sd[i], cut.delay_noise[i], state.rule)[name]);
 }
@@ -111,12 +102,13 @@ function offscreen(image) {
 
 // Where the boundary lies with 90 and 50 % probability: the side the median run falls on is that uncertain there.
 function bandImage(edge, low) {
-  const image = new ImageData(R, R), { middle, p, own, nx, ny, zx, zy } = scene, name = `${NAMES[edge.a]}|${NAMES[edge.b]}`;
-  const shares = own && OWN[name] ? resample(cutVolume(OWN[name], AXES.map(a => a.n), state.ix, state.iy, state.held), nx, ny, zx, zy, R, R) : null;
+  const image = new ImageData(R, R), { layers, p, nx, ny, zx, zy } = scene, coarse = layers[`${NAMES[edge.a]}|${NAMES[edge.b]}`];
+  if (!coarse) return null;
+  const shares = resample(coarse, nx, ny, zx, zy, R, R);
   let any = false;
   for (let r = 0; r < R; r++) for (let c = 0; c < R; c++) {
     const i = 4 * (r * R + c), both = p[i + edge.a] + p[i + edge.b];
-    const share = shares ? 1 / (1 + Math.exp(-shares[r * R + c])) : middle[i + edge.a] / (middle[i + edge.a] + middle[i + edge.b]);
+    const share = 1 / (1 + Math.exp(-shares[r * R + c]));
     if (both > 0.5 && share >= low && share <= 1 - low) { image.data[4 * ((R - 1 - r) * R + c) + 3] = 255; any = true; }
   }
   return any ? image : null;
@@ -289,7 +281,7 @@ function describe() {
   $("shares").innerHTML = NAMES.map((name, k) => `<div style="width:${100 * share[k]}%;background:${DATA.colours[k]};color:${DATA.inks[k]}" title="${name}: ${(100 * share[k]).toFixed(1)} % of this slice">${share[k] > 0.09 ? `${name} ${(100 * share[k]).toFixed(0)} %` : ""}</div>`).join("");
   const censored = labels.filter((l, i) => ["censored", "confused"].includes(markKind(i))).length, unsure = labels.filter(l => !l.known).length;
   $("caption").textContent = `Rule: ${ruleSentence(state.rule)}. ${N_RUNS} runs: ${NAMES.map((n, k) => `${count[k]} ${n}`).join(", ")}; ${censored} censored (open)${unsure ? `, ${unsure} stopped before this budget (triangles)` : ""}.${state.iy < 0 ? "" : " Lines: two regimes equally likely; shaded and hatched: where the line lies with 50 % and 90 % probability."}`;
-  $("source").textContent = scene.own ? `As fitted: ${DATA.weights}.` : "Another rule than the fitted one: drawn from the posterior of the milestones alone (the label models exist only for the fitted rule). The command below refits everything.";
+  $("source").textContent = scene.own ? `As fitted: ${DATA.weights}.` : "Another rule than the fitted one: the same models with the weights and hyperparameters of the fitted rule, the runs labelled anew; the two layers of uncertainty are those of the times alone. The command below refits everything.";
   const s = state.rule, form = s.gap !== null ? `--gap ${+s.gap.toPrecision(4)}` : `--ratio ${+s.ratio.toPrecision(3)}`;
   const short = k => AXES[k].short, held = AXES.map((a, k) => k === state.ix || k === state.iy ? "" : ` --at ${short(k)}=${+heldValue(k).toPrecision(4)}`).join("");
   $("command").textContent = `grokmap map ${DATA.source} --threshold ${s.threshold} --budget ${s.budget} ${form} --x ${short(state.ix)}${state.iy < 0 ? "" : ` --y ${short(state.iy)}`}${held}`;

@@ -60,6 +60,7 @@ def test_a_diverged_run_never_gets_there_and_a_failed_one_says_nothing():
         ({"t_mem_event": [False] * 10}, "t_mem was not reached by a step before"),
         ({"t_gen": [50] * 10}, "t_gen was not reached by a step before"),
         ({"steps": [500] * 10}, "beyond the run's own last step"),
+        ({"steps": [5000] * 10, "last_step": [500] * 10}, r"own last step \(column last_step\)"),
         ({"t_gen_event": ["perhaps"] * 10}, "neither true nor false"),
         ({"fraction": [0.5] * 10}, "too few values"),
     ],

@@ -10,7 +10,9 @@ import pandas as pd
 import pytest
 
 from analysis import RegimeMap, RegimeRule, report
+from analysis.axes import features
 from analysis.export import define
+from analysis.payload import Drawn
 from analysis.source import read_source
 from analysis.volume import volume
 from grokcore.regimes import REGIMES
@@ -38,7 +40,7 @@ def made(synthetic_sweep, tmp_path_factory):
     source = read_source(synthetic_sweep(RUNS))
     fitted = RegimeMap.fit(source.frame, source.scales, rule=source.default_rule, seed=0)
     out = tmp_path_factory.mktemp("page") / "map.html"
-    definition = define(fitted, source, out.parent, report.Drawn(), "screen")
+    definition = define(fitted, source, out.parent, Drawn(), "screen")
     out.write_text(report.page(fitted, source, volume(fitted), definition))
     return fitted, out
 
@@ -104,19 +106,24 @@ def test_the_map_shown_is_the_fitted_one(page, made):
     assert fitted.rule.sentence() in page.inner_text("#caption")
 
 
-def test_another_rule_is_recomputed_as_the_milestones_say(page, made):
+def test_another_rule_is_drawn_by_the_same_panel(page, made):
     fitted, _ = made
     slide(page, "budget", 800)
     rule = RegimeRule(budget=page.evaluate("state.rule.budget"), ratio=5.0)
     assert rule.budget < 1000
+    rows = features(fitted.axes, fitted.runs)
+    panel = fitted.panel.refitted(fitted.checked, rows, fitted.seed, rule)
     points = fitted.grid(x="fraction", y="decay", at={"rate": page.evaluate("heldValue(2)")}, resolution=25)
     mesh = np.meshgrid(points.grid_x, points.grid_y)
     table = {"fraction": mesh[0].ravel(), "decay": mesh[1].ravel(), "rate": page.evaluate("heldValue(2)")}
-    expected = fitted.member_probabilities("times", pd.DataFrame(table), rule).mean()
+    expected = panel.mixture(features(fitted.axes, pd.DataFrame(table)))
     found = shares(page)
-    for regime in map(str, REGIMES):
-        assert abs(found[regime] - 100 * expected[regime]) < 4, regime
-    assert "posterior of the milestones alone" in page.inner_text("#source")
+    for regime, share in zip(map(str, REGIMES), expected.mean(axis=0), strict=True):
+        assert abs(found[regime] - 100 * share) < 4, regime
+    shown = np.exp([page.evaluate("name => Array.from(scene.layers[name])", str(regime)) for regime in REGIMES]).T
+    assert (shown.argmax(axis=1) == expected.argmax(axis=1)).mean() > 0.95
+    assert np.abs(shown - expected).mean() < 0.03
+    assert "the runs labelled anew" in page.inner_text("#source")
     assert f"--budget {rule.budget} --ratio 5" in page.inner_text("#command")
     page.click("#reset")
     page.wait_for_selector("#source:has-text('As fitted')")
@@ -205,7 +212,7 @@ def test_a_page_of_a_thousand_runs_is_small_and_quick(browser, synthetic_sweep, 
     source = read_source(synthetic_sweep(1024))
     fitted = RegimeMap.fit(source.frame, source.scales, rule=source.default_rule, seed=0)
     out = tmp_path / "map.html"
-    definition = define(fitted, source, tmp_path, report.Drawn(), "screen")
+    definition = define(fitted, source, tmp_path, Drawn(), "screen")
     out.write_text(report.page(fitted, source, volume(fitted), definition))
     assert out.stat().st_size < 15e6
     tab = browser.new_page()

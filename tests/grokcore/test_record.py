@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -93,7 +95,11 @@ def test_a_row_has_identity_configuration_milestones_regime_and_finals(make_conf
     assert row["regime"] in {str(regime) for regime in REGIMES}
     assert row["t_mem"] == row["t_train_090"]
     assert row["weight_norm"] == record.columns["weight_norm"][-1]
-    assert row["steps"] == 60
+    assert (row["steps"], row["last_step"]) == (60, 60)
+    early = dataclasses.replace(record, columns={name: values[:3] for name, values in record.columns.items()})
+    row = early.row(RegimeRule(budget=60, ratio=5))
+    assert (row["steps"], row["last_step"]) == (60, early.steps)
+    assert early.steps < 60
 
 
 def test_every_outcome_has_its_sentence():
