@@ -7,6 +7,8 @@ grokmap() { python -c "from sweeps.cli import main; main()" "$@"; }
 export RAY_AUTH_MODE="${RAY_AUTH_MODE:-token}"
 export RAY_USAGE_STATS_ENABLED="${RAY_USAGE_STATS_ENABLED:-0}"
 export RAY_DEFAULT_PYTHON_VERSION_MATCH_LEVEL="${RAY_DEFAULT_PYTHON_VERSION_MATCH_LEVEL:-minor}"
+export AUTOSCALER_METRIC_PORT="${AUTOSCALER_METRIC_PORT:-6386}"
+export DASHBOARD_METRIC_PORT="${DASHBOARD_METRIC_PORT:-6387}"
 export RAY_health_check_initial_delay_ms="${RAY_health_check_initial_delay_ms:-5000}"
 export RAY_health_check_period_ms="${RAY_health_check_period_ms:-3000}"
 export RAY_health_check_timeout_ms="${RAY_health_check_timeout_ms:-5000}"

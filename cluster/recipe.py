@@ -24,6 +24,8 @@ FIXED_PORTS = {
     "object-manager-port": 6381,
     "dashboard-agent-grpc-port": 6382,
     "metrics-export-port": 6383,
+    "dashboard-agent-listen-port": 6384,
+    "runtime-env-agent-port": 6385,
     "min-worker-port": 10002,
     "max-worker-port": 10999,
 }
@@ -43,6 +45,9 @@ ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     # Ray's own setting wants the same patch of Python on all hosts; the same minor version is enough.
     "RAY_DEFAULT_PYTHON_VERSION_MATCH_LEVEL": "minor",
+    # Metrics of the head's own processes, which have no option.
+    "AUTOSCALER_METRIC_PORT": "6386",
+    "DASHBOARD_METRIC_PORT": "6387",
     # A host that fell silent is given up after about 20 seconds; Ray's own setting takes about a minute.
     "RAY_health_check_initial_delay_ms": "5000",
     "RAY_health_check_period_ms": "3000",

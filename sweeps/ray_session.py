@@ -9,6 +9,7 @@ import math
 import os
 import signal
 import socket
+import sys
 import tempfile
 import threading
 import time
@@ -29,7 +30,7 @@ from sweeps.driver import Driver
 from sweeps.keeper import Keeper
 from sweeps.progress import Watcher
 from sweeps.roll_call import roll_call
-from sweeps.search import CohortSearcher, Recorder
+from sweeps.search import CohortSearcher, Recorder, StartsInPeace
 from sweeps.spec import SweepSpec
 from sweeps.store import Store
 from sweeps.trainable import CohortTrainable
@@ -151,6 +152,7 @@ class RaySession:
                 tune.with_resources(CohortTrainable, _resources(self.spec, "cpu", "gpu")),
                 tune_config=tune.TuneConfig(
                     search_alg=searcher,
+                    scheduler=StartsInPeace(self.slots),
                     num_samples=-1,
                     reuse_actors=True,
                     trial_name_creator=_trial_name,
@@ -182,26 +184,39 @@ def _cluster() -> dict[str, float]:
 def _found(address: str | None) -> str:
     """Return the address of the cluster to join, or "local" for an embedded Ray.
 
-    Ray notes the last cluster that was started on a host, and would wait for ten minutes for one that is gone.
+    Ray notes the last cluster that was started on a host, and would wait for minutes for one that is gone.
     """
     given = address or os.environ.get("RAY_ADDRESS")
-    if given:
+    if given in ("local", "auto"):
         return given
-    noted = _noted()
-    host, _, port = noted.rpartition(":")
+    if given is None:
+        noted = _noted()
+        return "local" if _silence(noted) else noted
+    if reason := _silence(given):
+        raise ConfigError(
+            [f"no Ray answers at {given!r} ({reason}): is it running (ray status), and is this its HOST:PORT?"]
+        )
+    return given
+
+
+def _silence(address: str) -> str:
+    """Return why nothing answers at an address; empty if something does."""
+    host, _, port = address.rpartition(":")
     if host in ("127.0.0.1", "localhost"):
         # Ray listens on the node's own address and will call it there.
         host = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
     try:
         socket.create_connection((host, int(port)), timeout=JOIN_SECONDS).close()
-    except (OSError, ValueError):
-        return "local"
-    return noted
+    except (OSError, ValueError, OverflowError) as error:
+        return getattr(error, "strerror", None) or str(error)
+    return ""
 
 
 def _noted() -> str:
     """Return the address of the cluster that was started last on this host, from where `ray.init` says it lies."""
-    path = Path(os.environ.get("RAY_TMPDIR", "/tmp")) / "ray" / "ray_current_cluster"
+    on_linux = sys.platform == "linux"
+    folder = os.environ.get("RAY_TMPDIR") or (os.environ.get("TMPDIR") if on_linux else None) or "/tmp"
+    path = Path(folder) / "ray" / "ray_current_cluster"
     try:
         return path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError):

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from ray import tune
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
 from grokcore.record import RunRecord
@@ -50,6 +52,35 @@ class CohortSearcher(Searcher):
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
+
+
+class StartsInPeace(FIFOScheduler):
+    """Gives a worker that falls free to a cohort that has none, not to one whose worker is starting elsewhere.
+
+    Tune's own order gives it to the cohort that waits longest and ends the worker that was starting for it: where
+    cohorts take less time than workers to start, one host trains and all others start workers for ever.
+    """
+
+    def __init__(self, slots: Callable[[], int]) -> None:
+        super().__init__()
+        self._slots, self._added = slots, 0
+        self._order: dict[str, int] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:  # noqa: ARG002
+        """Note the order in which cohorts came."""
+        self._added += 1
+        self._order[trial.trial_id] = self._added
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Any:
+        """Return the cohort that waits longest, or while workers are starting the one that came last."""
+        live = tune_controller.get_live_trials()
+        waiting = [trial for trial in live if trial.status in (Trial.PENDING, Trial.PAUSED)]
+        running = sum(trial.status == Trial.RUNNING for trial in live)
+        choose = min if running + 1 >= self._slots() else max
+        return choose(waiting, key=lambda trial: self._order[trial.trial_id], default=None)
 
 
 class Recorder(tune.Callback):
