@@ -235,12 +235,18 @@ def head(axis: Axes, text: str, style: Style) -> None:
     axis.set_title(text, fontsize=style.font * 0.9, fontweight="normal", pad=3)
 
 
-def mark_time(axis: Axes, run: RunCurves, *, label: bool = False, shade: bool = True) -> None:
-    """Make the axis one of log time, with the run's milestones, and between them its regime's colour if asked."""
+def mark_time(axis: Axes, run: RunCurves, *, label: bool = False, filled: bool = False) -> None:
+    """Make the axis one of log time, with the run's milestones and between them its regime's colour.
+
+    On a panel that is `filled` the milestones have a white edge, and there is no colour between them.
+    """
+    from matplotlib.patheffects import withStroke
+
+    edge = [withStroke(linewidth=2.2, foreground="white")] if filled else None
     for milestone, colour, dashes in ((run.t_mem, TRAIN_COLOUR, DASHES), (run.t_gen, VAL_COLOUR, "-")):
         if milestone.event:
-            axis.axvline(max(milestone.step, 1), color=colour, linewidth=0.8, linestyle=dashes)
-    if shade and run.t_mem.event and run.regime in {Regime.GROKKING, Regime.MEMORIZATION}:
+            axis.axvline(max(milestone.step, 1), color=colour, linewidth=0.8, linestyle=dashes, path_effects=edge)
+    if not filled and run.t_mem.event and run.regime in {Regime.GROKKING, Regime.MEMORIZATION}:
         start, stop = max(run.t_mem.step, 1), max(run.t_gen.step, 1)
         axis.axvspan(start, stop, color=REGIME_COLOURS[run.regime], alpha=0.18, linewidth=0)
     axis.set_xscale("log")

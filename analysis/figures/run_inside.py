@@ -168,7 +168,7 @@ def _spectrum(axis: Axes, inside: RunInside, style: Style) -> None:
     axis.set_ylabel(portrait.spectrum_name)
     what = "share of the function" if portrait.spectrum_name == "degree" else "norm of the embedding"
     head(axis, f"{what} in each {portrait.spectrum_name}", style)
-    mark_time(axis, inside.curves, label=True, shade=False)
+    mark_time(axis, inside.curves, label=True, filled=True)
 
 
 def _plane(axis: Axes, plane: Plane, portrait: Portrait, style: Style, *, after: bool) -> None:
