@@ -84,7 +84,7 @@ def test_without_weights_there_are_curves_and_a_note(trained, tmp_path):
 @pytest.mark.parametrize("style", base.STYLES)
 def test_the_same_run_gives_the_same_figure(trained, tmp_path, style):
     record, inside = trained("residues")
-    paths = [tmp_path / name for name in ("a.svg", "b.svg")]
+    paths = [tmp_path / name for name in ("a.png", "b.png")]
     for path in paths:
         figure = run_inside.draw(run_inside.info(record, inside), base.STYLES[style])
         base.save(figure, [path], base.STYLES[style])
