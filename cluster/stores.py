@@ -19,6 +19,9 @@ from grokcore.errors import GrokmapError
 STORE_VARIABLE = "GROKMAP_MLFLOW_STORE"
 """Names a database of your own, as SQLAlchemy writes it; wins over everything found."""
 
+START_SECONDS = 60.0
+"""How long the database may take to answer."""
+
 
 def server_folder() -> Path:
     """Return the folder that holds the server's database, artifacts and log."""
@@ -78,17 +81,26 @@ def _postgres() -> str:
             ]
         )
     network = ["-c", "listen_addresses=", "-c", f"unix_socket_directories={door}"]
-    subprocess.Popen([*as_user, f"{programs}/postgres", "-D", str(data), *network], stdin=subprocess.DEVNULL)
     client = ["--host", str(door), "--username", "grokmap"]
-    end = time.monotonic() + 30
-    while subprocess.run([f"{programs}/pg_isready", *client], stdout=subprocess.DEVNULL, check=False).returncode:
-        if time.monotonic() > end:
-            raise GrokmapError(f"PostgreSQL in {data} did not start within 30 s; its messages are above.")
-        time.sleep(0.1)
+    _until_ready([*as_user, f"{programs}/postgres", "-D", str(data), *network], [f"{programs}/pg_isready", *client])
     listed = _run([f"{programs}/psql", *client, "--dbname=postgres", "-Atc", "SELECT datname FROM pg_database"])
     if "mlflow" not in listed.split():
         _run([f"{programs}/createdb", *client, "mlflow"])
     return f"postgresql+psycopg2://grokmap@/mlflow?host={door}"
+
+
+def _until_ready(start: list[str], ask: list[str]) -> subprocess.Popen[bytes]:
+    """Start a server and wait until it answers; again if it ends, as it does while the one before it is ending."""
+    server = subprocess.Popen(start, stdin=subprocess.DEVNULL)
+    end = time.monotonic() + START_SECONDS
+    while subprocess.run(ask, stdout=subprocess.DEVNULL, check=False).returncode:
+        if time.monotonic() > end:
+            raise GrokmapError(f"{start[0]} did not start within {START_SECONDS:g} s; its messages are above.")
+        time.sleep(0.1)
+        if server.poll() is not None:
+            time.sleep(0.5)
+            server = subprocess.Popen(start, stdin=subprocess.DEVNULL)
+    return server
 
 
 def _run(words: list[str]) -> str:

@@ -62,7 +62,7 @@ class StartsInPeace(FIFOScheduler):
     """
 
     def __init__(self, slots: Callable[[], int]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._slots, self._added = slots, 0
         self._order: dict[str, int] = {}
 

@@ -109,3 +109,13 @@ def test_a_locked_server_answers_its_user_alone_and_no_foreign_name(home):
     finally:
         os.killpg(server.pid, signal.SIGKILL)
         server.wait()
+
+
+def test_a_database_that_ends_because_the_one_before_is_still_ending_is_started_again(tmp_path):
+    tries = tmp_path / "tries"
+    # Ends at once the first time, as PostgreSQL does that finds another's lock; serves the second time.
+    start = ["sh", "-c", f"echo x >> {tries}; [ $(wc -l < {tries}) -ge 2 ] && touch {tmp_path}/up && exec sleep 3"]
+    server = stores._until_ready(start, ["test", "-e", str(tmp_path / "up")])
+    server.kill()
+    server.wait()
+    assert tries.read_text().count("x") == 2
