@@ -1,4 +1,4 @@
-"""Label members of the panel: a one-against-rest Gaussian-process classifier, and label propagation on a graph of runs.
+"""Label members of the panel: Gaussian-process classifiers, and label propagation on a graph of runs.
 
 Times that jump (a cliff) are smeared by a smooth model of times; labels do not care how far a time jumped. A run whose
 regime censoring leaves open is used for what it rules out.
@@ -12,7 +12,7 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.linalg import factorized
 from scipy.spatial import cKDTree
-from scipy.special import expit, logit
+from scipy.special import expit, logit, ndtr
 from scipy.stats import qmc
 
 from analysis.axes import Array
@@ -20,6 +20,7 @@ from analysis.frame import BoolArray
 from analysis.kernel import Prior
 from analysis.latent import Posterior, train
 from analysis.observations import LOGISTIC, Observations
+from analysis.questions import QUESTIONS, answers_of, deciding
 
 STEEP = Prior(length=(1.0, 0.7), amplitude=(10.0, 1.0), slope=(10.0, 1.0), noise=(1.0, 0.0))
 """Hyperprior of a classifier's latent: steep edges over long lengths; the noise has scale one by definition."""
@@ -40,9 +41,14 @@ REFERENCE = 1024
 
 @dataclass(frozen=True)
 class LabelProcess:
-    """P(regime) ∝ a latent's chance to be positive, one latent per regime, each trained on "this regime or another"."""
+    """Gaussian-process classifiers of binary questions about a run, and the regimes' probabilities they make.
 
-    classes: tuple[Posterior, ...]
+    The questions are "this regime or another", one per regime; or, `nested`, the three that make a regime one after the
+    other, each asked of the runs it makes sense for: every edge is then one latent's, and none has two sides.
+    """
+
+    latent: tuple[Posterior, ...]
+    nested: bool = False
 
     @classmethod
     def fit(
@@ -52,43 +58,62 @@ class LabelProcess:
         start: LabelProcess | None = None,
         *,
         prior: Prior = STEEP,
+        nested: bool = False,
         learn: bool = True,
     ) -> LabelProcess:
         """Fit to (n, k) allowed classes at feature rows; hyperparameters from `start`, kept unless `learn`."""
         known = allowed.sum(axis=1) == 1
+        answers = [(allowed[:, index] & known, ~allowed[:, index]) for index in range(allowed.shape[1])]
+        if nested:
+            answers = [answers_of(allowed, question) for question in QUESTIONS]
         fitted = []
-        for index in range(allowed.shape[1]):
-            positive, negative = allowed[:, index] & known, ~allowed[:, index]
+        for index, (positive, negative) in enumerate(answers):
             rows = np.flatnonzero(positive | negative)
             sign = positive[rows]
-            zero = np.zeros(len(rows))
             seen = Observations(
                 points=points[rows],
                 low=np.where(sign, 0.0, -np.inf),
                 high=np.where(sign, np.inf, 0.0),
-                blur=zero,
+                blur=np.zeros(len(rows)),
                 logistic=True,
             )
             centre = float(logit((sign.sum() + 0.5) / (len(rows) + 1.0))) if prior.constant else 0.0
-            theta = start.classes[index].theta if start is not None else None
-            if (learn and 0 < sign.sum() < len(rows)) or theta is None:
-                both = 0 < sign.sum() < len(rows)
-                theta = train(seen, centre, prior, theta) if both else prior.centre(points.shape[1])
+            theta = start.latent[index].theta if start is not None else None
+            if theta is None:
+                theta = prior.centre(points.shape[1])
+            if learn and 0 < sign.sum() < len(rows):
+                theta = train(seen, centre, prior, theta)
             fitted.append(Posterior(seen, theta, centre, prior))
-        return cls(tuple(fitted))
+        return cls(tuple(fitted), nested)
 
     def latents(self, points: Array) -> tuple[Array, Array]:
-        """Return means and variances of the latents, each (n, k)."""
-        pairs = [process.predict(points) for process in self.classes]
+        """Return means and variances of the latents, each (n, number of questions)."""
+        pairs = [process.predict(points) for process in self.latent]
         return np.column_stack([mean for mean, _ in pairs]), np.column_stack([variance for _, variance in pairs])
 
-    @staticmethod
-    def probabilities(latents: tuple[Array, Array], sharpness: float = 1.0) -> Array:
+    def probabilities(self, latents: tuple[Array, Array], sharpness: float = 1.0) -> Array:
         """Return (n, k) probabilities; `sharpness` is the inverse temperature found on held-out runs."""
         mean, variance = latents
         chance = expit(mean / np.sqrt(1.0 + LOGISTIC * variance))
+        if self.nested:
+            memorised, generalised, late = chance.T
+            reached = memorised * generalised
+            chance = np.column_stack(
+                [1.0 - memorised, memorised * (1.0 - generalised), reached * late, reached * (1.0 - late)]
+            )
         raw = np.maximum(chance, 1e-12) ** sharpness
         return np.asarray(raw / raw.sum(axis=1, keepdims=True))
+
+    def first_side(self, points: Array, first: int, second: int) -> Array:
+        """Return (n,): P(the median run at feature rows is in the first of two regimes rather than the second)."""
+        mean, variance = self.latents(points)
+        if not self.nested:
+            gap = mean[:, first] - mean[:, second]
+            return np.asarray(ndtr(gap / np.sqrt(variance[:, [first, second]].sum(axis=1))))
+        question = deciding(first, second)
+        index = list(QUESTIONS).index(question)
+        yes = ndtr(mean[:, index] / np.sqrt(variance[:, index]))
+        return np.asarray(yes if first in QUESTIONS[question][1] else 1.0 - yes)
 
     def matching_sharpness(self, points: Array, share: float) -> float:
         """Return the sharpness at which the first class's mean probability at feature rows is nearest to `share`."""
@@ -100,7 +125,7 @@ class LabelProcess:
     @property
     def relevance(self) -> Array:
         """Return, per feature, how quickly regimes change along it (mean 1); nothing changes along an idle axis."""
-        rates = np.sqrt(np.mean([1.0 / process.kernel.lengths**2 for process in self.classes], axis=0))
+        rates = np.sqrt(np.mean([1.0 / process.kernel.lengths**2 for process in self.latent], axis=0))
         return np.asarray(rates / rates.mean())
 
 

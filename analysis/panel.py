@@ -22,7 +22,7 @@ from analysis.labels import PLAIN, LabelProcess, Propagation
 from analysis.latent import spread_rows
 from analysis.laws import CriticalLaw, fit_critical_law
 from analysis.milestone_time import MilestoneTimes, Times, regimes_from_times
-from analysis.questions import Trust, earned_trust, equal_trust, mixed
+from analysis.questions import QUESTIONS, Trust, earned_trust, equal_trust, mixed
 from grokcore.errors import DataError
 from grokcore.regimes import REGIMES, RegimeRule
 
@@ -113,7 +113,8 @@ class Panel:
     ) -> Panel:
         allowed = allowed_regimes(runs, rule)
         times = MilestoneTimes.fit(runs, points, start.times if start is not None else None, learn=learn)
-        labels = LabelProcess.fit(allowed, points, start.labels if start is not None else None, learn=learn)
+        before = start.labels if start is not None else None
+        labels = LabelProcess.fit(allowed, points, before, nested=True, learn=learn)
         before = start.plain if start is not None else None
         return cls(
             rule=rule,
@@ -160,7 +161,8 @@ class Panel:
     def hyperparameters(self) -> dict[str, dict[str, Any]]:
         """Return each process's length scales (in box widths), amplitude, slope and noise as plain values."""
         named = {"t_mem": self.times.mem, "delay": self.times.delay}
-        named |= {f"label {regime}": process for regime, process in zip(REGIMES, self.labels.classes, strict=True)}
+        named |= {f"label {name}": process for name, process in zip(QUESTIONS, self.labels.latent, strict=True)}
+        named |= {f"plain {regime}": process for regime, process in zip(REGIMES, self.plain.latent, strict=True)}
         return {
             name: asdict(process.kernel) | {"lengths": process.kernel.lengths.tolist()}
             for name, process in named.items()

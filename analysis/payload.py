@@ -96,7 +96,7 @@ def _milestones(fitted: RegimeMap, values: Volume, threshold: float) -> pd.DataF
 def _panel(fitted: RegimeMap) -> dict[str, Any]:
     """Return what the members need to be fitted again, under another rule, in the browser."""
     panel = fitted.panel
-    kernels = {name: [process.kernel for process in panel.label_process(name).classes] for name in ("labels", "plain")}
+    kernels = {name: [process.kernel for process in panel.label_process(name).latent] for name in ("labels", "plain")}
     return {
         "names": list(panel.names),
         "trust": panel.trust,

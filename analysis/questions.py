@@ -27,6 +27,14 @@ Trust = dict[str, dict[str, float]]
 """Weight of each member for each question; sums to one over the members."""
 
 
+def answers_of(allowed: BoolArray, question: str) -> tuple[BoolArray, BoolArray]:
+    """Return which runs, by what they are allowed to be, answer a question with yes, and which with no."""
+    no, yes = QUESTIONS[question]
+    others = [index for index in range(allowed.shape[1]) if index not in no + yes]
+    asked = ~allowed[:, others].any(axis=1)
+    return asked & ~allowed[:, list(no)].any(axis=1), asked & ~allowed[:, list(yes)].any(axis=1)
+
+
 def deciding(first: int, second: int) -> str:
     """Return the question that tells two regimes apart."""
     for name, (no, yes) in QUESTIONS.items():
@@ -68,9 +76,7 @@ def earned_trust(foretold: Mapping[str, Array], allowed: BoolArray, worth: Array
     trust: Trust = {}
     answers: dict[str, int] = {}
     for question, (no, yes) in QUESTIONS.items():
-        others = [index for index in range(4) if index not in no + yes]
-        asked = ~allowed[:, others].any(axis=1)
-        is_yes, is_no = asked & ~allowed[:, list(no)].any(axis=1), asked & ~allowed[:, list(yes)].any(axis=1)
+        is_yes, is_no = answers_of(allowed, question)
         answered = is_yes | is_no
         scores = {}
         for name, p in foretold.items():

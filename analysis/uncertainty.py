@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import ndtr, ndtri
+from scipy.special import ndtri
 from scipy.stats import qmc
 
 from analysis.axes import Array
@@ -60,8 +60,7 @@ def _draws(panel: Panel, name: str, rows: Array) -> Array:
 def _median_side(panel: Panel, name: str, rows: Array, pair: tuple[int, int]) -> Array:
     """Return (n,): the share of one member's draws in which the median run is in the first of two regimes."""
     if name in ("labels", "plain"):
-        mean, variance = panel.label_process(name).latents(rows)
-        return np.asarray(ndtr((mean[:, pair[0]] - mean[:, pair[1]]) / np.sqrt(variance[:, list(pair)].sum(axis=1))))
+        return panel.label_process(name).first_side(rows, *pair)
     if name == "times":
         chance = regimes_from_times(panel.times.predict(rows), panel.rule, noise=False)
     elif name == "law":

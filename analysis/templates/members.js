@@ -171,7 +171,11 @@ function fitMembers(rule) {
     FITTED.propagation = new Propagation(PANEL.scale);
   }
   const allowed = RUN_ROWS.map((_, i) => allowedOf(i, rule));
-  for (const latents of Object.values(FITTED.processes)) latents.forEach((latent, k) => latent.fit(allowed.map(a => a[k] ? (a.filter(Boolean).length === 1 ? 1 : 0) : -1)));
+  const oneOrRest = k => a => a[k] ? (a.filter(Boolean).length === 1 ? 1 : 0) : -1;
+  // A question is asked of runs that can be nothing beside its answers.
+  const asked = ([, no, yes]) => a => a.some((may, k) => may && !no.includes(k) && !yes.includes(k)) ? 0 : !no.some(k => a[k]) ? 1 : !yes.some(k => a[k]) ? -1 : 0;
+  FITTED.processes.labels.forEach((latent, q) => latent.fit(allowed.map(asked(QUESTIONS[q]))));
+  FITTED.processes.plain.forEach((latent, k) => latent.fit(allowed.map(oneOrRest(k))));
   FITTED.propagation.fit(allowed);
   FITTED.key = key;
 }
@@ -210,12 +214,24 @@ function membersOn(cut, nx, ny, rule) {
       members[name] = { side: ratio(p.slice()), p: sharpened(p, PANEL.sharpness[name]) };
     } else {
       const found = FITTED.processes[name].map((latent, k) => latent.predict(asked.coordinates[name][k]));
-      found.forEach(({ mean, variance }, k) => { for (let i = 0; i < count; i++) p[4 * i + k] = expit(mean[i] / Math.sqrt(1 + WIDER * variance[i])); });
-      members[name] = { p: sharpened(p, PANEL.sharpness[name]), side: (i, a, b) => phi((found[a].mean[i] - found[b].mean[i]) / Math.sqrt(found[a].variance[i] + found[b].variance[i])) };
+      const chance = (q, i) => expit(found[q].mean[i] / Math.sqrt(1 + WIDER * found[q].variance[i])), nested = name === "labels";
+      for (let i = 0; i < count; i++) {
+        if (!nested) { for (let k = 0; k < 4; k++) p[4 * i + k] = chance(k, i); continue; }
+        const memorised = chance(0, i), reached = memorised * chance(1, i), late = chance(2, i);
+        p[4 * i] = 1 - memorised; p[4 * i + 1] = memorised - reached; p[4 * i + 2] = reached * late; p[4 * i + 3] = reached * (1 - late);
+      }
+      const sideOf = (i, a, b) => {
+        if (!nested) return phi((found[a].mean[i] - found[b].mean[i]) / Math.sqrt(found[a].variance[i] + found[b].variance[i]));
+        const q = deciding(a, b), yes = phi(found[q].mean[i] / Math.sqrt(found[q].variance[i]));
+        return QUESTIONS[q][2].includes(a) ? yes : 1 - yes;
+      };
+      members[name] = { p: sharpened(p, PANEL.sharpness[name]), side: sideOf };
     }
   }
   return members;
 }
+
+const deciding = (a, b) => QUESTIONS.findIndex(([, no, yes]) => (no.includes(a) && yes.includes(b)) || (yes.includes(a) && no.includes(b)));
 
 // The mixture on the coarse grid as the fitted rule's is shipped: log probabilities by regime, log-odds of sides by pair.
 function relabelled(cut, nx, ny, rule) {
@@ -232,7 +248,7 @@ function relabelled(cut, nx, ny, rule) {
     NAMES.forEach((name, k) => { found[name][i] = Math.log(Math.max(chance[4 * i + k], 1e-5)); });
   }
   for (let a = 0; a < 4; a++) for (let b = a + 1; b < 4; b++) {
-    const [question] = QUESTIONS.find(([, no, yes]) => (no.includes(a) && yes.includes(b)) || (yes.includes(a) && no.includes(b)));
+    const [question] = QUESTIONS[deciding(a, b)];
     found[`${NAMES[a]}|${NAMES[b]}`] = Float32Array.from({ length: count }, (_, i) => {
       const first = chance[4 * i + a] / (chance[4 * i + a] + chance[4 * i + b]);
       let share = 0;
