@@ -32,7 +32,8 @@ def answers_of(allowed: BoolArray, question: str) -> tuple[BoolArray, BoolArray]
     no, yes = QUESTIONS[question]
     others = [index for index in range(allowed.shape[1]) if index not in no + yes]
     asked = ~allowed[:, others].any(axis=1)
-    return asked & ~allowed[:, list(no)].any(axis=1), asked & ~allowed[:, list(yes)].any(axis=1)
+    is_yes, is_no = (asked & ~allowed[:, list(side)].any(axis=1) for side in (no, yes))
+    return np.asarray(is_yes), np.asarray(is_no)
 
 
 def deciding(first: int, second: int) -> str:
