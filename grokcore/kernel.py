@@ -56,6 +56,13 @@ class Kernel(abc.ABC):
 
     def __init__(self, model: Model, task: Task, loss: Loss | None = None) -> None:
         self.model, self.task, self.loss = model, task, loss or CrossEntropy()
+        self._rooms: dict[str, Tensor] = {}
+
+    def room(self, name: str, like: Tensor, *shape: int) -> Tensor:
+        """Return memory that is used again at every step, unset: the pages of new memory cost more than a product."""
+        if name not in self._rooms or self._rooms[name].shape != shape:
+            self._rooms[name] = like.new_empty(shape)
+        return self._rooms[name]
 
     @abc.abstractmethod
     def gradients(self, parameters: Parameters, batch: Batch, out: Mapping[str, Tensor]) -> None:

@@ -21,8 +21,8 @@ from grokcore.models.base import Parameters
 from grokcore.models.mlp import MLP
 from grokcore.tasks.base import Task
 
-CHUNK_ELEMENTS = 1 << 19
-"""Elements of a run's widest activation per chunk: 2 MB of float32."""
+CHUNK_ELEMENTS = 1 << 17
+"""Elements of a run's widest activation per chunk: 512 kB of float32, a quarter of a core's cache."""
 
 
 class MLPKernel(Kernel):
@@ -58,35 +58,41 @@ class MLPKernel(Kernel):
         counts = torch.bincount(rows, minlength=runs * self.tables * self.symbols)
         return example[order], counts.cumsum(0) - counts
 
-    def _table(self, parameters: Parameters) -> Tensor:
+    def _table(self, parameters: Parameters) -> Tensor | None:
         """Return what each symbol at each position adds to the first hidden layer, (K · tables · S, W)."""
+        if self.mlp.inputs == "real":
+            return None
         blocks = self.mlp.tables(parameters, self.positions)
         table = blocks[0] if self.shared else torch.cat(blocks, dim=1)
         return table.reshape(-1, self.mlp.width)
 
-    def _first(self, parameters: Parameters, batch: Batch) -> Tensor:
-        if self.mlp.inputs == "real":
-            if "numbers" not in batch.prepared:
-                batch.prepared["numbers"] = self.mlp.numbers(batch.inputs, parameters["weight_0"])
-            return self._affine(parameters, 0, batch.prepared["numbers"])
-        if "bags" not in batch.prepared:
-            batch.prepared["bags"] = self._bags(batch.inputs)
-        rows, starts = batch.prepared["bags"]
-        pre = torch.embedding_bag(self._table(parameters), rows, starts)[0]
-        pre = pre.view(*batch.targets.shape, self.mlp.width)
+    def _first(self, parameters: Parameters, table: Tensor | None, batch: Batch, part: slice) -> Tensor:
+        """Return the first layer's output (K, n, W) of some of a batch's examples; there is no table of numbers."""
+        if table is None:
+            return self._affine(parameters, 0, self._numbers(parameters, batch)[:, part])
+        key = f"bags {part.start} {part.stop}"
+        if key not in batch.prepared:
+            batch.prepared[key] = self._bags(batch.inputs[:, part])
+        pre = torch.embedding_bag(table, *batch.prepared[key])[0].view(len(batch.inputs), -1, self.mlp.width)
         return pre.add_(parameters["bias_0"].unsqueeze(1)) if self.mlp.bias else pre
+
+    def _numbers(self, parameters: Parameters, batch: Batch) -> Tensor:
+        if "numbers" not in batch.prepared:
+            batch.prepared["numbers"] = self.mlp.numbers(batch.inputs, parameters["weight_0"])
+        numbers: Tensor = batch.prepared["numbers"]
+        return numbers
 
     def _first_gradient(self, parameters: Parameters, batch: Batch, pre: Tensor, out: Mapping[str, Tensor]) -> None:
         """Turn the gradient at the first layer's output, `pre` (K, N, W), into those of its parameters."""
         if self.mlp.inputs == "real":
-            torch.bmm(batch.prepared["numbers"].mT, pre, out=out["weight_0"])
+            torch.bmm(self._numbers(parameters, batch).mT, pre, out=out["weight_0"])
             if self.mlp.bias:
                 out["bias_0"].copy_(pre.sum(1))
             return
         runs = len(pre)
         if "reverse" not in batch.prepared:
             kept = batch.weights.reshape(-1) != 0
-            batch.prepared["reverse"] = self._reverse_bags(batch.prepared["bags"][0], kept, runs)
+            batch.prepared["reverse"] = self._reverse_bags(self._bags(batch.inputs)[0], kept, runs)
         rows, starts = batch.prepared["reverse"]
         collected = torch.embedding_bag(pre.view(-1, self.mlp.width), rows, starts)[0]
         table = collected.view(runs, self.tables, self.symbols, self.mlp.width)
@@ -105,49 +111,51 @@ class MLPKernel(Kernel):
 
     # The rest -------------------------------------------------------------------------------------------------------
 
-    def _chunk(self, examples: int) -> int:
+    def _chunks(self, examples: int) -> list[slice]:
         widest = max(outputs for _, outputs in self.mlp.layers(self.task))
-        parts = math.ceil(examples * widest / CHUNK_ELEMENTS)
-        return math.ceil(examples / parts)
+        size = math.ceil(examples / math.ceil(examples * widest / CHUNK_ELEMENTS))
+        return [slice(start, min(start + size, examples)) for start in range(0, examples, size)]
 
     def gradients(self, parameters: Parameters, batch: Batch, out: Mapping[str, Tensor]) -> None:
         """Go forward and back, chunk by chunk; see `Kernel.gradients`."""
-        pre = self._first(parameters, batch)
-        examples = pre.shape[1]
-        size = self._chunk(examples)
-        for start in range(0, examples, size):
-            stop = min(start + size, examples)
-            self._there_and_back(parameters, batch.chunk(start, stop), pre[:, start:stop], out, first=start == 0)
-        self._first_gradient(parameters, batch, pre, out)
+        table = self._table(parameters)
+        deltas = self.room("deltas", parameters["weight_0"], *batch.targets.shape, self.mlp.width)
+        for part in self._chunks(batch.targets.shape[1]):
+            pre = self._first(parameters, table, batch, part)
+            self._there_and_back(parameters, batch, part, pre, out, deltas[:, part])
+        self._first_gradient(parameters, batch, deltas, out)
 
     def _there_and_back(
-        self, parameters: Parameters, part: Batch, pre: Tensor, out: Mapping[str, Tensor], *, first: bool
+        self, parameters: Parameters, batch: Batch, part: slice, pre: Tensor, out: Mapping[str, Tensor], first: Tensor
     ) -> None:
-        """Add a chunk's gradients to `out` and overwrite `pre`, its first layer's output, by the gradient there."""
-        beta = 0 if first else 1
+        """Add a chunk's gradients to `out`; write that at its first layer's output, `pre`, into `first`."""
+        beta = 1 if part.start else 0
         depth = self.mlp.depth
         inputs = [pre]
         hidden = [self._activate(pre)]
         for i in range(1, depth + 1):
-            x = self._affine(parameters, i, hidden[-1])
+            x = self._affine(parameters, i, hidden[-1], self._place(f"there {i}", hidden[-1], parameters, i))
             if i < depth:
                 inputs.append(x)
                 hidden.append(self._activate(x))
-        delta = self.push(x, part)
+        delta = self.push(x, batch.chunk(part.start, part.stop))
         for i in range(depth, 0, -1):
             weight = out[f"weight_{i}"]
             torch.baddbmm(weight, hidden[i - 1].mT, delta, beta=beta, out=weight)
             if self.mlp.bias:
                 bias = out[f"bias_{i}"]
                 torch.add(delta.sum(1), bias, alpha=beta, out=bias) if beta else bias.copy_(delta.sum(1))
-            delta = torch.bmm(delta, parameters[f"weight_{i}"].mT)
-            self._activation_gradient(delta, inputs[i - 1], hidden[i - 1])
-        pre.copy_(delta)
+            back = self.room(f"back {i}", delta, *hidden[i - 1].shape)
+            delta = torch.bmm(delta, parameters[f"weight_{i}"].mT, out=back)
+            self._activation_gradient(delta, inputs[i - 1], hidden[i - 1], first if i == 1 else delta)
 
-    def _affine(self, parameters: Parameters, i: int, x: Tensor) -> Tensor:
+    def _place(self, name: str, x: Tensor, parameters: Parameters, i: int) -> Tensor:
+        return self.room(name, x, *x.shape[:2], parameters[f"weight_{i}"].shape[-1])
+
+    def _affine(self, parameters: Parameters, i: int, x: Tensor, out: Tensor | None = None) -> Tensor:
         if self.mlp.bias:
-            return torch.baddbmm(parameters[f"bias_{i}"].unsqueeze(1), x, parameters[f"weight_{i}"])
-        return torch.bmm(x, parameters[f"weight_{i}"])
+            return torch.baddbmm(parameters[f"bias_{i}"].unsqueeze(1), x, parameters[f"weight_{i}"], out=out)
+        return torch.bmm(x, parameters[f"weight_{i}"], out=out)
 
     def _activate(self, x: Tensor) -> Tensor:
         if self.mlp.activation == "relu":
@@ -156,20 +164,20 @@ class MLPKernel(Kernel):
             return torch.tanh(x)
         return torch.nn.functional.gelu(x) if self.mlp.activation == "gelu" else x * x
 
-    def _activation_gradient(self, delta: Tensor, before: Tensor, after: Tensor) -> None:
-        """Multiply `delta` in place by the activation's slope."""
+    def _activation_gradient(self, delta: Tensor, before: Tensor, after: Tensor, out: Tensor) -> None:
+        """Write `delta` times the activation's slope into `out`, which may be `delta`."""
         if self.mlp.activation == "relu":
-            torch.ops.aten.threshold_backward.grad_input(delta, after, 0, grad_input=delta)
+            torch.ops.aten.threshold_backward.grad_input(delta, after, 0, grad_input=out)
         elif self.mlp.activation == "gelu":
-            torch.ops.aten.gelu_backward.grad_input(delta, before, grad_input=delta)
+            torch.ops.aten.gelu_backward.grad_input(delta, before, grad_input=out)
         elif self.mlp.activation == "tanh":
-            torch.ops.aten.tanh_backward.grad_input(delta, after, grad_input=delta)
+            torch.ops.aten.tanh_backward.grad_input(delta, after, grad_input=out)
         else:
-            delta.mul_(before).mul_(2.0)
+            torch.mul(delta, before, out=out).mul_(2.0)
 
     def logits(self, parameters: Parameters, batch: Batch) -> Tensor:
         """Return the logits (K, N, C) of a batch."""
-        x = self._activate(self._first(parameters, batch))
+        x = self._activate(self._first(parameters, self._table(parameters), batch, slice(0, batch.targets.shape[1])))
         for i in range(1, self.mlp.depth + 1):
             x = self._affine(parameters, i, x)
             if i < self.mlp.depth:

@@ -1,211 +1,291 @@
 """The kernel of transformers of any depth: what depends on a common beginning of the input is computed once.
 
-Attention is causal, so a position's state depends on the tokens up to it. Its "stem" is the set of beginnings with so
-many operands: a table of the distinct ones where they are few, else one row for each example of the batch. States are
-computed for the rows of their stem, and looked up where later positions attend to them. In the first layer queries,
-keys and values depend on a position's token alone and come from tables of one row per symbol; in the last layer only
-the position that is read out has a query, an MLP and logits. Differentiated by torch.
+A layer's states are computed for the rows of each position's stem (grokcore/models/_stems.py), all positions side by
+side in one product, and looked up where later positions attend to them. In the first layer queries, keys and values
+depend on a position's token alone and come from tables of one row per symbol; in the last layer only the position that
+is read out has a query, an MLP and logits. The way back is written by hand.
 
-Shapes: K runs, N examples, S symbols, D width, H heads, R rows of a stem.
+Shapes: K runs, N examples, S symbols, D width, V vocabulary, R rows of all positions' stems together.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from grokcore.kernel import AutogradKernel, Batch
-from grokcore.layout import VECTOR
+from grokcore.kernel import Batch, Kernel
 from grokcore.losses import Loss
+from grokcore.models._mix import Mix, mix, mix_back
+from grokcore.models._stems import Stems, hand_back, look_up
 from grokcore.models.base import Parameters
 from grokcore.models.transformer import Transformer
 from grokcore.tasks.base import Task
 
-SHARED_SHARE = 0.5
-"""Distinct beginnings are tabled where there are at most this many per example of the batch."""
+CHUNK_ELEMENTS = 1 << 17
+"""Elements of a run's MLP activations per chunk: 512 kB of float32, a quarter of a core's cache."""
+
+LAYER_NORM_EPS = 1e-5
+"""What is added to the variance in a normalisation, as torch.nn.LayerNorm does."""
 
 
-class PrefixKernel(AutogradKernel):
+@dataclass(frozen=True)
+class _Norm:
+    """What the way back through a normalisation needs."""
+
+    before: Tensor
+    normal: Tensor
+    mean: Tensor
+    scale: Tensor
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """What the way back through a layer needs."""
+
+    entered: Tensor
+    """(K, R, D): the states before."""
+    memory: Tensor
+    """(K, R, 2 D): keys and values of all rows."""
+    asked: list[int]
+    """The positions that attend."""
+    mixes: list[Mix]
+    """Their attention."""
+    mixed: Tensor
+    """(K, R', D): mixtures of values, of the positions that attend."""
+    middle: Tensor
+    """(K, R', D): what enters the MLP."""
+    hidden: Tensor
+    """(K, R', M): the MLP's activations."""
+    norms: tuple[_Norm | None, _Norm | None]
+    """After attention, and after the MLP."""
+
+
+class PrefixKernel(Kernel):
     """Stacked losses and gradients of a transformer, each distinct beginning computed once."""
 
     def __init__(self, model: Transformer, task: Task, loss: Loss | None = None) -> None:
         super().__init__(model, task, loss)
         self.net = model
-        self.symbols = task.table.symbols
-        self.operands = task.table.inputs.shape[1]
-        # For each position: how many operands have been read there, and which of them it is (none: "op" and "=").
-        order: list[tuple[int, int | None]] = [(i + 1, i) for i in range(self.operands)]
-        if model.operator_token:
-            order = [(i // 2 + 1, None if i % 2 else i // 2) for i in range(2 * self.operands - 1)]
-        order.append((self.operands, None))
-        self.order = order
-        self.tables, self.children = _stems(task.table.inputs, self.symbols)
-
-    # Where things are -----------------------------------------------------------------------------------------------
-
-    def _tabled(self, batch: Batch, read: int) -> bool:
-        """Say whether beginnings of `read` operands are tabled, instead of one per example."""
-        return read < self.operands and len(self.tables[read - 1]) <= SHARED_SHARE * batch.targets.shape[1]
-
-    def _rows(self, batch: Batch, read: int) -> Tensor:
-        """Return the operands of each row of a stem: (K, R, at least `read`)."""
-        if not self._tabled(batch, read):
-            return batch.inputs
-        return self.tables[read - 1].to(batch.inputs.device).expand(len(batch.inputs), -1, -1)
-
-    def _token_index(self, batch: Batch, read: int, operand: int | None) -> Tensor | None:
-        """Return where the rows of stem `read` find an operand's symbol among K · S; None: there is one for all."""
-        if operand is None:
-            return None
-        key = f"token {read} {operand}"
-        if key not in batch.prepared:
-            symbols = self._rows(batch, read)[..., operand]
-            runs = torch.arange(len(symbols), device=symbols.device)[:, None]
-            batch.prepared[key] = (symbols + runs * self.symbols).reshape(-1)
-        index: Tensor = batch.prepared[key]
-        return index
-
-    def _stem_index(self, batch: Batch, read: int, wanted: int) -> Tensor | None:
-        """Return where the rows of stem `read` find those of stem `wanted`, their own beginnings; None: in place."""
-        if wanted == read or not self._tabled(batch, wanted):
-            return None
-        key = f"stem {read} {wanted}"
-        if key not in batch.prepared:
-            operands = self._rows(batch, read)
-            at = torch.zeros_like(operands[..., 0])
-            for i in range(wanted):
-                at = self.children[i].to(at.device)[at * self.symbols + operands[..., i]]
-            runs = torch.arange(len(at), device=at.device)[:, None]
-            batch.prepared[key] = (at + runs * len(self.tables[wanted - 1])).reshape(-1)
-        index: Tensor = batch.prepared[key]
-        return index
-
-    # Forward --------------------------------------------------------------------------------------------------------
-
-    def outputs(self, leaves: Parameters, batch: Batch) -> Tensor:
-        """Return the logits (K, N, V) of a batch."""
-        rows = self._entries(leaves)
-        for i in range(self.net.layers):
-            last = i == self.net.layers - 1
-            rows = self._layer(leaves, i, batch, rows, last=last)
-        return self.net.read_out(leaves, rows[-1])
+        self.stems = Stems(model, task)
 
     def logits(self, parameters: Parameters, batch: Batch) -> Tensor:
         """Return the logits (K, N, V) of a batch."""
-        return self.outputs(parameters, batch)
+        x = self._enter(parameters)
+        for i in range(self.net.layers):
+            x = self._forward(parameters, i, batch, x)[0]
+        return self.net.read_out(parameters, x)
 
-    def _entries(self, w: Parameters) -> list[Tensor]:
-        """Return what enters the first layer at each position: (K, S, D) for operands, (K, 1, D) for "op" and "="."""
-        embedding = w["embedding"]
-        places = self.net.places(w, len(self.order)).unsqueeze(2)
-        tokens = self.net.tokens(torch.zeros(1, self.operands, dtype=torch.long), embedding.shape[1])[0].tolist()
-        return [
-            (embedding[:, token : token + 1] if operand is None else embedding[:, : self.symbols]) + places[:, i]
-            for i, (token, (_, operand)) in enumerate(zip(tokens, self.order, strict=True))
+    def gradients(self, parameters: Parameters, batch: Batch, out: Mapping[str, Tensor]) -> None:
+        """Go forward and back, layer by layer; see `Kernel.gradients`."""
+        w, net = parameters, self.net
+        x, layers = self._enter(w), []
+        for i in range(net.layers):
+            x, layer = self._forward(w, i, batch, x)
+            layers.append(layer)
+        push = self.push(net.read_out(w, x), batch)
+        if net.tied:
+            torch.bmm(push.mT, x, out=out["embedding"])
+            delta = push @ w["embedding"]
+        else:
+            out["embedding"].zero_()
+            torch.bmm(x.mT, push, out=out["unembedding"])
+            delta = push @ w["unembedding"].mT
+        for i in reversed(range(net.layers)):
+            delta = self._backward(w, i, batch, layers[i], delta, out)
+        self._enter_gradient(delta, out)
+
+    # What enters ------------------------------------------------------------------------------------------------------
+
+    def _tokens(self, vocabulary: int) -> list[int]:
+        """Return the token of each position; operands have 0."""
+        return list(self.net.tokens(torch.zeros(self.stems.operands, dtype=torch.long), vocabulary).tolist())
+
+    def _enter(self, w: Parameters) -> Tensor:
+        """Return what enters the first layer: S rows for each operand, one for "op" and for "=", in order."""
+        embedding, order = w["embedding"], self.stems.order
+        places = self.net.places(w, len(order)).unsqueeze(2)
+        rows = [
+            (embedding[:, token : token + 1] if operand is None else embedding[:, : self.stems.symbols]) + places[:, i]
+            for i, (token, (_, operand)) in enumerate(zip(self._tokens(embedding.shape[1]), order, strict=True))
         ]
+        return torch.cat(rows, dim=1)
 
-    def _layer(self, w: Parameters, i: int, batch: Batch, rows: list[Tensor], *, last: bool) -> list[Tensor]:
-        """Return the states after layer i at each position (only the last in the last layer), for its stem's rows."""
-        net, names = self.net, self.net.layer(i)
-        remembered = torch.cat([w[names["key"]], w[names["value"]]], dim=2)
-        memories = [x @ remembered for x in rows]
+    def _enter_gradient(self, delta: Tensor, out: Mapping[str, Tensor]) -> None:
+        embedding = out["embedding"]
+        parts = delta.split(self.stems.entries(), 1)
+        for i, (token, part) in enumerate(zip(self._tokens(embedding.shape[1]), parts, strict=True)):
+            rows = slice(token, token + part.shape[1])
+            embedding[:, rows] += part
+            if "positions" in out:
+                torch.sum(part, 1, out=out["positions"][:, i])
+
+    # A layer ----------------------------------------------------------------------------------------------------------
+
+    def _sizes(self, i: int, batch: Batch) -> list[int]:
+        """Return how many rows enter layer i at each position."""
+        return self.stems.states(batch) if i else self.stems.entries()
+
+    def _asked(self, i: int) -> list[int]:
+        """Return the positions whose state after layer i is wanted."""
+        positions = len(self.stems.order)
+        return [positions - 1] if i == self.net.layers - 1 else list(range(positions))
+
+    def _where(self, i: int, batch: Batch, read: int, position: int) -> Tensor | None:
+        """Return where the rows of stem `read` find what enters layer i at a position."""
+        return self.stems.state(batch, read, position) if i else self.stems.entry(batch, read, position)
+
+    def _forward(self, w: Parameters, i: int, batch: Batch, x: Tensor) -> tuple[Tensor, _Layer]:
+        """Return the states after layer i of the positions that are wanted, and what the way back needs."""
+        net, names, asked = self.net, self.net.layer(i), self._asked(i)
+        memory = x @ torch.cat([w[names["key"]], w[names["value"]]], dim=2)
+        sizes, states = self._sizes(i, batch), self.stems.states(batch)
+        begin = sum(sizes[: asked[0]])
+        rows = x[:, begin:].split(sizes[asked[0] :], 1)
+        queries = (x[:, begin:] @ w[names["query"]]).split(sizes[asked[0] :], 1)
+        memories = memory.split(sizes, 1)
+        mixed = x.new_empty(len(x), sum(states[p] for p in asked), net.width)
+        attended = torch.empty_like(mixed)
         found: dict[tuple[int, int], Tensor] = {}
-
-        def look_up(table: Tensor, position: int, read: int) -> Tensor:
-            own, operand = self.order[position]
-            index = self._token_index(batch, read, operand) if i == 0 else self._stem_index(batch, read, own)
-            if index is None:
-                return table
-            # An embedding, since the gradient of one is a fast scatter on a CPU.
-            flat = torch.nn.functional.embedding(index, table.reshape(-1, table.shape[-1]))
-            return flat.view(len(table), -1, table.shape[-1])
-
-        states = []
-        for position in range(len(rows)) if not last else [len(rows) - 1]:
-            read = self.order[position][0]
+        mixes, start = [], 0
+        for position, row, query in zip(asked, rows, queries, strict=True):
+            read = self.stems.order[position][0]
             for earlier in range(position + 1):
                 if (earlier, read) not in found:
-                    found[earlier, read] = look_up(memories[earlier], earlier, read)
-            query = look_up(rows[position] @ w[names["query"]], position, read)
-            memory = [found[earlier, read] for earlier in range(position + 1)]
-            mixed: Tensor = _Mix.apply(net.heads, net.attention_rate, query, *memory)  # type: ignore[no-untyped-call]
-            x = torch.baddbmm(look_up(rows[position], position, read), mixed, w[names["out"]])
-            x = net.normalised(w, names, "attention", x)
-            states.append(net.normalised(w, names, "mlp", x + net.mlp(w, names, x)))
-        return states
+                    found[earlier, read] = look_up(memories[earlier], self._where(i, batch, read, earlier))
+            where, index = slice(start, start + states[position]), self._where(i, batch, read, position)
+            seen = [found[earlier, read] for earlier in range(position + 1)]
+            mixes.append(mix(net.heads, net.attention_rate, look_up(query, index), seen, mixed[:, where]))
+            attended[:, where] = look_up(row, index)
+            start = where.stop
+        attended = torch.baddbmm(attended, mixed, w[names["out"]])
+        middle, first = self._normalise(w, names, "attention", attended)
+        after, hidden = self._mlp(w, i, middle)
+        after, second = self._normalise(w, names, "mlp", after)
+        return after, _Layer(x, memory, asked, mixes, mixed, middle, hidden, (first, second))
 
+    def _backward(
+        self, w: Parameters, i: int, batch: Batch, layer: _Layer, delta: Tensor, out: Mapping[str, Tensor]
+    ) -> Tensor:
+        """Turn the gradient after layer i into that before it; write those of its parameters into `out`."""
+        names = self.net.layer(i)
+        delta = self._normalise_back(w, names, "mlp", layer.norms[1], delta, out)
+        delta = self._mlp_back(w, names, layer, delta, out)
+        delta = self._normalise_back(w, names, "attention", layer.norms[0], delta, out)
+        torch.bmm(layer.mixed.mT, delta, out=out[names["out"]])
+        entered, query, memory = self._attention_back(i, batch, layer, delta, delta @ w[names["out"]].mT)
+        begin = layer.entered.shape[1] - query.shape[1]
+        torch.bmm(layer.entered[:, begin:].mT, query, out=out[names["query"]])
+        pushed = layer.entered.mT @ memory
+        out[names["key"]].copy_(pushed[..., : self.net.width])
+        out[names["value"]].copy_(pushed[..., self.net.width :])
+        remembered = torch.cat([w[names["key"]], w[names["value"]]], dim=2)
+        entered = entered.baddbmm_(memory, remembered.mT)
+        entered[:, begin:].baddbmm_(query, w[names["query"]].mT)
+        return entered
 
-class _Mix(torch.autograd.Function):
-    """Attention of one query per row to a few memories: keys and values side by side, (K, R, 2 D) or (K, 1, 2 D).
+    def _attention_back(
+        self, i: int, batch: Batch, layer: _Layer, added: Tensor, push: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the gradients at the states that entered, past the residual stream, at their queries and memories.
 
-    By hand, since it touches every number 8 times there and back where automatic differentiation does so 20 times.
-    """
+        `added` (K, R', D) is the gradient after attention was added, `push` that at the mixtures.
+        """
+        sizes, states = self._sizes(i, batch), self.stems.states(batch)
+        memory, entered = torch.zeros_like(layer.memory), torch.zeros_like(layer.entered)
+        begin = sum(sizes[: layer.asked[0]])
+        query = torch.zeros_like(entered[:, begin:])
+        memories, rows = memory.split(sizes, 1), entered[:, begin:].split(sizes[layer.asked[0] :], 1)
+        queries = query.split(sizes[layer.asked[0] :], 1)
+        totals: dict[tuple[int, int], Tensor] = {}
+        start = 0
+        for k, (position, seen) in enumerate(zip(layer.asked, layer.mixes, strict=True)):
+            read, where = self.stems.order[position][0], slice(start, start + states[position])
+            for earlier in range(position + 1):
+                if (earlier, read) not in totals:
+                    index = self._where(i, batch, read, earlier)
+                    totals[earlier, read] = self._total(memories[earlier], index, states[position])
+            index = self._where(i, batch, read, position)
+            own = [totals[earlier, read] for earlier in range(position + 1)]
+            hand_back(queries[k], mix_back(seen, push[:, where], own), index)
+            hand_back(rows[k], added[:, where], index)
+            start = where.stop
+        for (earlier, read), total in totals.items():
+            if total is not memories[earlier]:
+                hand_back(memories[earlier], total, self._where(i, batch, read, earlier))
+        return entered, query, memory
 
-    @staticmethod
-    def forward(ctx: Any, heads: int, rate: float, query: Tensor, *memories: Tensor) -> Tensor:
-        """Return the mixtures of values, (K, R, D)."""
-        head = query.shape[-1] // heads
-        by_head = [memory.view(*memory.shape[:2], 2, heads, head) for memory in memories]
-        query = (query / math.sqrt(head)).view(*query.shape[:2], heads, head)
-        rows = max(x.shape[1] for x in (query, *by_head))
-        scores = query.new_empty(len(query), rows, heads, len(memories))
-        for j, memory in enumerate(by_head):
-            scores[..., j] = (query * memory[:, :, 0]).sum(-1)
-        shares = scores.softmax(-1)
-        attention = shares if rate == 1 else shares * rate + (1 - rate)
-        mixed = attention[..., :1] * by_head[0][:, :, 1]
-        for j, memory in enumerate(by_head[1:], start=1):
-            mixed.addcmul_(attention[..., j : j + 1], memory[:, :, 1])
-        ctx.save_for_backward(query, shares, attention, *by_head)
-        ctx.rate = rate
-        return mixed.flatten(2)
+    def _total(self, memory: Tensor, index: Tensor | None, rows: int) -> Tensor:
+        """Return where to add up the gradients of a looked-up memory: in place, if nothing needed to be looked up."""
+        if index is None and memory.shape[1] == rows:
+            return memory
+        return memory.new_zeros(len(memory), rows, memory.shape[-1])
 
-    @staticmethod
-    def backward(ctx: Any, *outputs: Tensor) -> tuple[Tensor | None, ...]:
-        """Return the gradients of the query and of every memory."""
-        query, shares, attention, *memories = ctx.saved_tensors
-        heads, head = query.shape[2:]
-        push = outputs[0].view(*outputs[0].shape[:2], heads, head)
-        pull = torch.empty_like(shares)
-        for j, memory in enumerate(memories):
-            pull[..., j] = (push * memory[:, :, 1]).sum(-1)
-        pull = shares * (pull - (shares * pull).sum(-1, keepdim=True)) * ctx.rate
-        to_query = torch.zeros_like(push)
-        found = []
-        for j, memory in enumerate(memories):
-            own = pull[..., j : j + 1]
-            to_query.addcmul_(own, memory[:, :, 0])
-            to_memory = push.new_empty(*push.shape[:2], 2, heads, head)
-            torch.mul(own, query, out=to_memory[:, :, 0])
-            torch.mul(attention[..., j : j + 1], push, out=to_memory[:, :, 1])
-            found.append(_summed(to_memory, memory.shape[1]).flatten(2))
-        to_query = _summed(to_query, query.shape[1]).div_(math.sqrt(head))
-        return None, None, to_query.flatten(2), *found
+    # MLP and normalisation ------------------------------------------------------------------------------------------
 
+    def _chunks(self, rows: int) -> list[slice]:
+        """Cut rows so that an MLP's activations for some of them stay in the cache."""
+        size = math.ceil(rows / math.ceil(rows * self.net.mlp_width / CHUNK_ELEMENTS))
+        return [slice(start, min(start + size, rows)) for start in range(0, rows, size)]
 
-def _summed(gradient: Tensor, rows: int) -> Tensor:
-    """Add up a gradient (K, R, …) over the rows that one row stood for."""
-    return gradient if gradient.shape[1] == rows else gradient.sum(1, keepdim=True)
+    def _mlp(self, w: Parameters, i: int, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return x (K, R', D) with what layer i's MLP adds, and its activations."""
+        names = self.net.layer(i)
+        after, hidden = torch.empty_like(x), self.room(f"hidden {i}", x, *x.shape[:2], self.net.mlp_width)
+        for part in self._chunks(x.shape[1]):
+            torch.bmm(x[:, part], w[names["mlp_in"]], out=hidden[:, part])
+            if self.net.bias:
+                hidden[:, part] += w[names["mlp_in_bias"]].unsqueeze(1)
+            torch.baddbmm(x[:, part], hidden[:, part].relu_(), w[names["mlp_out"]], out=after[:, part])
+        if self.net.bias:
+            after += w[names["mlp_out_bias"]].unsqueeze(1)
+        return after, hidden
 
+    def _mlp_back(
+        self, w: Parameters, names: Mapping[str, str], layer: _Layer, delta: Tensor, out: Mapping[str, Tensor]
+    ) -> Tensor:
+        """Turn the gradient after the MLP was added into that before it, residual stream included."""
+        enter, leave, before = out[names["mlp_in"]], out[names["mlp_out"]], torch.empty_like(delta)
+        if self.net.bias:
+            torch.sum(delta, 1, out=out[names["mlp_out_bias"]])
+            out[names["mlp_in_bias"]].zero_()
+        for part in self._chunks(delta.shape[1]):
+            beta, rows, hidden = 0 if part.start == 0 else 1, delta[:, part], layer.hidden[:, part]
+            push = self.room("push", delta, *rows.shape[:2], self.net.mlp_width)
+            torch.baddbmm(leave, hidden.mT, rows, beta=beta, out=leave)
+            torch.bmm(rows, w[names["mlp_out"]].mT, out=push)
+            torch.ops.aten.threshold_backward.grad_input(push, hidden, 0, grad_input=push)
+            torch.baddbmm(enter, layer.middle[:, part].mT, push, beta=beta, out=enter)
+            if self.net.bias:
+                out[names["mlp_in_bias"]] += push.sum(1)
+            torch.baddbmm(rows, push, w[names["mlp_in"]].mT, out=before[:, part])
+        return before
 
-def _stems(inputs: np.ndarray, symbols: int) -> tuple[list[Tensor], list[Tensor]]:
-    """Return the distinct beginnings of 1, 2, … operands, and which one each turns into with one more operand.
+    def _normalise(self, w: Parameters, names: Mapping[str, str], which: str, x: Tensor) -> tuple[Tensor, _Norm | None]:
+        if self.net.norm == "none":
+            return x, None
+        normal, mean, scale = torch.native_layer_norm(x, (self.net.width,), None, None, LAYER_NORM_EPS)
+        gain, shift = (w[names[f"{which}_{kind}"]].unsqueeze(1) for kind in ("gain", "shift"))
+        return torch.addcmul(shift, normal, gain), _Norm(x, normal, mean, scale)
 
-    The first are tables (R, read), padded to a multiple of the vector length; the second, (R · symbols,) each, start
-    from the one empty beginning.
-    """
-    tables, children = [], []
-    at, count = np.zeros(len(inputs), dtype=np.int64), 1
-    for read in range(1, inputs.shape[1] + 1):
-        codes, first, inverse = np.unique(at * symbols + inputs[:, read - 1], return_index=True, return_inverse=True)
-        child = np.zeros(count * symbols, dtype=np.int64)
-        child[codes] = np.arange(len(codes))
-        table = torch.from_numpy(inputs[first, :read].copy())
-        tables.append(torch.nn.functional.pad(table, (0, 0, 0, -len(table) % VECTOR)))
-        children.append(torch.from_numpy(child))
-        at, count = inverse.reshape(-1), len(codes)
-    return tables, children
+    def _normalise_back(
+        self,
+        w: Parameters,
+        names: Mapping[str, str],
+        which: str,
+        norm: _Norm | None,
+        delta: Tensor,
+        out: Mapping[str, Tensor],
+    ) -> Tensor:
+        if norm is None:
+            return delta
+        torch.sum(delta, 1, out=out[names[f"{which}_shift"]])
+        torch.sum(delta * norm.normal, 1, out=out[names[f"{which}_gain"]])
+        delta = delta * w[names[f"{which}_gain"]].unsqueeze(1)
+        back: Tensor = torch.ops.aten.native_layer_norm_backward(
+            delta, norm.before, [self.net.width], norm.mean, norm.scale, None, None, [True, False, False]
+        )[0]
+        return back

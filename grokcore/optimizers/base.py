@@ -16,7 +16,7 @@ import torch
 from annotated_types import Ge, Gt, Le
 from torch import Tensor
 
-from grokcore.layout import Layout
+from grokcore.layout import VECTOR, Layout
 from grokcore.models.base import Model
 from grokcore.parts import Family
 from grokcore.settings import PerRun, Settings, by_step
@@ -26,6 +26,9 @@ Schedule = Literal["constant", "cosine", "step"]
 """How a number changes with the update s = 0, 1, …: not; along half a cosine; by a factor every so many steps."""
 
 Floats = npt.NDArray[np.float64]
+
+PIECE_ELEMENTS = 1 << 15
+"""Weights of all runs moved at a time: with their gradient and two moments 512 kB, a quarter of a core's cache."""
 
 
 @dataclass(frozen=True)
@@ -138,22 +141,34 @@ class Mover:
     """A share of a cohort's weights and what moves it."""
 
     def __init__(self, share: Share, flat: Tensor, gradient: Tensor, state: Mapping[str, Tensor]) -> None:
-        def view(tensor: Tensor) -> Tensor:
-            part = tensor[:, share.part]
-            return part.unflatten(1, share.shape) if share.shape else part
+        def view(tensor: Tensor, part: slice) -> Tensor:
+            return tensor[:, part].unflatten(1, share.shape) if share.shape else tensor[:, part]
 
         names = {*share.rule.slots(), "origin"} & set(state)
-        self.share, self.flat, self.gradient = share, view(flat), view(gradient)
-        self.state = {name: view(state[name]) for name in names}
+        self.share, self.dimensions = share, 2 if share.shape is None else 1 + len(share.shape)
+        self.pieces = [
+            (view(flat, part), view(gradient, part), {name: view(state[name], part) for name in names})
+            for part in _pieces(share, len(flat))
+        ]
 
     def plan(self, steps: npt.NDArray[np.int64], device: str, dtype: torch.dtype) -> list[dict[str, Tensor]]:
         """Return the coefficients of each of the updates number `steps`."""
         coefficients = self.share.rule.coefficients(self.share.settings, steps)
-        return by_step(coefficients, len(steps), self.flat.dim(), device, dtype)
+        return by_step(coefficients, len(steps), self.dimensions, device, dtype)
 
     def move(self, at: Mapping[str, Tensor]) -> None:
         """Take one step."""
-        self.share.rule.update(self.flat, self.gradient, self.state, at)
+        for flat, gradient, state in self.pieces:
+            self.share.rule.update(flat, gradient, state, at)
+
+
+def _pieces(share: Share, runs: int) -> list[slice]:
+    """Cut a flat share into pieces that stay in the cache while they are moved, in multiples of the vector length."""
+    if share.shape is not None:
+        return [share.part]
+    size = max(VECTOR, PIECE_ELEMENTS // runs // VECTOR * VECTOR)
+    starts = range(share.part.start, share.part.stop, size)
+    return [slice(start, min(start + size, share.part.stop)) for start in starts]
 
 
 def scheduled_rate(settings: Settings, steps: npt.NDArray[np.int64]) -> Floats:
