@@ -23,6 +23,7 @@ from typing import Any
 import torch
 
 from benchmarks.plain import build
+from grokcore import train
 from grokcore.clock import evaluation_steps
 from grokcore.cohort import cohort_key
 from grokcore.config import RunConfig
@@ -30,7 +31,6 @@ from grokcore.environment import pin_threads
 from grokcore.record import RunRecord
 from grokcore.regimes import REGIMES
 from grokcore.retirement import Retirement
-from grokcore.train import train
 
 WIDTHS, DECAYS, FRACTIONS = (16, 32, 64), (0.0, 1e-3, 1e-2, 0.1, 1.0), (0.3, 0.5, 0.7, 0.9)
 SLOTS = 2
@@ -67,7 +67,8 @@ def plain_shape(given: dict[str, Any], seconds: float) -> tuple[float, float]:
     plain = build(RunConfig.from_dict(given))
     for _ in range(20):
         plain.step()
-    steps, looks = [], []
+    steps: list[float] = []
+    looks: list[float] = []
     while sum(steps) < seconds or len(steps) < 5:
         begun = time.perf_counter()
         for _ in range(20):
