@@ -63,15 +63,17 @@ def test_unknown_runs_and_measures_are_refused(single):
 
 
 def test_a_page_does_not_depend_on_mlflow(monkeypatch, tmp_path):
-    from sweeps.inside import _log
+    from sweeps.tracking import offer
 
     said = []
     folder = tmp_path / "sweep"
     folder.mkdir()
+    page = tmp_path / "abc.html"
+    page.write_text("a page")
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    _log(folder, "abc", [], said.append)
+    offer(folder, "abc", [page], "inside", said.append)
     assert said == [], "a sweep that is not mirrored is left alone"
     (tmp_path / "mlflow.db").write_text("not a database")
-    _log(folder, "abc", [], said.append)
+    offer(folder, "abc", [page], "inside", said.append)
     assert len(said) == 1
     assert "could not be logged" in said[0]
