@@ -6,8 +6,9 @@ errors alone, as the supervisor of a cluster's services does, does not wait for 
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from grokcore.doors import lazily
 
 if TYPE_CHECKING:
     from grokcore.config import RunConfig
@@ -34,28 +35,18 @@ __all__ = [
 ]
 
 _HOMES = {
-    "REGIMES": "regimes",
-    "THRESHOLDS": "milestones",
-    "ConfigError": "errors",
-    "GrokmapError": "errors",
-    "Milestone": "milestones",
-    "Outcome": "record",
-    "Regime": "regimes",
-    "RegimeRule": "regimes",
-    "Retirement": "retirement",
-    "RunConfig": "config",
-    "RunRecord": "record",
-    "train": "training",
+    "REGIMES": "grokcore.regimes",
+    "THRESHOLDS": "grokcore.milestones",
+    "ConfigError": "grokcore.errors",
+    "GrokmapError": "grokcore.errors",
+    "Milestone": "grokcore.milestones",
+    "Outcome": "grokcore.record",
+    "Regime": "grokcore.regimes",
+    "RegimeRule": "grokcore.regimes",
+    "Retirement": "grokcore.retirement",
+    "RunConfig": "grokcore.config",
+    "RunRecord": "grokcore.record",
+    "train": "grokcore.training",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'grokcore' has no attribute {name!r}")
-    found = getattr(importlib.import_module(f"grokcore.{_HOMES[name]}"), name)
-    globals()[name] = found
-    return found
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__ = lazily(__name__, _HOMES)

@@ -6,8 +6,9 @@ when first used, so that ``grokmap --help`` stays quick.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from grokcore.doors import lazily
 
 if TYPE_CHECKING:
     from grokcore.regimes import RegimeRule
@@ -42,8 +43,4 @@ _HOMES = {
     "tell_milestones": "sweeps.study",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'sweeps' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+__getattr__ = lazily(__name__, _HOMES)

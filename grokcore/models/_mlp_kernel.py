@@ -134,7 +134,8 @@ class MLPKernel(Kernel):
         inputs = [pre]
         hidden = [self._activate(pre)]
         for i in range(1, depth + 1):
-            x = self._affine(parameters, i, hidden[-1], self._place(f"there {i}", hidden[-1], parameters, i))
+            there = self.room(f"there {i}", pre, *pre.shape[:2], parameters[f"weight_{i}"].shape[-1])
+            x = self._affine(parameters, i, hidden[-1], there)
             if i < depth:
                 inputs.append(x)
                 hidden.append(self._activate(x))
@@ -148,9 +149,6 @@ class MLPKernel(Kernel):
             back = self.room(f"back {i}", delta, *hidden[i - 1].shape)
             delta = torch.bmm(delta, parameters[f"weight_{i}"].mT, out=back)
             self._activation_gradient(delta, inputs[i - 1], hidden[i - 1], first if i == 1 else delta)
-
-    def _place(self, name: str, x: Tensor, parameters: Parameters, i: int) -> Tensor:
-        return self.room(name, x, *x.shape[:2], parameters[f"weight_{i}"].shape[-1])
 
     def _affine(self, parameters: Parameters, i: int, x: Tensor, out: Tensor | None = None) -> Tensor:
         if self.mlp.bias:
