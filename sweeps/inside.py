@@ -15,7 +15,7 @@ from grokcore.measures.base import Choice, chosen_measures
 from grokcore.portrait import measured, measured_path, portrait
 from grokcore.record import RunRecord
 from sweeps.find import find_record
-from sweeps.store import read_records
+from sweeps.store import meant, read_records
 from sweeps.tracking import offer
 
 Say = Callable[[str], None]
@@ -30,8 +30,8 @@ def measure(target: str, results: Path, choice: Choice, say: Say) -> list[Path]:
     """
     chosen_measures(choice)
     say = _once(say)
-    sweep = next((path for path in (Path(target), results / target) if (path / "spec.toml").exists()), None)
-    if sweep is None:
+    sweep = meant(Path(target), results)
+    if not (sweep / "spec.toml").exists():
         folder, _, record = find_record(target, results)
         return [_measure_run(folder, record, choice, say)]
     paths = [

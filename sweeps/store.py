@@ -170,6 +170,12 @@ def refusal(name: str, changes: Iterable[str], results: Path) -> str:
     )
 
 
+def meant(target: Path, results: Path) -> Path:
+    """Return the folder of the sweep that a user named; the path itself where there is such a file or no such sweep."""
+    named = results / target
+    return named if not target.exists() and (named / "spec.toml").exists() else target
+
+
 def read_records(path: Path, *, offset: int = 0) -> Iterator[RunRecord]:
     """Read the finished runs of the sweep in folder `path`, in the order in which they finished, from a byte on."""
     for number, line in enumerate(_lines(path / "records.jsonl", offset), start=1):

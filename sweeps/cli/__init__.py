@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     name="grokmap",
     help="Maps of where small networks memorise, grok or understand at once.",
-    epilog="First: grokmap run (one network), grokmap sweep SPEC.toml (many), grokmap map results/NAME (their map).",
+    epilog="First: grokmap run (one network), grokmap sweep SPEC.toml (many), grokmap map NAME (their map).",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sweeps.cli.options import Style
+from sweeps.cli.options import RESULTS, Results, Style
 
 
 def _held(at: list[str]) -> dict[str, float]:
@@ -34,7 +34,9 @@ def _rule(runs: Any, threshold: float | None, budget: int | None, gap: float | N
 
 
 def map_(  # noqa: PLR0917 - one parameter an option
-    source: Annotated[Path, typer.Argument(help="Folder of a sweep, or a .parquet or .csv file of anyone's runs.")],
+    source: Annotated[
+        Path, typer.Argument(help="A sweep, by name or folder, or a table of anyone's runs (.parquet, .csv).")
+    ],
     out: Annotated[Path | None, typer.Option(help="Folder for the map; the sweep's own if not given.")] = None,
     x: Annotated[str | None, typer.Option(help="Axis drawn across.")] = None,
     y: Annotated[str | None, typer.Option(help="Axis drawn upwards.")] = None,
@@ -46,15 +48,18 @@ def map_(  # noqa: PLR0917 - one parameter an option
     budget: Annotated[int | None, typer.Option(help="Steps after which not generalising is memorization.")] = None,
     gap: Annotated[float | None, typer.Option(help="Steps of delay that count as grokking.")] = None,
     ratio: Annotated[float | None, typer.Option(help="Factor of delay that counts as grokking.")] = None,
+    results: Results = RESULTS,
     style: Style = "screen",
 ) -> None:
     """Draw the regime map of a sweep; nothing is trained.
 
-    Under the sweep's own rule, or another. For example: grokmap map results/NAME --x fraction --y decay --at rate=0.01
+    Under the sweep's own rule, or another. For example: grokmap map NAME --x fraction --y decay --at rate=0.01
     """
     from analysis.export import export_map
     from analysis.source import read_source
+    from sweeps.store import meant
 
+    source = meant(source, results)
     runs = read_source(source)
     rule = _rule(runs, threshold, budget, gap, ratio)
     folder = out or (source if source.is_dir() else source.parent)
@@ -74,22 +79,25 @@ def _show_in_mlflow(source: Path, paths: dict[str, Path], place: str | None) -> 
 
 
 def compare(
-    first: Annotated[Path, typer.Argument(help="A: folder of a sweep, or a .parquet or .csv file of runs.")],
+    first: Annotated[Path, typer.Argument(help="A: a sweep, by name or folder, or a .parquet or .csv file of runs.")],
     second: Annotated[Path, typer.Argument(help="B: the same, over the same axes.")],
     out: Annotated[Path, typer.Option(help="Folder for the figure, the page and the table.")] = Path("comparison"),
     along: Annotated[
         str | None, typer.Option(help="Axis along which the shift is measured; the first if not said.")
     ] = None,
     edge: Annotated[str, typer.Option(help="The two regimes whose edge is compared.")] = "memorization,grokking",
+    results: Results = RESULTS,
     style: Style = "screen",
 ) -> None:
     """Say how an edge moved from one sweep to another.
 
-    The shift comes with its interval. For example: grokmap compare results/A results/B --along decay
+    The shift comes with its interval. For example: grokmap compare A B --along decay
     """
     from analysis.export_comparison import export_comparison
     from grokcore.errors import ConfigError
+    from sweeps.store import meant
 
+    first, second = meant(first, results), meant(second, results)
     regimes = tuple(name.strip() for name in edge.split(","))
     if len(regimes) != 2:
         raise ConfigError([f"--edge {edge}: give two regimes, as memorization,grokking."])

@@ -140,16 +140,19 @@ def _where(path: Path, options: Any, console: Any) -> None:
 
 
 def track(
-    sweep: Annotated[Path, typer.Argument(help="Folder of the sweep, as results/NAME.")],
+    sweep: Annotated[Path, typer.Argument(help="The sweep, by name or folder.")],
+    results: Results = RESULTS,
 ) -> None:
     """Write to MLflow what it lacks of a sweep.
 
-    The sweep's folder is the truth; runs that MLflow has are left alone. For example: grokmap track results/NAME
+    The sweep's folder is the truth; runs that MLflow has are left alone. For example: grokmap track NAME
     """
     from grokcore.errors import DataError
+    from sweeps.store import meant
     from sweeps.tracking import track as write
     from sweeps.tracking import tracking_uri
 
+    sweep = meant(sweep, results)
     if not (sweep / "spec.toml").exists():
         raise DataError(f"{sweep} is not the folder of a sweep: it has no spec.toml.")
     written = write(sweep)

@@ -124,7 +124,7 @@ def test_map_takes_another_rule_and_trains_nothing(grokmap, spec, pretend, tmp_p
         store.add([pretend(config) for config in configs])
         write_tables(store.path, spec.rule)
     code, out, err = grokmap(
-        "map", "results/small", "--out", "maps", "--budget", "30", "--gap", "10", "--x", "decay", "--y", "fraction"
+        "map", "small", "--out", "maps", "--budget", "30", "--gap", "10", "--x", "decay", "--y", "fraction"
     )
     assert code == 0, err
     definition = json.loads((tmp_path / "maps" / "definition.json").read_text())

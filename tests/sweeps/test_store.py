@@ -1,6 +1,7 @@
 """The store: append-only, crash-safe, one process at a time, the same run never twice."""
 
 import json
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grokcore.errors import DataError, GrokmapError, SweepExistsError
-from sweeps.store import Asked, Store, SweepBusyError, read_records, write_tables
+from sweeps.store import Asked, Store, SweepBusyError, meant, read_records, write_tables
 
 
 @pytest.fixture
@@ -116,3 +117,15 @@ def test_lines_are_json_that_other_tools_can_read(spec, configs, pretend, tmp_pa
         store.add([pretend(configs[0])])
         (line,) = (store.path / "records.jsonl").read_text().splitlines()
     assert json.loads(line)["run_id"] == configs[0].run_id
+
+
+def test_a_sweep_is_meant_by_name_or_folder_and_a_file_that_is_there_goes_first(spec, tmp_path, monkeypatch):
+    results = tmp_path / "results"
+    with Store(spec, results) as store:
+        folder = store.path
+    assert meant(Path(spec.name), results) == folder
+    assert meant(folder, results) == folder
+    assert meant(Path("unknown"), results) == Path("unknown")
+    monkeypatch.chdir(tmp_path)
+    Path(spec.name).mkdir()
+    assert meant(Path(spec.name), results) == Path(spec.name)
