@@ -17,6 +17,7 @@ from analysis.files import replacing, write_text
 from analysis.payload import Drawn
 from analysis.regime_map import RegimeMap
 from analysis.source import Source, environment_of, read_source, rule_options
+from analysis.threads import single_threaded
 from analysis.versions import code_revision, versions
 from analysis.volume import Volume, volume
 from grokcore.regimes import REGIMES, RegimeRule
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from analysis.geometry import Boundary
 
 
+@single_threaded()
 def export_map(
     source: str | Path | pd.DataFrame | Source,
     out: str | Path,

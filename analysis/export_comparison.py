@@ -17,6 +17,7 @@ from analysis.files import replacing, write_text
 from analysis.page import markup, render
 from analysis.regime_map import RegimeMap
 from analysis.source import Source, read_source, rule_options
+from analysis.threads import single_threaded
 from analysis.versions import code_revision
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ EDGE = ("memorization", "grokking")
 """The edge that is compared unless another is named."""
 
 
+@single_threaded()
 def export_comparison(
     first: str | Path | pd.DataFrame | Source,
     second: str | Path | pd.DataFrame | Source,

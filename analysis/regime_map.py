@@ -21,6 +21,7 @@ from analysis.laws import CriticalLaw, fit_critical_law
 from analysis.milestone_time import MilestoneTimes
 from analysis.outcomes import OutcomeLayer
 from analysis.panel import Panel, law_member
+from analysis.threads import single_threaded
 from analysis.uncertainty import entropy_split, side_share
 from grokcore.errors import DataError, unknown_name
 from grokcore.regimes import RegimeRule
@@ -46,6 +47,7 @@ class RegimeMap:
     """What a reader of the map must know, in sentences."""
 
     @classmethod
+    @single_threaded()
     def fit(
         cls,
         frame: pd.DataFrame,
