@@ -22,7 +22,7 @@ def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     margins = logits - logits.gather(-1, index)
     # −inf at the target leaves Σ_{j≠y}; logsumexp is safe for any size of the rest; softplus is log1p ∘ exp (the
     # identity beyond 40).
-    others = margins.scatter(-1, index, -torch.inf).logsumexp(-1)
+    others = margins.scatter_(-1, index, -torch.inf).logsumexp(-1)
     return torch.nn.functional.softplus(others, threshold=40.0)
 
 
