@@ -17,7 +17,7 @@ spec = SweepSpec(
         "seed": Choice(values=(0, 1, 2)),
     },
     rule=RegimeRule(threshold=0.9, budget=5000, ratio=5),
-    runs=320,
+    runs=256,
 )
 
 if __name__ == "__main__":
