@@ -6,9 +6,14 @@ errors alone, as the supervisor of a cluster's services does, does not wait for 
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from grokcore.doors import lazily
+
+# MKL reads it at its first product. Without it, on some processors (AMD's among them) a product's last bits depend on
+# where in memory its matrices lie, so on a run's place in its cohort; "AUTO" takes the same instructions and no longer.
+os.environ.setdefault("MKL_CBWR", "AUTO")
 
 if TYPE_CHECKING:
     from grokcore.config import RunConfig

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import platform
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ def describe(device: str, dtype: str) -> dict[str, Any]:
         "numpy": np.__version__,
         "processor": torch.cuda.get_device_name(device) if device.startswith("cuda") else processor(),
         "capability": "cuda" if device.startswith("cuda") else torch.backends.cpu.get_cpu_capability(),
+        "products": os.environ.get("MKL_CBWR", ""),
         "threads": torch.get_num_threads(),
         "device": device,
         "dtype": dtype,
