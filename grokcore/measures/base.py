@@ -160,7 +160,10 @@ def columns_of(found: Mapping[str, Measure], task: Task, model: Model) -> tuple[
 
 
 def take(found: Mapping[str, Measure], view: View) -> list[dict[str, float]]:
-    """Return each run's values by column. What cannot be computed or is not finite is absent, for that run alone."""
+    """Return each run's values by column; to be called on one thread, as cohorts do, for the same bits in any company.
+
+    What cannot be computed or is not finite is absent, for that run alone.
+    """
     rows: list[dict[str, float]] = [{} for _ in range(view.runs)]
     for name, measure in found.items():
         columns = measure.columns(view.task, view.model)

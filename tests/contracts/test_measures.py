@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from grokcore import RunConfig, train
-from grokcore.cohort import Cohort
+from grokcore.cohort import Cohort, one_thread
 from grokcore.errors import ConfigError
-from grokcore.measures import base
+from grokcore.measures import base, local_learning_coefficient
 from grokcore.measures._fourier import characters, no_frequencies
 from grokcore.measures.base import SETS, chosen_measures, columns_of, defined_measures, measures, skipped_measures, take
 
@@ -46,6 +46,14 @@ CASES = {
 }
 
 
+@pytest.fixture(autouse=True)
+def as_in_a_cohort(monkeypatch):
+    """Measure as cohorts do, on one thread; with a short chain of the sampler, on whose length no promise depends."""
+    monkeypatch.setattr(local_learning_coefficient, "STEPS", 10)
+    with one_thread("cpu"), torch.no_grad():
+        yield
+
+
 def configs(case, count=5, **changes):
     task, model = CASES[case]
     values = {"task": task, "model": model, "fraction": 0.5, "steps": 50, **changes}
@@ -55,15 +63,8 @@ def configs(case, count=5, **changes):
 
 def trained(members, steps=30):
     cohort = Cohort(members, measures="none")
-    with torch.no_grad(), base_thread():
-        cohort.train_to(steps)
+    cohort.train_to(steps)
     return cohort
-
-
-def base_thread():
-    from grokcore.cohort import one_thread
-
-    return one_thread("cpu")
 
 
 def everywhere(cohort):

@@ -6,9 +6,16 @@ import pytest
 import torch
 
 from grokcore import RunConfig
-from grokcore.cohort import Cohort
+from grokcore.cohort import Cohort, one_thread
 
 ADDITION = {"name": "modular_addition", "modulus": 13}
+
+
+@pytest.fixture(autouse=True)
+def as_in_a_cohort():
+    """Measure as cohorts do, on one thread."""
+    with one_thread("cpu"):
+        yield
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from grokcore.measures import local_learning_coefficient as measure
 from grokcore.measures._landscape import learning_coefficient
 
 SETTINGS = {"localisation": 1.0, "step": 2e-3, "steps": 12000}
@@ -42,3 +43,23 @@ def test_degenerate_minima_have_less(loss, known):
     assert exact == pytest.approx(known, abs=0.2)
     assert estimate(loss, 2) == pytest.approx(exact, abs=0.08)
     assert estimate(loss, 2) < 0.75 < estimate(lambda w: sum(x**2 for x in w) / 2, 2)
+
+
+def test_the_measures_own_chain_has_its_exact_expectation_on_a_quadratic():
+    curvature = torch.logspace(-3, 1.5, 400, dtype=torch.float64)
+    examples, heat = 1000, 1000 / math.log(1000)
+    shrink, variance, total = 1 - measure.STEP / 2 * (heat * curvature + measure.LOCALISATION), 0.0 * curvature, 0.0
+    for i in range(measure.STEPS):
+        total += float((curvature * variance).sum()) / 2 if i >= measure.STEPS // 5 else 0.0
+        variance = shrink**2 * variance + measure.STEP
+    exact = heat * total / (measure.STEPS - measure.STEPS // 5)
+    found = learning_coefficient(
+        lambda w: (w.square() * curvature).sum(1) / 2,
+        torch.zeros(1, 400, dtype=torch.float64),
+        torch.tensor([examples]),
+        localisation=measure.LOCALISATION,
+        step=measure.STEP,
+        steps=measure.STEPS,
+    )
+    assert float(found) == pytest.approx(exact, rel=0.1)
+    assert exact < 400 / 2, "the pull and the length of the chain leave directions out"
