@@ -8,8 +8,6 @@ Williams 2006, chapters 3 and 5); beyond `EXACT` rows it works on a chosen basis
 
 from __future__ import annotations
 
-import hashlib
-
 import numpy as np
 import numpy.typing as npt
 from scipy.linalg import cho_solve, cholesky, solve_triangular
@@ -17,6 +15,7 @@ from scipy.optimize import minimize
 
 from analysis.kernel import Array, Kernel, Prior
 from analysis.observations import Likelihood, Observations, likelihood
+from analysis.recent import Recent
 
 EXACT = 500
 """Rows up to which every row is its own basis point."""
@@ -147,7 +146,7 @@ class Posterior:
         K[np.diag_indices_from(K)] += JITTER * (1.0 + np.diag(K))
         self._root = cholesky(K, lower=True, check_finite=False)
         self.mean, self._hessian = self._fit(seen)
-        self._asked: dict[bytes, tuple[Array, Array]] = {}
+        self._recent = Recent(REMEMBERED)
 
     def _coordinates(self, points: Array) -> Array:
         """Return (m, n): the latent at `points` is centre + coordinatesᵀ v with v standard normal, plus a residual."""
@@ -183,18 +182,8 @@ class Posterior:
         return self.kernel.noise
 
     def predict(self, points: Array) -> tuple[Array, Array]:
-        """Return the latent's mean and variance at rows of `points`; read-only.
-
-        The last few answers are remembered: a map asks many things of the same grid.
-        """
-        key = hashlib.sha256(points.tobytes()).digest()
-        if key not in self._asked:
-            while len(self._asked) >= REMEMBERED:
-                del self._asked[next(iter(self._asked))]
-            self._asked[key] = self._predict(points)
-            for answer in self._asked[key]:
-                answer.flags.writeable = False
-        return self._asked[key]
+        """Return the latent's mean and variance at rows of `points`; read-only."""
+        return self._recent.answer("", points, lambda: self._predict(points))
 
     def _predict(self, points: Array) -> tuple[Array, Array]:
         means, variances = [], []

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 from scipy.optimize import minimize
 from scipy.special import log_ndtr
 
@@ -19,6 +19,7 @@ DISTANCE = 0.3
 OUTLIERS = 0.01
 """Share of runs that the law may be wrong about: one run below f_c that generalises must not forbid the truth."""
 _OUTLIER_SPREAD = 2.0
+_ROOT = 0.5 * np.log(2.0 * np.pi)
 FOREVER = 30.0
 """log10 of a delay beyond which the law no longer tells one from another."""
 PROPOSALS = 512
@@ -55,36 +56,50 @@ class Problem:
     sloped: bool
     """Whether the critical fraction moves with the first power's logarithm."""
 
-    def loss(self, parameters: Array) -> float:
-        """Return minus the log posterior."""
-        return self.slope(parameters)[0]
+    def losses(self, parameters: Array) -> Array:
+        """Return (S,) minus the log posterior of (S, k) parameters."""
+        noise = np.exp(parameters[:, -1:])
+        each = [median_delay(one, self.fraction, self.logs, sloped=self.sloped) for one in parameters]
+        z = (self.low - np.minimum(np.stack(each), FOREVER)) / noise
+        value = np.logaddexp(self._inlier(z, noise), self._stray)
+        middle, width = self._prior()
+        off = (parameters - middle) / width
+        return np.asarray(0.5 * (off**2).sum(axis=1) - value.sum(axis=1))
 
     def slope(self, parameters: Array) -> tuple[float, Array]:
         """Return minus the log posterior and its gradient."""
         powers = self.logs.shape[1]
-        noise = float(np.exp(parameters[-1]))
+        noise = np.exp(parameters[-1])
         raw = median_delay(parameters, self.fraction, self.logs, sloped=self.sloped)
-        median = np.minimum(raw, FOREVER)
-        z = (self.low - median) / noise
-        stray = np.log(OUTLIERS) + stats.norm.logpdf(self.low, np.median(self.low), _OUTLIER_SPREAD)
-        inlier = np.log1p(-OUTLIERS) + np.where(
-            self.event, -0.5 * z**2 - np.log(noise * np.sqrt(2 * np.pi)), log_ndtr(-z)
-        )
-        value = np.logaddexp(inlier, np.where(self.event, stray, np.log(OUTLIERS / 2)))
+        z = (self.low - np.minimum(raw, FOREVER)) / noise
+        inlier = self._inlier(z, noise)
+        value = np.logaddexp(inlier, self._stray)
         share = np.exp(inlier - value)
         near = np.minimum(z, 1e3)
-        hazard = np.where(z > 1e3, z, np.exp(-0.5 * near**2 - 0.5 * np.log(2 * np.pi) - log_ndtr(-near)))
+        hazard = np.where(z > 1e3, z, np.exp(-0.5 * near**2 - _ROOT - log_ndtr(-near)))
         by_median = share * np.where(self.event, z, hazard) / noise
         by_noise = share * np.where(self.event, z**2 - 1.0, hazard * z)
         beyond = np.maximum(self.fraction - self._edge(parameters), 1e-12)
-        moves = raw < FOREVER
-        by_edge = np.where(moves, parameters[1 + powers] / (np.log(10) * beyond), 0.0)
+        moves = np.where(raw < FOREVER, by_median, 0.0)
+        by_edge = parameters[1 + powers] / (np.log(10) * beyond)
         columns = [np.ones(len(z)), *(-self.logs.T), -np.log10(beyond / DISTANCE), by_edge]
         columns += [by_edge * self.logs[:, 0]] * self.sloped
-        gradient = np.array([*(float(by_median @ (column * moves)) for column in columns), float(by_noise.sum())])
+        gradient = np.array([*(float(moves @ column) for column in columns), float(by_noise.sum())])
         middle, width = self._prior()
         off = (parameters - middle) / width
         return float(0.5 * off @ off - value.sum()), off / width - gradient
+
+    def _inlier(self, z: Array, noise: Array | float) -> Array:
+        """Return the log likelihood of runs that the law is right about."""
+        inside = np.where(self.event, -0.5 * z**2 - np.log(noise) - _ROOT, log_ndtr(-z))
+        return np.asarray(np.log1p(-OUTLIERS) + inside)
+
+    @functools.cached_property
+    def _stray(self) -> Array:
+        """The log likelihood of runs that the law is wrong about."""
+        off = (self.low - np.median(self.low)) / _OUTLIER_SPREAD
+        density = -0.5 * off**2 - np.log(_OUTLIER_SPREAD) - _ROOT
+        return np.asarray(np.where(self.event, np.log(OUTLIERS) + density, np.log(OUTLIERS / 2)))
 
     def _edge(self, parameters: Array) -> Array:
         powers = self.logs.shape[1]
@@ -188,7 +203,7 @@ def posterior_draws(problem: Problem, best: Array, count: int, seed: int = 0) ->
     density = -0.5 * (degrees + len(best)) * np.log1p((z**2).sum(axis=1) / degrees)
     inside = ((proposed >= low) & (proposed <= high)).all(axis=1)
     score = np.full(PROPOSALS, -np.inf)
-    score[inside] = [-problem.loss(one) for one in proposed[inside]]
+    score[inside] = -problem.losses(proposed[inside])
     weight = np.exp(score - density - (score - density).max())
     ends = np.cumsum(weight) / weight.sum()
     return np.asarray(proposed[np.searchsorted(ends, (np.arange(count) + 0.5) / count)])

@@ -23,6 +23,7 @@ from analysis.latent import spread_rows
 from analysis.laws import CriticalLaw, fit_critical_law
 from analysis.milestone_time import MilestoneTimes, Times, regimes_from_times
 from analysis.questions import QUESTIONS, Trust, earned_trust, equal_trust, mixed
+from analysis.recent import Recent
 from grokcore.errors import DataError
 from grokcore.regimes import REGIMES, RegimeRule
 
@@ -50,6 +51,10 @@ LAW_AVERAGED = 12
 """Of them, how many its probabilities average: a fraction that is known for certain would be a cliff."""
 
 
+REMEMBERED = 20
+"""Answers of members that a panel keeps: those about a few sets of points."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Panel:
     """The fitted members under one rule and their weights."""
@@ -70,6 +75,8 @@ class Panel:
     """Weight of each member for each question."""
     answers: dict[str, int] = field(default_factory=dict)
     """Number of foretold runs that put each question to the test: twice the rarer answer."""
+    recent: Recent = field(init=False, default_factory=lambda: Recent(REMEMBERED))
+    """What the members said of the last few sets of points."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -135,13 +142,17 @@ class Panel:
         return replace(members, sharpness=self.sharpness, trust=self.trust, answers=self.answers)
 
     def member(self, name: str, points: Array, rule: RegimeRule | None = None) -> Array:
-        """Return (n, 4) probabilities of one member at feature rows; only "times" takes a rule of its own."""
+        """Return (n, 4) probabilities of one member at feature rows; only times and law take a rule of their own."""
+        rule = rule or self.rule
+        return self.recent.answer((name, rule), points, lambda: self._member(name, points, rule))
+
+    def _member(self, name: str, points: Array, rule: RegimeRule) -> Array:
         if name == "times" or (name == "law" and self.law is None):
-            return regimes_from_times(self.times.predict(points), rule or self.rule)
+            return regimes_from_times(self.times.predict(points), rule)
         if name == "law":
             times, delays = self.predict_times(points, name), self.law_delays(points)
             some = delays[:: -(-len(delays) // LAW_AVERAGED)]
-            each = [regimes_from_times(times._replace(delay_mean=delay), rule or self.rule) for delay in some]
+            each = [regimes_from_times(times._replace(delay_mean=delay), rule) for delay in some]
             return np.asarray(sum(each) / len(each))
         sharpness = self.sharpness.get(name, 1.0)
         if name in ("labels", "plain"):

@@ -61,14 +61,18 @@ def _median_side(panel: Panel, name: str, rows: Array, pair: tuple[int, int]) ->
     """Return (n,): the share of one member's draws in which the median run is in the first of two regimes."""
     if name in ("labels", "plain"):
         return panel.label_process(name).first_side(rows, *pair)
-    if name == "times":
-        chance = regimes_from_times(panel.times.predict(rows), panel.rule, noise=False)
-    elif name == "law":
-        chance = _law_medians(panel, rows)
-    else:
-        # Between two runs of different regimes the edge may be anywhere: the propagated share is its distribution.
-        chance = panel.propagation.probabilities(rows)
+    chance = panel.recent.answer(("medians", name), rows, lambda: _medians(panel, name, rows))
     return np.asarray((chance[:, pair[0]] + 1e-9) / (chance[:, list(pair)].sum(axis=1) + 2e-9))
+
+
+def _medians(panel: Panel, name: str, rows: Array) -> Array:
+    """Return (n, 4): the share of one member's draws in which the median run is in each regime."""
+    if name == "times":
+        return regimes_from_times(panel.times.predict(rows), panel.rule, noise=False)
+    if name == "law":
+        return _law_medians(panel, rows)
+    # Between two runs of different regimes the edge may be anywhere: the propagated share is its distribution.
+    return panel.propagation.probabilities(rows)
 
 
 def _law_medians(panel: Panel, rows: Array) -> Array:

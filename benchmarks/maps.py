@@ -3,7 +3,9 @@
 Prints, per diagram and number of Sobol runs, means over noise seeds of: the share of 4,096 quasi-random points whose
 most probable regime is the true one (map, each member, nearest neighbour, a plain Gaussian-process classifier), Brier
 and log score of the regime a new seed gets, calibration error, and how often the 90 and 50 % bands hold the true edge;
-then fit times and memory. ``--replay RUNS.csv`` scores maps of subsets of a dense grid of real runs on the rest of it.
+then what was to be reached beside what was, differences with their standard errors over the seeds, and fit times and
+memory. ``--drawn 20`` takes diagrams drawn at random instead of the standard ones, ``--keep scores.csv`` goes on where
+it was stopped. ``--replay RUNS.csv`` scores maps of subsets of a dense grid of real runs on the rest of it.
 """
 
 from __future__ import annotations
@@ -12,7 +14,9 @@ import argparse
 import resource
 import time
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,12 +24,18 @@ import pandas as pd
 
 from analysis import RegimeMap, RegimeRule, read_runs
 from benchmarks.diagrams import CLIFFS, SMOOTH, Array, Diagram, sobol
+from benchmarks.drawn import drawn, has_cliff
 from grokcore.regimes import REGIMES
+
+if TYPE_CHECKING:
+    from pandas.core.groupby import SeriesGroupBy
 
 Labels = npt.NDArray[np.int64]
 POINTS = 4096
 RUNS = {2: (48, 96), 3: (96, 256)}
 TARGETS = {(2, 48): 0.94, (2, 96): 0.96, (3, 96): 0.92, (3, 256): 0.95}
+LINE = ("diagram", "axes", "runs")
+"""What a line of the table is about."""
 NAMES = [str(regime) for regime in REGIMES]
 
 
@@ -102,35 +112,56 @@ def score(diagram: Diagram, runs: int, seed: int, *, classifier: bool) -> dict[s
     return found
 
 
-def diagrams_table(seeds: int, *, classifier: bool) -> pd.DataFrame:
-    """Score every diagram and print a line as each is done; one row per diagram and number of runs."""
-    rows = []
-    for diagram in [*SMOOTH, *CLIFFS]:
-        for runs in RUNS[diagram.dimensions]:
-            scores = pd.DataFrame([score(diagram, runs, seed, classifier=classifier) for seed in range(seeds)])
-            mean = scores.mean().to_dict()
-            kind = "smooth" if diagram in SMOOTH else "cliff"
-            rows.append({"diagram": diagram.name, "kind": kind, "axes": diagram.dimensions, "runs": runs} | mean)
-            print(pd.DataFrame(rows[-1:]).round(3).to_string(index=False, header=len(rows) == 1), flush=True)
-    return pd.DataFrame(rows)
+def scores_of(diagrams: Sequence[Diagram], seeds: int, *, classifier: bool, keep: Path | None) -> pd.DataFrame:
+    """Score every diagram, print a line as each is done, and return one row per diagram, number of runs and seed."""
+    done = pd.read_csv(keep).to_dict("records") if keep is not None and keep.is_file() else []
+    known: dict[tuple[Any, ...], dict[Any, Any]] = {tuple(row[name] for name in (*LINE, "seed")): row for row in done}
+    tables: list[pd.DataFrame] = []
+    for diagram, runs in [(each, runs) for each in diagrams for runs in RUNS[each.dimensions]]:
+        line: dict[str, Any] = dict(zip(LINE, (diagram.name, diagram.dimensions, runs), strict=True))
+        rows = []
+        for seed in range(seeds):
+            key = (*line.values(), seed)
+            if key not in known:
+                known[key] = line | {"seed": seed} | score(diagram, runs, seed, classifier=classifier)
+                if keep is not None:
+                    pd.DataFrame(known.values()).to_csv(keep, index=False)
+            rows.append(known[key])
+        tables.append(pd.DataFrame(rows).assign(kind="cliff" if diagram in CLIFFS or has_cliff(diagram) else "smooth"))
+        mean = tables[-1].drop(columns="seed").groupby([*LINE, "kind"]).mean().reset_index()
+        print(mean.round(3).to_string(index=False, header=len(tables) == 1), flush=True)
+    return pd.concat(tables, ignore_index=True)
 
 
-def verdicts(table: pd.DataFrame) -> None:
-    """Print what was to be reached beside what was."""
+def verdicts(scores: pd.DataFrame) -> None:
+    """Print what was to be reached beside what was; differences with their standard errors over the seeds."""
+    table = scores.groupby([*LINE, "kind"], sort=False).mean().reset_index()
     print()
     for (axes, runs), target in TARGETS.items():
         rows = table[(table["axes"] == axes) & (table["runs"] == runs)]
         smooth = rows[rows["kind"] == "smooth"]["map"].mean()
         print(f"{axes}-D, {runs} runs: {rows['map'].mean():.3f} over all, {smooth:.3f} over smooth (to reach {target})")
     for rival in ("nearest", "classifier"):
-        behind = table[table["map"] < table[rival]]
-        named = behind["diagram"] + " " + behind["axes"].astype(str) + "-D " + behind["runs"].astype(str)
-        names = ", ".join(f"{name} by {by:.3f}" for name, by in zip(named, behind[rival] - behind["map"], strict=True))
-        print(f"below {rival}: {names or 'never'}")
-    by_runs = table.sort_values("runs").groupby(["diagram", "axes"])["map"].apply(lambda values: values.diff().min())
-    print(f"least gain from more runs: {by_runs.min():+.3f}")
+        ahead = (scores["map"] - scores[rival]).groupby([scores[name] for name in LINE], sort=False)
+        print(f"against {rival}: {_least(ahead, 'ahead')}")
+    series = ["diagram", "axes", "seed"]
+    gains = scores.sort_values("runs").set_index(series).groupby(level=series)["map"].diff().dropna()
+    print(f"more runs: {_least(gains.groupby(level=series[:2]), 'better')}")
     print(f"90 % bands hold the edge {table['band 90'].mean():.3f}, 50 % bands {table['band 50'].mean():.3f}")
     print(f"calibration error: mean {table['calibration'].mean():.3f}, worst {table['calibration'].max():.3f}")
+
+
+def _least(differences: SeriesGroupBy[Any, Any], word: str) -> str:
+    """Return the mean of paired differences, and by name every line whose mean is below zero, with standard errors."""
+    by_line = differences.agg(["mean", "sem"])
+    behind = by_line[by_line["mean"] < 0].sort_values("mean")
+    names = [f"{row.Index} {row.mean:+.4f} ± {row.sem:.4f}" for row in behind.itertuples()]
+    beyond = int((behind["mean"] < -2 * behind["sem"]).sum())
+    listed = f": {', '.join(names)}" if names else ""
+    return (
+        f"{by_line['mean'].mean():+.3f} {word} on average; below zero on {len(behind)} of {len(by_line)} lines, "
+        f"on {beyond} by more than two standard errors{listed}"
+    )
 
 
 def speed(sizes: tuple[int, ...]) -> None:
@@ -173,6 +204,10 @@ def main() -> None:
     """Run the benchmark from the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=10, help="noise seeds per diagram")
+    parser.add_argument("--drawn", type=int, metavar="N", help="take N diagrams drawn at random for 2 and for 3 axes")
+    parser.add_argument("--first", type=int, default=0, help="seed of the first drawn diagram")
+    parser.add_argument("--axes-only", type=int, choices=(2, 3), help="leave out diagrams of the other number of axes")
+    parser.add_argument("--keep", type=Path, help="a CSV that holds what was scored so far, to go on from")
     parser.add_argument("--no-classifier", action="store_true", help="leave out the plain classifier, which is slow")
     parser.add_argument("--no-speed", action="store_true", help="leave out the fits of 300 to 10,000 runs")
     parser.add_argument("--replay", type=Path, help="a run table to replay instead")
@@ -184,7 +219,12 @@ def main() -> None:
         axes = dict(pair.split(":") for pair in given.axes.split(","))
         replay(given.replay, axes, RegimeRule(budget=given.budget, ratio=given.ratio), given.seeds)
         return
-    verdicts(diagrams_table(given.seeds, classifier=not given.no_classifier))
+    diagrams = [*SMOOTH, *CLIFFS]
+    if given.drawn is not None:
+        diagrams = [drawn(given.first + index, axes) for axes in RUNS for index in range(given.drawn)]
+    if given.axes_only is not None:
+        diagrams = [diagram for diagram in diagrams if diagram.dimensions == given.axes_only]
+    verdicts(scores_of(diagrams, given.seeds, classifier=not given.no_classifier, keep=given.keep))
     if not given.no_speed:
         speed((300, 1000, 10_000))
 
