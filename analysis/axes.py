@@ -140,7 +140,7 @@ def numbers(table: pd.DataFrame, name: str) -> Array:
     if bad.size:
         row = table.index[bad[0]]
         raise DataError(
-            f"column {name}: {table[name].iloc[bad[0]]!r} (row {row}) is not a finite number "
+            f"column {name}: {str(table[name].iloc[bad[0]])!r} (row {row}) is not a finite number "
             f"({bad.size} of {len(values)} rows); mend or drop such rows."
         )
     return values

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shlex
 from collections.abc import Mapping, Sequence
@@ -52,6 +53,8 @@ def export_map(
     source = read_source(source)
     rule = rule or source.default_rule
     fitted = RegimeMap.fit(source.frame, axes or source.scales, rule=rule, seed=0)
+    if axes is None:
+        fitted = dataclasses.replace(fitted, warnings=(*fitted.warnings, *source.warnings))
     drawn = Drawn(x=x, y=y, at={fitted.axis(name).name: float(value) for name, value in (at or {}).items()})
     values = volume(fitted)
     definition = define(fitted, source, Path(out), drawn, style)

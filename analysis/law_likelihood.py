@@ -83,7 +83,7 @@ class Problem:
         moves = np.where(raw < FOREVER, by_median, 0.0)
         by_edge = parameters[1 + powers] / (np.log(10) * beyond)
         columns = [np.ones(len(z)), *(-self.logs.T), -np.log10(beyond / DISTANCE), by_edge]
-        columns += [by_edge * self.logs[:, 0]] * self.sloped
+        columns += [by_edge * self.logs[:, 0]] if self.sloped else []
         gradient = np.array([*(float(moves @ column) for column in columns), float(by_noise.sum())])
         middle, width = self._prior()
         off = (parameters - middle) / width

@@ -22,6 +22,8 @@ MOST_AXES = 4
 LOG_SPAN = 20.0
 """A column of positive numbers that spans this factor is taken for logarithmic where nothing says otherwise."""
 AXIS_WORDS = ("fraction", "decay", "rate", "width", "modulus", "depth")
+USUAL_AXES = ("fraction", "decay", "rate")
+"""Axes that a reader expects of a table that says nothing of its axes."""
 NOT_AXES = ("seed", "steps", "last_step", "budget", "run", "index")
 
 
@@ -68,6 +70,17 @@ class Source:
         space = self.spec.get("space")
         found = _spec_scales(self.spec, self.frame) if isinstance(space, Mapping) else {}
         return found or _guessed_scales(self.frame)
+
+    @property
+    def warnings(self) -> list[str]:
+        """Return, in sentences, which axes one would look for are none because all runs have the same value."""
+        wanted = [str(name) for name in self.spec.get("map_axes") or self.spec.get("space") or USUAL_AXES]
+        columns = [column for name in wanted if (column := _column(name, self.frame)) not in (None, "seed")]
+        return [
+            f"{name} is {values.iloc[0]:g} in every run, so it is no axis of this map."
+            for name, values in self.frame[columns].items()
+            if _is_number(values) and values.nunique() == 1
+        ]
 
     @property
     def command(self) -> list[str]:
@@ -128,10 +141,12 @@ def _spec_scales(spec: Mapping[str, Any], frame: pd.DataFrame) -> dict[str, str]
     return scales
 
 
+def _is_number(values: pd.Series) -> bool:
+    return pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
+
+
 def _varies(values: pd.Series) -> bool:
-    return bool(
-        pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values) and values.nunique() > 1
-    )
+    return _is_number(values) and bool(values.nunique() > 1)
 
 
 def _scale(values: pd.Series) -> str:

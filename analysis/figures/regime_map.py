@@ -192,7 +192,11 @@ def map_caption(fitted: RegimeMap, slices: Sequence[Mapping[str, float]]) -> str
     held = sorted({name for at in slices for name in at})
     sliced = "; ".join(f"{pretty(n)} = {', '.join(number(at[n]) for at in _distinct(slices, n))}" for n in held)
     text = f"Rule: {fitted.rule.sentence()}. {len(runs)} runs{seeds}: {counts}."
-    text += f" Slices at {sliced}; a run stands in the nearest." if sliced else ""
+    if sliced:
+        several = len(slices) > 1
+        text += (
+            f" Slices at {sliced}; a run stands in the nearest." if several else f" Slice at {sliced}; all runs drawn."
+        )
     if len(fitted.axes) > 1:
         text += " Lines: two regimes equally likely; bands: where the line lies with 50 % and 90 % probability."
     text += f" Model: {fitted.weight_sentence}."

@@ -132,6 +132,14 @@ def test_any_csv_with_axes_and_milestones_is_enough(synthetic_runs, tmp_path):
     assert definition["commands"][-1].endswith("--style paper")
 
 
+def test_an_axis_that_one_would_look_for_and_all_runs_share_is_named_on_the_map(synthetic_runs, tmp_path):
+    frame = synthetic_runs(32, 2).drop(columns="optimizer.rate").assign(fraction=0.5)
+    definition = json.loads(export_map(frame, tmp_path / "guessed", RULE)["definition"].read_text())
+    assert definition["warnings"] == ["fraction is 0.5 in every run, so it is no axis of this map."]
+    with pytest.raises(DataError, match="fraction: has too few values"):
+        export_map(frame, tmp_path / "asked", RULE, axes={"fraction": "linear", "decay": "log"})
+
+
 def test_one_axis_is_a_profile(synthetic_runs, tmp_path):
     paths = export_map(synthetic_runs(32, 2), tmp_path, RULE, axes={"decay": "log"})
     assert len(pd.read_csv(paths["csv"])) == 241

@@ -93,3 +93,10 @@ def test_no_law_without_a_fraction_or_without_delays():
         fit_critical_law(check_runs(frame, {"width": "linear", "decay": "log"}, 0.9))
     with pytest.raises(DataError, match="at least 12"):
         fit_critical_law(check_runs(planted(20, 0, budget=200), AXES, 0.9))
+
+
+def test_the_fraction_alone_makes_a_law_and_an_axis_on_a_linear_scale_enters_none():
+    for axes in ({"fraction": "linear"}, {"fraction": "linear", "decay": "linear"}):
+        law = fit_critical_law(check_runs(planted(100, 0), axes, 0.9), intervals=False)
+        assert law.powers == ()
+        assert list(law.estimates.index) == ["log10_scale", "gamma", "critical_fraction", "noise"]
