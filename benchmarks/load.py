@@ -11,10 +11,13 @@ Only the driver's own work is timed: what workers would do (making records, enco
 from __future__ import annotations
 
 import argparse
+import contextlib
+import itertools
 import json
 import os
 import resource
 import shutil
+import sqlite3
 import sys
 import tempfile
 import time
@@ -41,6 +44,8 @@ CURVES = 100
 """Different curves that are made; making them would take longer than what is measured."""
 MARK = '"columns":'
 """Where the curves begin in the line of a record."""
+ORIGINALS = 50
+"""Runs in MLflow of which the others that are there already are copies."""
 WINDOW = 500
 """Runs at the end over which the cost per run is taken."""
 
@@ -150,21 +155,46 @@ def _aftermath(folder: Path, runs: int, sampler: str, width: int) -> dict[str, f
     return {"tables_seconds": tables, "with_tables_mb": peak_memory() / 1e6, "restart_seconds": again}
 
 
-def mirror(path: Path, runs: int) -> dict[str, float]:
-    """Write `runs` of the sweep in `path` to MLflow as the mirror does, one by one; return its rate."""
+def mirror(path: Path, runs: int, there: int) -> dict[str, float]:
+    """Write `runs` of the sweep in `path` to MLflow as the mirror does, one by one, where it has `there` already.
+
+    Those are copies of a few that were written first.
+    """
     from sweeps.store import read_records
     from sweeps.tracking import Mirror
 
+    records = read_records(path)
+    first = Mirror(path)
+    for record in itertools.islice(records, ORIGINALS):
+        first.write(record)
+    crowd(path.parent / "mlflow.db", there)
+    begun = time.perf_counter()
     writer = Mirror(path)
-    records = [record for record, _ in zip(read_records(path), range(runs), strict=False)]
+    writer.write(next(records))
+    again = time.perf_counter() - begun
     begun, busy = time.perf_counter(), time.process_time()
-    written = sum(writer.write(record) for record in records)
+    written = sum(writer.write(record) for record in itertools.islice(records, runs))
     spent, worked = time.perf_counter() - begun, time.process_time() - busy
     return {
+        "mlflow_restart_seconds": again,
         "mirrored": written,
         "mlflow_runs_per_second": written / spent,
         "mlflow_cpu_ms_per_run": 1000 * worked / written,
+        "mlflow_mb": (path.parent / "mlflow.db").stat().st_size / 1e6,
     }
+
+
+def crowd(database: Path, runs: int) -> None:
+    """Copy the runs in MLflow's database, past MLflow itself, until there are some `runs` of them."""
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        (there,) = connection.execute("SELECT count(*) FROM runs").fetchone()
+        connection.execute("CREATE TEMP TABLE copies (n)")
+        connection.executemany("INSERT INTO copies VALUES (?)", [(n,) for n in range(1, runs // there)])
+        for table in ("runs", "tags", "params", "latest_metrics", "metrics"):
+            names = [f'"{row[1]}"' for row in connection.execute(f"PRAGMA table_info({table})")]
+            values = ", ".join(names).replace('"run_uuid"', "printf('%08x', n) || substr(run_uuid, 9)")
+            connection.execute(f"INSERT INTO {table} ({', '.join(names)}) SELECT {values} FROM {table}, copies")
+        connection.commit()
 
 
 def _apart(work: str, *words: object) -> dict[str, float]:
@@ -187,7 +217,7 @@ def measure(
         try:
             found = _apart("drive", folder, runs, sampler, width, int(tables))
             if mirrored:
-                found |= _apart("mirror", folder / f"load-{runs}", min(mirrored, runs))
+                found |= _apart("mirror", folder / f"load-{runs}", mirrored, runs)
             yield found
         finally:
             shutil.rmtree(folder)
@@ -209,7 +239,7 @@ def main() -> None:
         if work == "drive":
             print(json.dumps(drive(Path(path), int(rest[0]), rest[1], int(rest[2]), tables=rest[3] == "1")))
         else:
-            print(json.dumps(mirror(Path(path), int(rest[0]))))
+            print(json.dumps(mirror(Path(path), int(rest[0]), int(rest[1]))))
         return
     print(f"sampler {words.sampler}, cohorts of {words.width}, {os.cpu_count()} cores")
     found = []

@@ -16,6 +16,8 @@ This is the only module of the sweeps that knows MLflow.
 from __future__ import annotations
 
 import contextlib
+import functools
+import gc
 import json
 import math
 import os
@@ -74,14 +76,17 @@ class Mirror:
         self.uri = tracking_uri(path.parent)
         self._client = _client(self.uri)
         self._experiment = self._find_experiment()
-        self._known: dict[str, tuple[str, bool]] = {}
-        self._sweep_run: str | None = None
-        for run in self._runs():
-            finished = run.info.status != "RUNNING"
-            if run.data.tags.get("kind") == "sweep":
-                self._sweep_run = run.info.run_id
-            elif run_id := run.data.tags.get("run_id"):
-                self._known[run_id] = (run.info.run_id, finished)
+
+    @functools.cached_property
+    def _known(self) -> dict[str, tuple[str, bool]]:
+        """MLflow's run and whether it is finished, by the identity of ours; read once, before the first is written."""
+        runs = ((run.info, run.data.tags.get("run_id")) for run in self._runs())
+        return {run_id: (info.run_id, info.status != "RUNNING") for info, run_id in runs if run_id}
+
+    def find(self, run_id: str | None) -> str | None:
+        """Return MLflow's name of the run of that identity, or of the sweep's own; None if it is not there."""
+        query = " and tags.kind = 'sweep'" if run_id is None else f" and tags.run_id = '{run_id}'"
+        return next((str(run.info.run_id) for run in self._runs(query)), None)
 
     def write(self, record: RunRecord) -> bool:
         """Write one run unless it is there already; say whether it was written."""
@@ -102,8 +107,7 @@ class Mirror:
 
         records = [record.regime_under(self.spec.rule) for record in read_records(self.path)]
         counts = {str(regime): records.count(regime) for regime in REGIMES}
-        run = self._sweep_run or self._create(f"sweep {self.spec.name}", {"kind": "sweep"})
-        self._sweep_run = run
+        run = self.find(None) or self._create(f"sweep {self.spec.name}", {"kind": "sweep"})
         metrics = [Metric(name, count, 0, 0) for name, count in {**counts, "finished": len(records)}.items()]
         params = {"runs": self.spec.runs, "sampler": self.spec.sampler, "rule": self.spec.rule.sentence()}
         self._log(run, metrics, params)
@@ -159,11 +163,11 @@ class Mirror:
         tags = {"mlflow.experimentKind": "custom_model_development"}
         return str(self._client.create_experiment(self.spec.name, artifact_location=location, tags=tags))
 
-    def _runs(self) -> Iterator[Run]:
-        token = None
-        query = f"tags.sweep = '{self.spec.name}'"
+    def _runs(self, more: str = "") -> Iterator[Run]:
+        token, query = None, f"tags.sweep = '{self.spec.name}'{more}"
         while True:
-            page = self._client.search_runs([self._experiment], query, max_results=1000, page_token=token)
+            with _uncollected():
+                page = self._client.search_runs([self._experiment], query, max_results=1000, page_token=token)
             yield from page
             token = page.token
             if not token:
@@ -181,7 +185,7 @@ def track(path: Path) -> int:
 def attach(path: Path, run_id: str | None, files: Sequence[Path], place: str | None = None) -> bool:
     """Log files to the run of that identity, or to the sweep's own; say whether MLflow has the run."""
     mirror = Mirror(path)
-    found = mirror._sweep_run if run_id is None else mirror._known.get(run_id, (None, False))[0]
+    found = mirror.find(run_id)
     for file in files if found else ():
         mirror._client.log_artifact(found, str(file), place)
     return found is not None
@@ -249,19 +253,41 @@ class _Lines:
 def _client(uri: str) -> MlflowClient:
     for name, value in (("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2"), ("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")):
         os.environ.setdefault(name, value)
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    # A line with each run's address costs a request each.
+    for name in ("MLFLOW_DISABLE_TELEMETRY", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"):
+        os.environ.setdefault(name, "true")
     import logging
 
     from mlflow.tracking import MlflowClient
+    from sqlalchemy import Engine, event
 
     for name in ("alembic", "mlflow"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    client = MlflowClient(tracking_uri=uri)
     if uri.startswith("sqlite:///"):
+        event.listen(Engine, "connect", _wait_for_no_disk)
         # Readers and the writer do not wait for each other; writes are two to three times as fast.
         with contextlib.closing(sqlite3.connect(uri.removeprefix("sqlite:///"))) as database:
             database.execute("PRAGMA journal_mode=WAL")
-    return client
+    return MlflowClient(tracking_uri=uri)
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Keep Python from looking for garbage meanwhile: among a page's many objects that takes most of the time."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
+def _wait_for_no_disk(connection: Any, _: object) -> None:
+    """Let commits return before the disk has them: a power cut costs the last ones, which are written again."""
+    # Only with write-ahead logging does the database stay whole all the same.
+    if isinstance(connection, sqlite3.Connection) and connection.execute("PRAGMA journal_mode").fetchone() == ("wal",):
+        connection.execute("PRAGMA synchronous=NORMAL")
 
 
 def _tags(record: RunRecord, spec: SweepSpec) -> dict[str, str]:
