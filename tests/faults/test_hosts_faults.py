@@ -29,11 +29,13 @@ def test_a_worker_process_and_then_its_whole_host_are_killed_and_the_sweep_goes_
     os.kill(trainers(lab, "h2")[0], signal.SIGKILL)
     lab.wait(lambda: trainers(lab, "h3"), "a cohort on h3", 60)
     lab.hosts.kill("h3")
-    said = lab.ended(sweep, "host-killed")
+    try:
+        said = lab.ended(sweep, "host-killed")
+    finally:
+        # The host comes back, disk and all, and is used again without anybody's help.
+        lab.hosts.start("h3")
     assert "60/60 runs" in said
     lab.assert_as_calm("host-killed", calm)
-    # The host comes back, disk and all, and is used again without anybody's help.
-    lab.hosts.start("h3")
     lab.wait(lambda: lab.nodes() == 3, "h3 to join again", 240)
 
 
