@@ -84,14 +84,15 @@ class Kernel(abc.ABC):
         step = max(VECTOR, EXAMINE_ELEMENTS // self.task.table.classes // VECTOR * VECTOR)
         losses = torch.empty_like(batch.weights)
         right = torch.empty_like(batch.targets, dtype=torch.bool)
-        for start in range(0, examples, step):
-            part = batch.chunk(start, min(start + step, examples))
+        if "parts" not in batch.prepared:
+            # The same objects every time: what a kernel prepares for a part is still there at the next look.
+            batch.prepared["parts"] = [batch.chunk(i, min(i + step, examples)) for i in range(0, examples, step)]
+        for i, part in enumerate(batch.prepared["parts"]):
             logits = self.logits(parameters, part)
-            where = slice(start, start + step)
             if part.scale is not None:
                 logits = logits.mul_(part.scale)
-            losses[:, where] = self.loss.values(logits, part.targets)
-            right[:, where] = self.loss.answers(logits) == part.targets
+            where = slice(i * step, (i + 1) * step)
+            losses[:, where], right[:, where] = self.loss.examine(logits, part.targets)
         return losses, right
 
 

@@ -15,24 +15,37 @@ from torch import Tensor
 
 from grokcore.tasks.base import Task
 
+LOG2_E = 1.0 / math.log(2.0)
+"""exp(x) = 2^(x · LOG2_E): powers of two are three to four times as fast as torch's exp, which rounds no better here."""
+
 
 def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     """Return the exact softmax cross-entropy of each example: logits (..., C), targets (...) to losses (...)."""
+    return _from_margins(_margins(logits, targets))[0]
+
+
+def _margins(logits: Tensor, targets: Tensor) -> Tensor:
+    """Return z_j − z_y, (..., C), and −inf at the target y itself."""
     index = targets.unsqueeze(-1)
-    margins = logits - logits.gather(-1, index)
-    # −inf at the target leaves Σ_{j≠y}; logsumexp is safe for any size of the rest; softplus is log1p ∘ exp (the
-    # identity beyond 40).
-    others = margins.scatter_(-1, index, -torch.inf).logsumexp(-1)
-    return torch.nn.functional.softplus(others, threshold=40.0)
+    return (logits - logits.gather(-1, index)).scatter_(-1, index, -torch.inf)
+
+
+def _from_margins(margins: Tensor) -> tuple[Tensor, Tensor]:
+    """Return log1p(Σ_{j≠y} exp(z_j − z_y)) of each example, and its largest margin, (...) both; uses `margins` up."""
+    top = margins.detach().amax(-1, keepdim=True)
+    # As a logarithm of the sum it is safe for any size of the rest; softplus is log1p ∘ exp (the identity beyond 40).
+    others = margins.sub_(top).mul_(LOG2_E).exp2_().sum(-1).log() + top.squeeze(-1)
+    return torch.nn.functional.softplus(others, threshold=40.0), top.squeeze(-1)
 
 
 def cross_entropy_gradient_(logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
     """Turn logits (K, N, C) in place into the gradient of Σ_n weights · cross-entropy; exact at the target."""
     index = targets.unsqueeze(-1)
-    torch.softmax(logits, -1, out=logits)
-    logits.scatter_(-1, index, 0.0)
-    logits.scatter_(-1, index, logits.sum(-1, keepdim=True).neg_())
-    return logits.mul_(weights.unsqueeze(-1))
+    powers = logits.sub_(logits.amax(-1, keepdim=True)).mul_(LOG2_E).exp2_()
+    own = powers.gather(-1, index)
+    others = powers.scatter_(-1, index, 0.0).sum(-1, keepdim=True)
+    shares = weights.unsqueeze(-1) / (others + own)
+    return powers.mul_(shares).scatter_(-1, index, (others * shares).neg_())
 
 
 class Loss(abc.ABC):
@@ -50,9 +63,22 @@ class Loss(abc.ABC):
         """Return the class that each output answers: the largest."""
         return outputs.argmax(-1)
 
+    def examine(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Return each example's loss and whether it is answered rightly, (K, N) both."""
+        return self.values(outputs, targets), self.answers(outputs) == targets
+
 
 class CrossEntropy(Loss):
     """Softmax cross-entropy, exact however small it is."""
+
+    def examine(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Read the outputs once for both: an answer is right if no margin of another class is positive."""
+        losses, largest = _from_margins(_margins(outputs, targets))
+        right = largest < 0
+        tied = largest == 0
+        if bool(tied.any()):
+            right[tied] = self.answers(outputs[tied]) == targets[tied]
+        return losses, right
 
     def values(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """log1p(Σ_{j≠y} exp(z_j − z_y))."""

@@ -16,7 +16,9 @@ import torch
 from torch import Tensor
 
 from grokcore.kernel import Batch, Kernel
+from grokcore.layout import VECTOR
 from grokcore.losses import Loss
+from grokcore.models._outputs import add_weight_gradient_, read_out
 from grokcore.models.base import Parameters
 from grokcore.models.mlp import MLP
 from grokcore.tasks.base import Task
@@ -112,17 +114,21 @@ class MLPKernel(Kernel):
     # The rest -------------------------------------------------------------------------------------------------------
 
     def _chunks(self, examples: int) -> list[slice]:
+        """Cut the examples so that some activations stay in the cache; whole vectors, so that no chunk has a tail."""
         widest = max(outputs for _, outputs in self.mlp.layers(self.task))
-        size = math.ceil(examples / math.ceil(examples * widest / CHUNK_ELEMENTS))
+        size = VECTOR * math.ceil(examples / math.ceil(examples * widest / CHUNK_ELEMENTS) / VECTOR)
         return [slice(start, min(start + size, examples)) for start in range(0, examples, size)]
 
     def gradients(self, parameters: Parameters, batch: Batch, out: Mapping[str, Tensor]) -> None:
         """Go forward and back, chunk by chunk; see `Kernel.gradients`."""
         table = self._table(parameters)
         deltas = self.room("deltas", parameters["weight_0"], *batch.targets.shape, self.mlp.width)
+        last = out[f"weight_{self.mlp.depth}"]
+        leave = self.room("leave", last, *last.mT.shape)
         for part in self._chunks(batch.targets.shape[1]):
             pre = self._first(parameters, table, batch, part)
-            self._there_and_back(parameters, batch, part, pre, out, deltas[:, part])
+            self._there_and_back(parameters, batch, part, pre, {**out, "leave": leave}, deltas[:, part])
+        last.copy_(leave.mT)
         self._first_gradient(parameters, batch, deltas, out)
 
     def _there_and_back(
@@ -130,25 +136,33 @@ class MLPKernel(Kernel):
     ) -> None:
         """Add a chunk's gradients to `out`; write that at its first layer's output, `pre`, into `first`."""
         beta = 1 if part.start else 0
-        depth = self.mlp.depth
+        depth, examples = self.mlp.depth, pre.shape[1]
         inputs = [pre]
         hidden = [self._activate(pre)]
-        for i in range(1, depth + 1):
-            there = self.room(f"there {i}", pre, *pre.shape[:2], parameters[f"weight_{i}"].shape[-1])
-            x = self._affine(parameters, i, hidden[-1], there)
-            if i < depth:
-                inputs.append(x)
-                hidden.append(self._activate(x))
-        delta = self.push(x, batch.chunk(part.start, part.stop))
+        for i in range(1, depth):
+            there = self.room(f"there {i} {examples}", pre, *pre.shape[:2], parameters[f"weight_{i}"].shape[-1])
+            inputs.append(self._affine(parameters, i, hidden[-1], there))
+            hidden.append(self._activate(inputs[-1]))
+        classes = parameters[f"weight_{depth}"].shape[-1]
+        outputs = self._outputs(parameters, hidden[-1], self.room(f"out {examples}", pre, len(pre), classes, examples))
+        delta = self.push(outputs, batch.chunk(part.start, part.stop))
         for i in range(depth, 0, -1):
-            weight = out[f"weight_{i}"]
-            torch.baddbmm(weight, hidden[i - 1].mT, delta, beta=beta, out=weight)
+            if i == depth:
+                add_weight_gradient_(out["leave"], hidden[-1], delta, first=beta == 0)
+            else:
+                weight = out[f"weight_{i}"]
+                torch.baddbmm(weight, hidden[i - 1].mT, delta, beta=beta, out=weight)
             if self.mlp.bias:
                 bias = out[f"bias_{i}"]
                 torch.add(delta.sum(1), bias, alpha=beta, out=bias) if beta else bias.copy_(delta.sum(1))
-            back = self.room(f"back {i}", delta, *hidden[i - 1].shape)
+            back = self.room(f"back {i} {examples}", delta, *hidden[i - 1].shape)
             delta = torch.bmm(delta, parameters[f"weight_{i}"].mT, out=back)
             self._activation_gradient(delta, inputs[i - 1], hidden[i - 1], first if i == 1 else delta)
+
+    def _outputs(self, parameters: Parameters, x: Tensor, out: Tensor | None = None) -> Tensor:
+        """Return the last layer's outputs (K, N, C), classes outermost in memory."""
+        i = self.mlp.depth
+        return read_out(x, parameters[f"weight_{i}"], parameters[f"bias_{i}"] if self.mlp.bias else None, out)
 
     def _affine(self, parameters: Parameters, i: int, x: Tensor, out: Tensor | None = None) -> Tensor:
         if self.mlp.bias:
@@ -176,8 +190,6 @@ class MLPKernel(Kernel):
     def logits(self, parameters: Parameters, batch: Batch) -> Tensor:
         """Return the logits (K, N, C) of a batch."""
         x = self._activate(self._first(parameters, self._table(parameters), batch, slice(0, batch.targets.shape[1])))
-        for i in range(1, self.mlp.depth + 1):
-            x = self._affine(parameters, i, x)
-            if i < self.mlp.depth:
-                x = self._activate(x)
-        return x
+        for i in range(1, self.mlp.depth):
+            x = self._activate(self._affine(parameters, i, x))
+        return self._outputs(parameters, x)

@@ -3,8 +3,8 @@
 1. A position's keys and values depend on its token alone: they come from tables of one row per (position, symbol). The
    query comes from "=" alone, so a score is a table entry too. What differs per example is the softmax over P scores
    per head and the mixture of P value rows: an embedding bag with the attention as weights, and bags back.
-2. With z the mixture, a = O·W_in and u = O·U, the MLP's input is z·a + const and the logits are h·(W_out·U) + z·u +
-   const: the residual stream itself is never made for the N examples, which saves a tenth of the operations.
+2. With z the mixture, the MLP's input is z·(O·W_in) + const and the logits are h·(W_out·U) + z·(O·U) + const: the
+   residual stream itself is never made for the N examples, which saves a tenth of the operations.
 3. A chunk of examples goes through MLP, loss and back while it is in the cache.
 
 Shapes: K runs, N examples, P positions ("=" included), S symbols, V vocabulary, D width, H heads, B = D/H, M MLP width.
@@ -21,7 +21,9 @@ import torch
 from torch import Tensor
 
 from grokcore.kernel import Batch, Kernel
+from grokcore.layout import VECTOR
 from grokcore.losses import Loss
+from grokcore.models._outputs import add_weight_gradient_, read_out
 from grokcore.models.base import Parameters
 from grokcore.models.transformer import Transformer
 from grokcore.tasks.base import Task
@@ -50,14 +52,16 @@ class _Tables:
 class _Merged:
     """Adjacent matrices, multiplied once per step instead of once per example."""
 
-    after: Tensor
-    """(K, D, M + V): W_in and U side by side."""
     enter: Tensor
-    """(K, D, M + V): O · `after`, what a mixture of values adds to the MLP's input and to the logits."""
-    constant: Tensor
-    """(K, 1, M + V): what "=" and the biases add."""
+    """(K, D, M): O · W_in, what a mixture of values adds to the MLP's input."""
+    past: Tensor
+    """(K, D, V): O · U, what it adds to the logits past the MLP."""
     leave: Tensor
-    """(K, M, V): W_out · U."""
+    """(K, M, V): W_out · U, what the MLP's activations add to the logits."""
+    inner: Tensor
+    """(K, 1, M): what "=" and the biases add to the MLP's input."""
+    outer: Tensor
+    """(K, 1, V): what they add to the logits."""
 
 
 class TransformerKernel(Kernel):
@@ -84,11 +88,23 @@ class TransformerKernel(Kernel):
         return _Tables(x, query, key, value, scores)
 
     def _merged(self, w: Parameters, t: _Tables) -> _Merged:
-        after = torch.cat([w["mlp_in"], w["unembedding"]], dim=2)
-        constant = t.x[:, -1:] @ after
-        constant[..., : self.net.mlp_width] += w["mlp_in_bias"].unsqueeze(1)
-        constant[..., self.net.mlp_width :] += w["mlp_out_bias"].unsqueeze(1) @ w["unembedding"]
-        return _Merged(after, w["out"] @ after, constant, w["mlp_out"] @ w["unembedding"])
+        equals, unembedding = t.x[:, -1:], w["unembedding"]
+        return _Merged(
+            enter=w["out"] @ w["mlp_in"],
+            past=w["out"] @ unembedding,
+            leave=w["mlp_out"] @ unembedding,
+            inner=equals @ w["mlp_in"] + w["mlp_in_bias"].unsqueeze(1),
+            outer=(equals + w["mlp_out_bias"].unsqueeze(1)) @ unembedding,
+        )
+
+    def _merged_room(self, m: _Merged) -> _Merged:
+        """Return memory for the gradients of merged matrices; those of the logits' lie as their products make them."""
+        rooms = {name: self.room(f"merged {name}", value, *value.shape) for name, value in vars(m).items()}
+        turned = {
+            name: self.room(f"merged {name}", value, *value.mT.shape).mT
+            for name, value in (("past", m.past), ("leave", m.leave))
+        }
+        return _Merged(**{**rooms, **turned})
 
     # Attention --------------------------------------------------------------------------------------------------
 
@@ -164,45 +180,64 @@ class TransformerKernel(Kernel):
         t = self._tables(parameters)
         m = self._merged(parameters, t)
         attention, mixed = self._attend(batch, t)
-        _, examples, _ = mixed.shape
-        width = self.net.mlp_width
-        enter, leave = torch.empty_like(m.enter), torch.empty_like(m.leave)
-        constant = torch.zeros_like(m.constant)
-        delta = torch.empty_like(mixed)
-        size = math.ceil(examples / math.ceil(examples * width / CHUNK_ELEMENTS))
-        for start in range(0, examples, size):
-            part = slice(start, min(start + size, examples))
-            beta = 0 if start == 0 else 1
-            both = torch.baddbmm(m.constant, mixed[:, part], m.enter)
-            hidden, logits = both[..., :width].relu_(), both[..., width:]
-            logits = torch.baddbmm(logits, hidden, m.leave)
-            push = self.push(logits, batch.chunk(part.start, part.stop))
-            torch.baddbmm(leave, hidden.mT, push, beta=beta, out=leave)
-            back = torch.bmm(push, m.leave.mT)
-            torch.ops.aten.threshold_backward.grad_input(back, hidden, 0, grad_input=both[..., :width])
-            both[..., width:] = push
-            torch.baddbmm(enter, mixed[:, part].mT, both, beta=beta, out=enter)
-            constant += both.sum(1, keepdim=True)
-            torch.bmm(both, m.enter.mT, out=delta[:, part])
-        self._merged_gradient(parameters, t, m, (enter, leave, constant), out)
+        back, delta = self._merged_room(m), self.room("delta", mixed, *mixed.shape)
+        for part in self._chunks(mixed.shape[1]):
+            z = mixed[:, part]
+            hidden = self._hidden(m, z, self.room(f"hidden {z.shape[1]}", z, *z.shape[:2], self.net.mlp_width))
+            push = self.push(self._outputs(m, z, hidden), batch.chunk(part.start, part.stop))
+            self._back(m, back, (z, hidden, push), first=part.start == 0, delta=delta[:, part])
+        self._merged_gradient(parameters, t, back, out)
         pushes = self._attention_gradient(batch, t, attention, delta)
-        self._tables_gradient(parameters, t, pushes, constant @ m.after.mT, out)
+        last = back.inner @ parameters["mlp_in"].mT + back.outer @ parameters["unembedding"].mT
+        self._tables_gradient(parameters, t, pushes, last, out)
 
-    def _merged_gradient(
-        self, w: Parameters, t: _Tables, m: _Merged, merged: tuple[Tensor, Tensor, Tensor], out: Mapping[str, Tensor]
+    def _chunks(self, examples: int) -> list[slice]:
+        """Cut the examples so that the MLP's activations for some stay in the cache; whole vectors, so without tails."""
+        size = VECTOR * math.ceil(examples / math.ceil(examples * self.net.mlp_width / CHUNK_ELEMENTS) / VECTOR)
+        return [slice(start, min(start + size, examples)) for start in range(0, examples, size)]
+
+    def _hidden(self, m: _Merged, z: Tensor, out: Tensor | None = None) -> Tensor:
+        """Return the MLP's activations (K, n, M) of mixtures of values z (K, n, D)."""
+        return torch.baddbmm(m.inner, z, m.enter, out=out).relu_()
+
+    def _outputs(self, m: _Merged, z: Tensor, hidden: Tensor) -> Tensor:
+        """Return the logits (K, n, V), classes outermost in memory."""
+        room = self.room(f"outputs {z.shape[1]}", z, len(z), m.outer.shape[-1], z.shape[1])
+        outputs = read_out(hidden, m.leave, m.outer[:, 0], room)
+        return torch.baddbmm(outputs.mT, m.past.mT, z.mT, out=room).mT
+
+    def _back(
+        self, m: _Merged, back: _Merged, seen: tuple[Tensor, Tensor, Tensor], *, first: bool, delta: Tensor
     ) -> None:
+        """Add a chunk's gradients to `back`, and write that at its mixtures to `delta`.
+
+        `seen` are its mixtures, the MLP's activations and the gradient at its logits.
+        """
+        z, hidden, push = seen
+        add_weight_gradient_(back.leave.mT, hidden, push, first=first)
+        add_weight_gradient_(back.past.mT, z, push, first=first)
+        inner = torch.bmm(push, m.leave.mT, out=self.room(f"inner {z.shape[1]}", z, *hidden.shape))
+        torch.ops.aten.threshold_backward.grad_input(inner, hidden, 0, grad_input=inner)
+        torch.baddbmm(back.enter, z.mT, inner, beta=0 if first else 1, out=back.enter)
+        for total, gradient in ((back.inner, inner), (back.outer, push)):
+            added = gradient.sum(1, keepdim=True)
+            total.copy_(added) if first else total.add_(added)
+        torch.bmm(push, m.past.mT, out=delta)
+        torch.baddbmm(delta, inner, m.enter.mT, out=delta)
+
+    def _merged_gradient(self, w: Parameters, t: _Tables, back: _Merged, out: Mapping[str, Tensor]) -> None:
         """Turn gradients of merged matrices into those of their factors."""
-        enter, leave, constant = merged
-        width = self.net.mlp_width
-        after = w["out"].mT @ enter + t.x[:, -1:].mT @ constant
-        torch.bmm(enter, m.after.mT, out=out["out"])
-        torch.bmm(leave, w["unembedding"].mT, out=out["mlp_out"])
-        bias = constant[..., width:]
-        out["mlp_in"].copy_(after[..., :width])
-        out["mlp_in_bias"].copy_(constant[:, 0, :width])
-        out["mlp_out_bias"].copy_((bias @ w["unembedding"].mT)[:, 0])
-        unembedding = after[..., width:] + w["mlp_out"].mT @ leave
-        out["unembedding"].copy_(unembedding + w["mlp_out_bias"].unsqueeze(2) * bias)
+        equals, unembedding = t.x[:, -1:], w["unembedding"]
+        torch.bmm(back.enter, w["mlp_in"].mT, out=out["out"])
+        out["out"].baddbmm_(back.past, unembedding.mT)
+        torch.bmm(back.leave, unembedding.mT, out=out["mlp_out"])
+        torch.bmm(w["out"].mT, back.enter, out=out["mlp_in"])
+        out["mlp_in"].baddbmm_(equals.mT, back.inner)
+        torch.bmm(w["out"].mT, back.past, out=out["unembedding"])
+        out["unembedding"].baddbmm_(w["mlp_out"].mT, back.leave)
+        out["unembedding"].baddbmm_((equals + w["mlp_out_bias"].unsqueeze(1)).mT, back.outer)
+        out["mlp_in_bias"].copy_(back.inner[:, 0])
+        out["mlp_out_bias"].copy_((back.outer @ unembedding.mT)[:, 0])
 
     def _tables_gradient(
         self, w: Parameters, t: _Tables, pushes: tuple[Tensor, Tensor], last: Tensor, out: Mapping[str, Tensor]
@@ -231,6 +266,5 @@ class TransformerKernel(Kernel):
         t = self._tables(parameters)
         m = self._merged(parameters, t)
         _, mixed = self._attend(batch, t)
-        both = torch.baddbmm(m.constant, mixed, m.enter)
-        width = self.net.mlp_width
-        return torch.baddbmm(both[..., width:], both[..., :width].relu_(), m.leave)
+        outputs = read_out(self._hidden(m, mixed), m.leave, m.outer[:, 0])
+        return outputs.mT.baddbmm_(m.past.mT, mixed.mT).mT
