@@ -6,6 +6,9 @@ import sys
 from pathlib import Path
 from time import monotonic, sleep
 
+# Before the libraries that read it: tests share the cores, and small networks lose by threads.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import numpy as np
 import pandas as pd
 import pytest
