@@ -1,17 +1,17 @@
 """How a boundary moved between two sweeps: by how much along one axis, with an interval, in a plain sentence.
 
 The shift is the mean, over the other axes, of the difference between the places where the two maps cross from one
-regime to the other. Its interval comes from refitting both maps to resampled runs; where the two sweeps share seeds,
-whole seeds are drawn, the same ones on both sides, so that what a seed does to both is not counted as a difference.
+regime to the other. Its interval comes from refitting both maps to resampled runs. Where both sweeps have runs at the
+same places with the same seeds, pairs of them are drawn, and where they only share seeds, whole seeds, the same ones on
+both sides: what a place or a seed does to both is then not counted as a difference.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy.stats import qmc
 
@@ -26,6 +26,10 @@ STEPS = 41
 """Points per line."""
 RESAMPLES = 40
 """Refits behind an interval; its width is then good to about a tenth."""
+FEWEST_SEEDS = 3
+"""Shared seeds below which drawing them says nothing of how seeds differ."""
+PAIRED = 0.8
+"""Share of the larger sweep's runs that must have a partner in the other before pairs are drawn."""
 FEWEST_LINES = 5
 """Lines on which both maps must cross before a shift is stated."""
 
@@ -45,8 +49,10 @@ class Comparison:
     """95 % interval of the shift."""
     lines: int
     """Lines, of `LINES`, on which both maps cross."""
+    paired_runs: int
+    """Runs at places and with seeds that both sweeps have, resampled together; 0 where few are."""
     paired_seeds: int
-    """Seeds that both sweeps have, resampled together; 0 where runs were resampled apart."""
+    """Seeds that both sweeps have, resampled together; 0 where runs were paired, or resampled apart."""
     table: pd.DataFrame
     """One row a line: the other axes' values, `first_edge` in A and `second_edge` in B, in axis units."""
     same_rule: bool
@@ -65,7 +71,11 @@ class Comparison:
             size = f"by a factor of {factors[0]:.3g} (95 % interval {factors[1]:.3g} to {factors[2]:.3g})"
         else:
             size = f"by {self.shift:+.3g} (95 % interval {self.low:+.3g} to {self.high:+.3g})"
-        how = f"paired over {self.paired_seeds} seeds" if self.paired_seeds else "runs resampled apart"
+        how = "runs resampled apart"
+        if self.paired_runs or self.paired_seeds:
+            how = (
+                f"paired over {self.paired_runs} runs" if self.paired_runs else f"paired over {self.paired_seeds} seeds"
+            )
         moved = "moved" if self.low > 0 or self.high < 0 else "is not shown to have moved; it differs"
         rules = "" if self.same_rule else " The two maps have different rules."
         return f"from A to B {edge} {moved} along {name} {size}; {how}.{rules}"
@@ -94,12 +104,12 @@ def compare(
     lines = _lines(axes, axis, seed)
     edges = [_crossings(one, regimes, axis, lines) for one in (first_map, second_map)]
     both = np.isfinite(edges[0]) & np.isfinite(edges[1])
-    shared = _shared_seeds(first_map, second_map)
+    pairs = _pairs(first_map, second_map)
     shifts = []
     if both.sum() >= FEWEST_LINES:
         rng = np.random.default_rng(seed)
         for _ in range(resamples):
-            again = _resampled(first_map, second_map, shared, rng)
+            again = _resampled(first_map, second_map, pairs, rng)
             moved = np.subtract(*[_crossings(one, regimes, axis, lines) for one in again[::-1]])
             moved = moved[both & np.isfinite(moved)]
             if len(moved):
@@ -115,7 +125,8 @@ def compare(
         low=shift - spread,
         high=shift + spread,
         lines=int(both.sum()),
-        paired_seeds=len(shared),
+        paired_runs=0 if pairs.by_seed else len(pairs.shared),
+        paired_seeds=len(pairs.shared) if pairs.by_seed else 0,
         table=table,
         same_rule=first_map.rule == second_map.rule,
     )
@@ -171,30 +182,55 @@ def _crossings(one: RegimeMap, regimes: tuple[str, str], along: Axis, lines: pd.
     return np.where(change.any(axis=1), crossing, np.nan)
 
 
-def _shared_seeds(first: RegimeMap, second: RegimeMap) -> list[object]:
-    """Return the seeds that both sweeps have several runs of."""
-    if "seed" not in first.source.columns or "seed" not in second.source.columns:
-        return []
-    shared = sorted(set(first.source["seed"]) & set(second.source["seed"]))
-    return shared if len(shared) >= 3 else []
+@dataclass(frozen=True, kw_only=True)
+class _Pairs:
+    """What both sweeps have and is drawn together: runs at one place with one seed, or all runs of a seed."""
+
+    by_seed: bool
+    shared: list[Hashable]
+    keys: tuple[pd.Series, pd.Series]
+    """Per row of each sweep's table, what it belongs to."""
+
+
+def _pairs(first: RegimeMap, second: RegimeMap) -> _Pairs:
+    """Return how runs of the two sweeps go together; nothing is shared where they do not."""
+    tables = (first.source, second.source)
+    if not all("seed" in table.columns for table in tables):
+        return _Pairs(by_seed=True, shared=[], keys=(pd.Series(), pd.Series()))
+    places = [_places(one) for one in (first, second)]
+    shared = sorted(set(places[0]) & set(places[1]))
+    if len(shared) >= PAIRED * max(map(len, tables)):
+        return _Pairs(by_seed=False, shared=shared, keys=(places[0], places[1]))
+    seeds = sorted(set(tables[0]["seed"]) & set(tables[1]["seed"]))
+    return _Pairs(
+        by_seed=True, shared=seeds if len(seeds) >= FEWEST_SEEDS else [], keys=(tables[0]["seed"], tables[1]["seed"])
+    )
+
+
+def _places(one: RegimeMap) -> pd.Series:
+    """Return, per row of a map's table, its place on the axes and its seed."""
+    table = one.source
+    columns = [table[axis.name].round(12) for axis in sorted(one.axes, key=lambda axis: axis.short)]
+    return pd.Series(list(zip(*columns, table["seed"], strict=True)), index=table.index)
 
 
 def _resampled(
-    first: RegimeMap, second: RegimeMap, shared: list[object], rng: np.random.Generator
+    first: RegimeMap, second: RegimeMap, pairs: _Pairs, rng: np.random.Generator
 ) -> tuple[RegimeMap, RegimeMap]:
-    """Return both maps refitted to a bootstrap sample: of shared seeds where there are some, of runs otherwise."""
-    drawn = rng.choice(len(shared), len(shared)) if shared else None
-    return _refitted(first, shared, drawn, rng), _refitted(second, shared, drawn, rng)
+    """Return both maps refitted to a bootstrap sample: of what they share where there is such, of runs otherwise."""
+    shared = pairs.shared
+    drawn = [shared[int(index)] for index in rng.choice(len(shared), len(shared))] if shared else None
+    return _refitted(first, pairs.keys[0], drawn, pairs, rng), _refitted(second, pairs.keys[1], drawn, pairs, rng)
 
 
 def _refitted(
-    one: RegimeMap, shared: list[object], drawn: npt.NDArray[np.int64] | None, rng: np.random.Generator
+    one: RegimeMap, keys: pd.Series, drawn: list[Hashable] | None, pairs: _Pairs, rng: np.random.Generator
 ) -> RegimeMap:
     source = one.source
     if drawn is None:
         sample = source.iloc[rng.integers(len(source), size=len(source))]
     else:
-        by_seed = {seed: source[source["seed"] == seed] for seed in shared}
-        rest = source[~source["seed"].isin(shared)]
-        sample = pd.concat([*(by_seed[shared[int(index)]] for index in drawn), rest])
+        rows = keys.reset_index(drop=True).groupby(keys.to_numpy()).indices
+        rest = np.flatnonzero(~keys.isin(pairs.shared))
+        sample = source.iloc[np.concatenate([*(rows[key] for key in drawn), rest])]
     return one.refitted(sample.drop(columns=["run_id"], errors="ignore").reset_index(drop=True))

@@ -95,6 +95,7 @@ def finding(found: Comparison, names: tuple[str, str]) -> dict[str, Any]:
         "low": stated(found.low),
         "high": stated(found.high),
         "lines": found.lines,
+        "paired_runs": found.paired_runs,
         "paired_seeds": found.paired_seeds,
         "same_rule": found.same_rule,
         "sentence": found.sentence,

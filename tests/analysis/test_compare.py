@@ -42,6 +42,22 @@ def test_a_map_is_not_told_apart_from_itself(known, known_map):
     assert abs(found.shift) < 0.03
 
 
+def test_sweeps_of_the_same_runs_are_compared_pair_by_pair_and_so_more_sharply(known):
+    """The same places and seeds, every delay half as long in the other sweep; dropping the seed loses the pairs."""
+    frame = known.runs(64, 0)
+    quick = frame.assign(t_gen=np.where(frame["t_gen_event"], (frame["t_mem"] + frame["t_gen"]) // 2, frame["t_gen"]))
+    first, second = (RegimeMap.fit(table, known.scales(), rule=known.rule) for table in (frame, quick))
+    paired = compare(first, second, regimes=("grokking", "comprehension"), resamples=10)
+    assert paired.paired_runs == 64
+    assert paired.paired_seeds == 0
+    assert "paired over 64 runs" in paired.sentence
+    alone = [RegimeMap.fit(table.drop(columns="seed"), known.scales(), rule=known.rule) for table in (frame, quick)]
+    apart = compare(*alone, regimes=("grokking", "comprehension"), resamples=10)
+    assert apart.paired_runs == 0
+    assert apart.shift == paired.shift
+    assert paired.high - paired.low < apart.high - apart.low
+
+
 def test_what_cannot_be_compared_is_refused(known, known_map):
     three = RegimeMap.fit(known.runs(32, 1, 3), known.scales(3), rule=known.rule)
     with pytest.raises(DataError, match="different axes"):
