@@ -139,6 +139,8 @@ def verdicts(scores: pd.DataFrame) -> None:
     print()
     for (axes, runs), target in TARGETS.items():
         rows = table[(table["axes"] == axes) & (table["runs"] == runs)]
+        if not len(rows):
+            continue
         smooth = rows[rows["kind"] == "smooth"]["map"].mean()
         print(f"{axes}-D, {runs} runs: {rows['map'].mean():.3f} over all, {smooth:.3f} over smooth (to reach {target})")
     for rival in ("nearest", "classifier"):

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -112,17 +113,44 @@ def test_continue_takes_the_spec_that_is_there(spec, changed, tmp_path):
         sweep._chosen(spec, tmp_path, {"name": "new"}, resume=True)
 
 
-def test_map_takes_another_rule_and_trains_nothing(grokmap, spec, pretend, tmp_path):
+@pytest.fixture
+def mirrored(spec, changed, pretend, tmp_path, monkeypatch):
+    """Return a function that makes a sweep's folder with its mirror in MLflow, without training."""
+    from sweeps.tracking import track
+
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     space = spec.whole_space
-    with Store(spec, tmp_path / "results") as store:
-        configs = [
-            space.config({"fraction": 0.3 + 0.1 * i, "optimizer.decay": 0.02 * 5**j, "optimizer.rate": r, "seed": 0})
-            for i in range(6)
-            for j in range(4)
-            for r in (0.002, 0.05)
-        ]
-        store.add([pretend(config) for config in configs])
-        write_tables(store.path, spec.rule)
+
+    def make(name, fractions=(0.3, 0.4, 0.5, 0.6, 0.7, 0.8)):
+        with Store(changed(spec, name=name), tmp_path / "results") as store:
+            configs = [
+                space.config({"fraction": f, "optimizer.decay": 0.02 * 5**j, "optimizer.rate": r, "seed": 0})
+                for f in fractions
+                for j in range(4)
+                for r in (0.002, 0.05)
+            ]
+            store.add([pretend(config) for config in configs])
+            write_tables(store.path, spec.rule)
+            track(store.path)
+        return store.path
+
+    return make
+
+
+def logged(path, place):
+    """Return the names of the files that the sweep's run in MLflow has in a folder of its artifacts."""
+    from sweeps.tracking import Mirror
+
+    mirror = Mirror(path)
+    return {Path(item.path).name for item in mirror._client.list_artifacts(mirror._sweep_run, place)}
+
+
+NOLOAD = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
+
+
+@NOLOAD
+def test_map_takes_another_rule_trains_nothing_and_shows_in_mlflow(grokmap, mirrored, tmp_path):
+    path = mirrored("small")
     code, out, err = grokmap(
         "map", "small", "--out", "maps", "--budget", "30", "--gap", "10", "--x", "decay", "--y", "fraction"
     )
@@ -133,3 +161,16 @@ def test_map_takes_another_rule_and_trains_nothing(grokmap, spec, pretend, tmp_p
     for suffix in ("png", "svg", "csv", "parquet"):
         assert (tmp_path / "maps" / f"map.{suffix}").stat().st_size > 500
         assert f"map.{suffix}" in out
+    assert {"map.png", "map.html", "map.csv", "definition.json"} <= logged(path, "maps/maps")
+
+
+@NOLOAD
+def test_compare_says_what_moved_and_shows_in_the_mlflow_of_both(grokmap, mirrored):
+    paths = [mirrored("one"), mirrored("two", fractions=(0.35, 0.45, 0.55, 0.65, 0.75, 0.85))]
+    code, out, err = grokmap("compare", "one", "two", "--along", "decay", "--out", "between")
+    assert (code, err) == (0, "")
+    assert out.startswith("from A to B the edge between memorization and grokking")
+    for path in paths:
+        assert logged(path, "compare/one and two") == {
+            f"compare.{suffix}" for suffix in ("png", "svg", "pdf", "html", "csv", "json")
+        }
