@@ -53,15 +53,15 @@ def configs(steps: int) -> list[RunConfig]:
 
 
 def engine(given: Sequence[dict[str, Any]]) -> tuple[float, list[RunRecord]]:
-    """Train runs of one shape; return the seconds it took, preparations included, and the records."""
+    """Train runs of one shape; return the processor's seconds it took, preparations included, and the records."""
     pin_threads(1)
-    begun = time.perf_counter()
+    begun = time.process_time()
     records = train([RunConfig.from_dict(one) for one in given], retire=Retirement())
-    return time.perf_counter() - begun, records
+    return time.process_time() - begun, records
 
 
 def plain_shape(given: dict[str, Any], seconds: float) -> tuple[float, float]:
-    """Return the seconds of a plain optimizer step, and of a look at both splits (medians of five)."""
+    """Return the processor's seconds of a plain optimizer step, and of a look at both splits (medians)."""
     pin_threads(1)
     torch.set_flush_denormal(False)
     plain = build(RunConfig.from_dict(given))
@@ -70,13 +70,13 @@ def plain_shape(given: dict[str, Any], seconds: float) -> tuple[float, float]:
     steps: list[float] = []
     looks: list[float] = []
     while sum(steps) < seconds or len(steps) < 5:
-        begun = time.perf_counter()
+        begun = time.process_time()
         for _ in range(20):
             plain.step()
-        steps.append(time.perf_counter() - begun)
-        begun = time.perf_counter()
+        steps.append(time.process_time() - begun)
+        begun = time.process_time()
         plain.look()
-        looks.append(time.perf_counter() - begun)
+        looks.append(time.process_time() - begun)
     return statistics.median(steps) / 20, statistics.median(looks)
 
 

@@ -161,22 +161,26 @@ def nest(values: Mapping[str, Any]) -> dict[str, Any]:
     """Turn dotted names into nested ones: ``{"optimizer.decay": 1}`` becomes ``{"optimizer": {"decay": 1}}``."""
     nested: dict[str, Any] = {}
     for key, value in values.items():
-        head, dot, rest = str(key).partition(".")
-        if not dot:
-            inner = nest(value) if isinstance(value, Mapping) else value
-            if isinstance(inner, dict) and isinstance(nested.get(head), dict):
-                nested[head].update(inner)
-            else:
-                nested[head] = inner
-            continue
-        if isinstance(nested.get(head), str):
-            nested[head] = {"name": nested[head]}
-        section = nested.setdefault(head, {})
-        if not isinstance(section, dict):
-            raise ConfigError([f"{key}: {head} is {section!r}, not a table."])
-        for name, inner in nest({rest: value}).items():
-            section[name] = inner
+        _put(nested, str(key), str(key).split("."), nest(value) if isinstance(value, Mapping) else value)
     return nested
+
+
+def _put(table: dict[str, Any], key: str, path: list[str], value: Any) -> None:
+    """Put a value where a path leads, into what is there already; a member's bare name there becomes a table."""
+    head, *rest = path
+    there = table.get(head)
+    if (rest or isinstance(value, dict)) and isinstance(there, str):
+        there = table[head] = {"name": there}
+    if rest:
+        there = table.setdefault(head, {})
+        if not isinstance(there, dict):
+            raise ConfigError([f"{key}: {head} is {there!r}, not a table."])
+        _put(there, key, rest, value)
+    elif isinstance(value, dict) and isinstance(there, dict):
+        for name, inner in value.items():
+            _put(there, f"{key}.{name}", [name], inner)
+    else:
+        table[head] = value
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from grokcore.config import FAMILIES, OPTIONAL, RunConfig, flatten, nest
 from grokcore.errors import ConfigError, unknown_name
-from grokcore.parts import Part
+from grokcore.parts import Family, Part
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -173,10 +173,19 @@ def _known_names(run: Mapping[str, Any]) -> list[str]:
     """Return the dotted names of all fields that a run with these sections has."""
     names = [field.name for field in fields(RunConfig)]
     for section, family in FAMILIES.items():
-        given = run.get(section, OPTIONAL.get(section))
-        member = given.get("name") if isinstance(given, Mapping) else given
-        if member in family.names:
-            names += [f"{section}.{field.name}" for field in fields(family.member(str(member)))]
+        names += _section_names(section, run.get(section, OPTIONAL.get(section)), family)
+    return names
+
+
+def _section_names(section: str, given: object, family: Family[Any]) -> list[str]:
+    """Return the dotted names of the fields of a section, and of the sections that it holds."""
+    member = given.get("name") if isinstance(given, Mapping) else given
+    if member not in family.names:
+        return []
+    names = []
+    for field in fields(family.member(str(member))):
+        inner = given.get(field.name) if isinstance(given, Mapping) else None
+        names += [f"{section}.{field.name}", *_section_names(f"{section}.{field.name}", inner, family)]
     return names
 
 

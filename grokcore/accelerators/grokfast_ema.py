@@ -29,8 +29,7 @@ class GrokfastEma(Accelerator):
         """Return the average, not yet begun."""
         return {"slow": torch.zeros_like(flat)}
 
-    @classmethod
-    def coefficients(cls, settings: Settings, steps: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[np.float64]]:
+    def coefficients(self, settings: Settings, steps: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[np.float64]]:
         """Return the weight of the new gradient in the average, 1 at the first step."""
         fresh = np.where(steps[:, None] == 0, 1.0, 1.0 - settings["keep"])
         return {"fresh": fresh, "gain": settings["gain"] * np.ones_like(fresh)}

@@ -32,8 +32,7 @@ class GrokfastMa(Accelerator):
         last = torch.zeros(len(flat), self.window, flat.shape[1], dtype=flat.dtype, device=flat.device)
         return {"last": last, "sum": torch.zeros_like(flat, dtype=torch.float64)}
 
-    @classmethod
-    def coefficients(cls, settings: Settings, steps: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[np.float64]]:
+    def coefficients(self, settings: Settings, steps: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[np.float64]]:
         """Return the gain."""
         return {"gain": settings["gain"] * np.ones((len(steps), 1))}
 

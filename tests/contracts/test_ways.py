@@ -47,6 +47,14 @@ WAYS = {
     "grokfast ma": {"accelerator": {"name": "grokfast_ma", "window": 6}},
     "orthograd": {"accelerator": "orthograd"},
     "fixed norm": {"accelerator": "fixed_norm"},
+    "two accelerators": {"accelerator": {"name": "pair", "first": {"name": "grokfast_ema"}, "second": "orthograd"}},
+    "three accelerators": {
+        "accelerator": {
+            "name": "pair",
+            "first": {"name": "pair", "first": {"name": "grokfast_ma", "window": 6}, "second": "orthograd"},
+            "second": "fixed_norm",
+        },
+    },
     **{loss: {"loss": loss} for loss in LOSSES},
     "scaled": {"output_scale": 3.0, "temperature": 0.5, "initialisation.name": "default", "initialisation.scale": 2.0},
     "dropout": {"dropout": 0.3},

@@ -130,3 +130,37 @@ def test_gradient_noise_has_the_deviation_asked_for():
 def test_decay_under_a_fixed_norm_is_refused():
     with pytest.raises(ConfigError, match=r"decay = 0.5: shrinks weights that accelerator = fixed_norm scales back"):
         make(accelerator="fixed_norm", **{"optimizer.decay": 0.5})
+
+
+def test_a_pair_does_one_after_the_other():
+    gradients, weights = random_gradients(), torch.arange(1.0, 6.0, dtype=torch.float64)
+    ema, ortho = ACCELERATORS.member("grokfast_ema")(gain=3.0), ACCELERATORS.member("orthograd")()
+    one_by_one = stirred("orthograd", stirred("grokfast_ema", gradients, gain=3.0), weights)
+    together = stirred("pair", gradients, weights, first=ema, second=ortho)
+    for ours, theirs in zip(together, one_by_one, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "complaint"),
+    [
+        ("none", "orthograd", "none changes nothing"),
+        ("orthograd", "orthograd", "orthograd twice"),
+        ("orthograd", {"name": "pair", "first": "orthograd", "second": "fixed_norm"}, "orthograd twice"),
+        ({"name": "grokfast_ema", "keep": 2.0}, "orthograd", "accelerator.first.keep = 2.0"),
+        ("orthogradd", "fixed_norm", "accelerator.first: unknown .* Did you mean 'orthograd'"),
+    ],
+)
+def test_a_pair_that_makes_no_sense_is_refused(first, second, complaint):
+    with pytest.raises(ConfigError, match=complaint):
+        make(accelerator={"name": "pair", "first": first, "second": second})
+
+
+def test_a_pair_without_its_second_is_refused():
+    with pytest.raises(ConfigError, match="accelerator.second is missing"):
+        make(accelerator={"name": "pair", "first": "orthograd"})
+
+
+def test_what_decays_is_scaled_back_in_a_pair_too():
+    with pytest.raises(ConfigError, match="scales back"):
+        make(**{"accelerator": {"name": "pair", "first": "orthograd", "second": "fixed_norm"}, "optimizer.decay": 1.0})
