@@ -16,7 +16,7 @@ from torch import Tensor
 from grokcore.tasks.base import Task
 
 LOG2_E = 1.0 / math.log(2.0)
-"""exp(x) = 2^(x · LOG2_E): powers of two are three to four times as fast as torch's exp, which rounds no better here."""
+"""exp(x) = 2^(x · LOG2_E): powers of two are up to four times as fast as torch's exp, and as exact as margins are."""
 
 
 def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:

@@ -47,7 +47,7 @@ class Accelerator(PerRun, abc.ABC):
         """Return what is remembered from step to step, at the initial weights `flat` (K, L): tensors (K, …)."""
         return {}
 
-    def coefficients(self, settings: Settings, steps: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[np.float64]]:  # noqa: ARG003
+    def coefficients(self, settings: Settings, steps: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[np.float64]]:  # noqa: ARG002
         """Return what the changes need at updates number `steps` (T,), counted from 0: arrays (T, K)."""
         return {}
 

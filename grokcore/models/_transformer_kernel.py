@@ -192,7 +192,7 @@ class TransformerKernel(Kernel):
         self._tables_gradient(parameters, t, pushes, last, out)
 
     def _chunks(self, examples: int) -> list[slice]:
-        """Cut the examples so that the MLP's activations for some stay in the cache; whole vectors, so without tails."""
+        """Cut the examples so that the MLP's activations for some stay in the cache; whole vectors, no tails."""
         size = VECTOR * math.ceil(examples / math.ceil(examples * self.net.mlp_width / CHUNK_ELEMENTS) / VECTOR)
         return [slice(start, min(start + size, examples)) for start in range(0, examples, size)]
 

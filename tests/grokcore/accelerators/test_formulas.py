@@ -148,7 +148,7 @@ def test_a_pair_does_one_after_the_other():
         ("orthograd", "orthograd", "orthograd twice"),
         ("orthograd", {"name": "pair", "first": "orthograd", "second": "fixed_norm"}, "orthograd twice"),
         ({"name": "grokfast_ema", "keep": 2.0}, "orthograd", "accelerator.first.keep = 2.0"),
-        ("orthogradd", "fixed_norm", "accelerator.first: unknown .* Did you mean 'orthograd'"),
+        ("orthogradd", "fixed_norm", r"accelerator.first: unknown .* Did you mean 'orthograd'"),
     ],
 )
 def test_a_pair_that_makes_no_sense_is_refused(first, second, complaint):
@@ -157,7 +157,7 @@ def test_a_pair_that_makes_no_sense_is_refused(first, second, complaint):
 
 
 def test_a_pair_without_its_second_is_refused():
-    with pytest.raises(ConfigError, match="accelerator.second is missing"):
+    with pytest.raises(ConfigError, match=r"accelerator\.second is missing"):
         make(accelerator={"name": "pair", "first": "orthograd"})
 
 
