@@ -4,9 +4,9 @@
 
 Each measure is taken of a cohort of the width that trains best, with everything computed anew (the embedding, the
 logits, the activations), so that the sum over measures is more than a set's cost, in which they share these. A share is
-that of a set's measures in the time of a run's steps, evaluations and measures; measures are dense at the beginning, so
-that a run which is over early has a larger one. Small shapes are also trained whole, with `light` and without, until
-they retire.
+that of a set's measures in the time of a run's steps, evaluations and measures; measures are denser at the beginning,
+so that a run which is over early has a larger one. Small shapes are also trained whole, with and without measures,
+until they retire.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import replace
 
 import torch
 
 from benchmarks.engine import SHAPES, config
 from grokcore import train
-from grokcore.clock import evaluation_steps, measure_steps
+from grokcore.clock import evaluation_steps
 from grokcore.cohort import Cohort, one_thread
 from grokcore.config import RunConfig
 from grokcore.measures._fourier import characters
@@ -64,27 +64,37 @@ def step_seconds(cohort: Cohort, repetitions: int) -> float:
     return seconds(lambda: cohort.train_to(cohort.step + 5), repetitions) / 5
 
 
-def share(cost: float, step: float, evaluation: float, budget: int, end: int) -> float:
-    """Return the share of measures in a run of `budget` steps that is over at step `end`, from the seconds of each."""
-    points = sum(at <= end for at in measure_steps(budget)) * cost
-    others = end * step + sum(at <= end for at in evaluation_steps(budget)) * evaluation
-    return points / (points + others)
+def share(points: Mapping[float, Set[int]], step: float, evaluation: float, end: int) -> float:
+    """Return the share of measures in a run that is over at step `end`.
+
+    `points` has the steps at which something is measured, by the seconds it takes; the others are the seconds of a step
+    and of an evaluation.
+    """
+    measured = sum(cost * sum(at <= end for at in steps) for cost, steps in points.items())
+    others = (
+        end * step
+        + sum(at <= end for at in evaluation_steps(max(max(steps) for steps in points.values()))) * evaluation
+    )
+    return measured / (measured + others)
 
 
 def whole_runs(run: RunConfig, width: int, repetitions: int) -> None:
-    """Print what `light` adds to runs that are trained until they retire, at a fraction at which all do soon."""
-    easy = replace(run, fraction=0.9, optimizer=replace(run.optimizer, rate=1e-2), steps=BUDGETS["small-mlp"])
+    """Print what measures add to runs that are trained until they retire, at a fraction at which all do soon."""
+    easy = replace(run, fraction=0.9, optimizer=replace(run.optimizer, rate=1e-2))
     runs = [replace(easy, seed=seed) for seed in range(width)]
-    ratios, end = [], 0
+    ratios: dict[str, list[float]] = {"light": [], "full": []}
+    end = 0
     for _ in range(repetitions):
         times = {}
-        for chosen in ("none", "light"):
+        for chosen in ("none", *ratios):
             begun = time.process_time()
             records = train(runs, measures=chosen, retire=Retirement())
             times[chosen] = time.process_time() - begun
             end = statistics.median_low([record.steps for record in records])
-        ratios.append(1 - times["none"] / times["light"])
-    print(f"  light: {statistics.median(ratios):.1%} of {width} whole runs that are over at step {end:,}", flush=True)
+        for chosen, found in ratios.items():
+            found.append(1 - times["none"] / times[chosen])
+    told = ", ".join(f"{chosen} {statistics.median(found):.1%}" for chosen, found in ratios.items())
+    print(f"  of {width} whole runs that are over at step {end:,}: {told}", flush=True)
 
 
 def per_measure(run: RunConfig, found: Mapping[str, Measure], width: int, repetitions: int) -> None:
@@ -104,28 +114,30 @@ def per_measure(run: RunConfig, found: Mapping[str, Measure], width: int, repeti
         )
 
 
-def shares(shape: str, run: RunConfig, width: int, repetitions: int) -> None:
+def shares(run: RunConfig, width: int, repetitions: int) -> None:
     """Print the share of a sweep's time that `light` and `full` take; training and measuring alternate."""
     cohort = Cohort([run] * width, measures="none")
     cohort.train_to(20)
-    budget = BUDGETS[shape]
-    points = len(measure_steps(budget))
-    early = next(at for at in sorted(measure_steps(budget)) if at >= EARLIEST)
-    for name in ("light", "full"):
-        found = defined_measures(run.task, run.model, name)
-        ratios, soon, costs, steps = [], [], [], []
-        for _ in range(repetitions):
-            step = step_seconds(cohort, 1)
-            evaluation = seconds(lambda: cohort.kernel.examine(cohort.parameters, cohort.everything), 1)
-            cost = seconds(lambda found=found: take(found, cohort.view()), 1)  # type: ignore[misc]
-            ratios.append(share(cost, step, evaluation, budget, budget))
-            soon.append(share(cost, step, evaluation, budget, early))
-            costs.append(cost / width)
-            steps.append(step / width)
+    member = cohort.members[0]
+    early = min(at for at in member.measurements if at >= EARLIEST)
+    sets = {name: defined_measures(run.task, run.model, name) for name in ("light", "full")}
+    seen: list[dict[str, float]] = []
+    for _ in range(repetitions):
+        step = step_seconds(cohort, 1)
+        evaluation = seconds(lambda: cohort.kernel.examine(cohort.parameters, cohort.everything), 1)
+        light, full = (seconds(lambda found=found: take(found, cohort.view()), 1) for found in sets.values())  # type: ignore[misc]
+        seen.append({"step": step, "light": light, "full": full})
+        for name, points in {
+            "light": {light: member.measurements},
+            "full": {light: member.measurements - member.looks, full: member.looks},
+        }.items():
+            seen[-1] |= {f"{name} {end}": share(points, step, evaluation, end) for end in (run.steps, early)}
+    median = {name: statistics.median(one[name] for one in seen) for name in seen[0]}
+    for name, steps in (("light", member.measurements), ("full", member.looks)):
         print(
-            f"  {name}: {1e6 * statistics.median(costs):,.0f} µs per run and point, {points} points in {budget:,} "
-            f"steps of {1e6 * statistics.median(steps):,.0f} µs: {statistics.median(ratios):.1%} of the time, "
-            f"{statistics.median(soon):.1%} of a run that is over at step {early}",
+            f"  {name}: {1e6 * median[name] / width:,.0f} µs per run and point, {len(steps)} points in {run.steps:,} "
+            f"steps of {1e6 * median['step'] / width:,.0f} µs: {median[f'{name} {run.steps}']:.1%} of the time, "
+            f"{median[f'{name} {early}']:.1%} of a run that is over at step {early}",
             flush=True,
         )
 
@@ -138,11 +150,11 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=9, help="repetitions of each (default 9)")
     given = parser.parse_args()
     for shape in given.shapes or SHAPES:
-        run = config(shape)
+        run = replace(config(shape), steps=BUDGETS[shape])
         width = measured_width(run)
         print(f"{shape}, {width} runs per cohort")
         with one_thread("cpu"), torch.no_grad():
-            shares(shape, run, width, given.repetitions)
+            shares(run, width, given.repetitions)
             if shape in WHOLE:
                 whole_runs(run, width, max(3, given.repetitions // 3))
             found = defined_measures(run.task, run.model, given.chosen, frozenset())

@@ -1,6 +1,7 @@
 """The clock of evaluations: grokking lives on a logarithmic one.
 
 Curves are looked at 90 times per decade of steps, which resolves a milestone to 2.5 %; measures 15 times per decade.
+The decades of the beginning are short: measures that cost several steps are kept that far apart there.
 """
 
 from __future__ import annotations
@@ -25,8 +26,14 @@ def evaluation_steps(budget: int) -> tuple[int, ...]:
 
 
 @functools.lru_cache(maxsize=256)
-def measure_steps(budget: int) -> frozenset[int]:
-    """Return the steps at which measures are taken; a subset of `evaluation_steps`."""
+def measure_steps(budget: int, apart: int = 1) -> frozenset[int]:
+    """Return the steps at which measures are taken, `apart` or more from one to the next but for the last.
+
+    A subset of `evaluation_steps`, and of these steps with `apart` 1.
+    """
     marks = np.arange(0, EVALUATIONS_PER_DECADE * np.log10(budget), MEASURE_EVERY)
-    grid = np.rint(10 ** (marks / EVALUATIONS_PER_DECADE)).astype(np.int64)
-    return frozenset({0, budget, *(int(step) for step in grid if step < budget)})
+    taken = [0]
+    for step in np.rint(10 ** (marks / EVALUATIONS_PER_DECADE)).astype(int).tolist():
+        if taken[-1] + apart <= step < budget:
+            taken.append(step)
+    return frozenset({*taken, budget})

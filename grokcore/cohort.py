@@ -34,7 +34,7 @@ from grokcore.errors import CheckpointError, ConfigError
 from grokcore.kernel import AutogradKernel, Batch
 from grokcore.layout import VECTOR, Layout
 from grokcore.losses import make_loss
-from grokcore.measures.base import Choice, columns_of, defined_measures, take
+from grokcore.measures.base import Choice, Measure, columns_of, defined_measures, take
 from grokcore.measures.view import View
 from grokcore.member import Member
 from grokcore.optimizers.base import Mover
@@ -133,6 +133,7 @@ class Cohort:
         self.measures = defined_measures(self.task, self.model, measures)
         self._weight_keeper = keep
         columns = columns_of(self.measures, self.task, self.model)
+        self._light = {name: measure for name, measure in self.measures.items() if measure.cost == "light"}
         self.members = self._everyone = [Member(config, columns) for config in configs]
         self.step = 0
         self.run_steps = 0
@@ -256,24 +257,24 @@ class Cohort:
             id(m): f and all(map(math.isfinite, r)) for m, f, r in zip(self.members, finite.tolist(), rows, strict=True)
         }
         by_member = {id(member): row for member, row in zip(self.members, rows, strict=True)}
-        measured = self._measured() if any(self.step in member.measurements for member in due) else None
+        view = self.view()
+        measured = self._measured(view, due)
         over: dict[int, tuple[Outcome, str]] = {}
         for member in due:
-            take = measured is not None and self.step in member.measurements
-            member.see(self.step, by_member[id(member)], measured[id(member)] if measured and take else {})
+            member.see(self.step, by_member[id(member)], measured[id(member)])
             if (ended := self._ending(member, finite=alive[id(member)])) is not None:
                 over[id(member)] = ended
         self._keep_weights(over)
         if not over:
             return []
-        measured = measured or self._measured(over)
         records = []
-        for member in self.members:
+        for k, member in enumerate(self.members):
             if id(member) in over:
                 # The last row always has the measures.
+                row = measured[id(member)] if self.step in member.looks else take(self.measures, view.only(k))[0]
                 outcome, reason = over[id(member)]
                 step = self._last_step(member, outcome)
-                member.see(step, by_member[id(member)], measured[id(member)])
+                member.see(step, by_member[id(member)], row)
                 records.append(member.record(outcome, self.environment, reason))
         self._keep([i for i, member in enumerate(self.members) if id(member) not in over])
         return records
@@ -293,12 +294,19 @@ class Cohort:
         # A gradient may overflow where the loss seen at the same step did not; the weights are lost one step later.
         return max(member.diverged, int(member.seen[-1][0]) + 1 if member.seen else 0)
 
-    def _measured(self, some: Mapping[int, Any] | None = None) -> dict[int, dict[str, float]]:
-        """Return the measures of every member, or of some alone, by identity."""
-        view = self.view()
-        if some is None:
-            return {id(m): row for m, row in zip(self.members, take(self.measures, view), strict=True)}
-        return {id(m): take(self.measures, view.only(k))[0] for k, m in enumerate(self.members) if id(m) in some}
+    def _measured(self, view: View, due: Sequence[Member]) -> dict[int, dict[str, float]]:
+        """Return what is measured now of some members, by identity: all, light measures alone, or nothing."""
+        nothing: dict[str, Measure] = {}
+        wanted = {
+            id(m): self.measures if self.step in m.looks else self._light if self.step in m.measurements else nothing
+            for m in due
+        }
+        rows = take(max(wanted.values(), key=len, default=nothing), view)
+        return {
+            id(m): {name: row[name] for name in columns_of(wanted[id(m)], self.task, self.model) if name in row}
+            for m, row in zip(self.members, rows, strict=True)
+            if id(m) in wanted
+        }
 
     def _keep_weights(self, over: Mapping[int, Any]) -> None:
         """Hand out the weights of members that are measured now, or over."""
@@ -335,12 +343,13 @@ class Cohort:
             everything.inputs.cpu().numpy(), everything.targets.cpu().numpy(), counts / counts.sum(1, keepdims=True)
         )
 
-    def _next_update(self) -> dict[str, Tensor]:
-        """Return what a step on the whole training set would add to the weights, and leave everything as it is."""
+    def _next_update(self, gradients: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return what a step with these gradients would add to the weights, and leave everything as it is."""
         before = {"flat": self.flat, "gradient": self.gradient, **self.state}
         copies = {name: value.clone() for name, value in before.items()}
         try:
-            self.kernel.gradients(self.parameters, self._training_set(), self.gradients)
+            for name, value in gradients.items():
+                self.gradients[name].copy_(value)
             moves, changes = self._plan(np.array([self.step]))
             self._move(self.step, [at[0] for at in moves], changes[0])
             return self.layout.views(self.flat - copies["flat"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +20,9 @@ from grokcore.sharing import examples_of
 
 LOSSES = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
 """The curves that every run has, in this order."""
+
+LOOK = 4
+"""What the measures that look at the whole table cost together, about, in training steps on as many examples."""
 
 STABLE = 0.9
 """Accuracy that a run must still have at its end, once reached, not to be called unstable."""
@@ -42,6 +46,9 @@ class Member:
             self.targets[self.train_rows] = config.task.train_targets(self.train_rows, config.seed)
         self.evaluations = frozenset(evaluation_steps(config.steps))
         self.measurements = measure_steps(config.steps)
+        batch = len(self.train_rows) if config.batch == "full" else int(config.batch)
+        self.looks = measure_steps(config.steps, math.ceil(LOOK * len(config.task.table.inputs) / batch))
+        """Those at which costly measures are taken too: never more often than they cost steps."""
         self.batches = generator(config.seed, "batches")
         self.order: npt.NDArray[np.int64] = np.empty(0, dtype=np.int64)
         self.cursor = 0

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from grokcore.losses import cross_entropy
 from grokcore.measures._fourier import characters, keys, no_frequencies
-from grokcore.measures._statistics import padded
+from grokcore.measures._statistics import mean_of, padded, picked
 from grokcore.measures.view import View
 from grokcore.models.base import Model
 from grokcore.tasks.base import Ints, Task
@@ -76,8 +76,8 @@ def of_examples(view: View) -> tuple[Tensor, Tensor]:
 
 def target_means(view: View) -> Tensor:
     """Return the mean of each run's logits over the rows of each target: (K, n, C)."""
-    means = [view.table_logits[:, rows].mean(1) for rows in by_target(view.task)]
-    return torch.stack(means, dim=1)
+    rows = view.rows[by_target(view.task)]
+    return mean_of(picked(view.logits, some) for some in rows.unbind(1))
 
 
 def final_keys(view: View) -> Tensor:

@@ -31,7 +31,7 @@ def flat_weights(view: View) -> Tensor:
 
 def training_loss(view: View, examples: int = EXAMPLES) -> Loss:
     """Return the training losses of runs, in float64, on at most `examples` of the training examples of each."""
-    batch = view.training_set()
+    batch = view.training
     rows = torch.stack([_spread(weights, examples) for weights in batch.weights])
     inputs = batch.inputs.gather(1, rows.unsqueeze(2).expand(-1, -1, batch.inputs.shape[2]))
     targets = batch.targets.gather(1, rows)

@@ -5,8 +5,9 @@ Shapes: K runs, n values of a run.
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor
@@ -28,6 +29,27 @@ def padded(values: Tensor, dim: int) -> Tensor:
     missing = -values.shape[dim] % VECTOR
     last = values.narrow(dim, values.shape[dim] - 1, 1)
     return torch.cat([values, *[last] * missing], dim=dim) if missing else values
+
+
+def mean_of(parts: Iterable[Tensor]) -> Tensor:
+    """Return the mean of tensors of one shape in float64, added one after another.
+
+    A sum over an axis may add in an order that depends on the number of runs.
+    """
+    several = [part.double() for part in parts]
+    return functools.reduce(torch.add, several) / len(several)
+
+
+def picked(values: Tensor, rows: Tensor) -> Tensor:
+    """Return the same rows of every run's (K, n, m): (K, *rows, m)."""
+    start = torch.arange(len(values), device=values.device).mul_(values.shape[1]).view(-1, *[1] * rows.dim())
+    return torch.nn.functional.embedding(rows + start, values.reshape(-1, values.shape[2]))
+
+
+def evenly(values: Tensor, most: int) -> Tensor:
+    """Return at most that many of the rows of (K, n, m), evenly spread."""
+    n = values.shape[1]
+    return values if n <= most else picked(values, torch.linspace(0, n - 1, most).round().long())
 
 
 def total(values: Tensor) -> Tensor:

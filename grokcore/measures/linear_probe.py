@@ -35,37 +35,40 @@ class LinearProbe(Measure):
 
     def compute(self, view: View) -> Tensor:
         """Return the numbers per run, (K, 1 or 2)."""
-        targets = view.everything.targets
-        wanted = torch.nn.functional.one_hot(targets, view.task.table.classes).double()
-        train, val = view.train_counts.double(), view.val_counts.double()
-        guess = Ridge(view.activations, wanted, train)(view.activations)
+        train, targets, val = view.training, view.everything.targets, view.val_counts.double()
+        wanted = torch.nn.functional.one_hot(train.targets, view.task.table.classes)
+        guess = Ridge(view.training_inside.neurons, wanted, train.weights)(view.activations)
         right = (guess.argmax(2) == targets).double()
         found = [(right * val).sum(1) / val.sum(1)]
         if no_circuit(view.task, view.model) is None:
             waves = characters(view.task)
-            features = torch.zeros(view.task.table.classes, len(waves.tokens), dtype=torch.float64)
-            features[waves.tokens] = waves.basis.T
-            both = features.expand(len(guess), -1, -1)
-            found.append(explained(view.task, torch.bmm(guess, both), torch.bmm(wanted, both), val).amax(1))
+            features = torch.zeros(view.task.table.classes, len(waves.tokens), dtype=guess.dtype)
+            features[waves.tokens] = waves.basis.T.to(features)
+            guessed = torch.bmm(guess, features.expand(len(guess), -1, -1))
+            found.append(explained(view.task, guessed, features[targets], val.to(guess)).amax(1).double())
         return torch.stack(found, dim=1)
 
 
 class Ridge:
-    """Ridge regressions of `targets` (K, n, t) on `features` (K, n, m) with weights (K, n); called on features."""
+    """Ridge regressions of `targets` (K, n, t) on `features` (K, n, m) with weights (K, n); called on features.
+
+    Fitted in float64, whatever is given; the predictions are of the type of the features.
+    """
 
     def __init__(self, features: Tensor, targets: Tensor, weights: Tensor) -> None:
-        shares = (weights / weights.sum(1, keepdim=True)).unsqueeze(2)
-        self.centre, self.level = (weighted_means(values, weights).unsqueeze(1) for values in (features, targets))
-        centred = features - self.centre
-        covariance = torch.bmm(centred.mT, centred * shares)
+        features, targets, weights = features.double(), targets.double(), weights.double()
+        centre = weighted_means(features, weights).unsqueeze(1)
+        centred = features - centre
+        weighed = centred * (weights / weights.sum(1, keepdim=True)).unsqueeze(2)
+        covariance = torch.bmm(weighed.mT, centred)
         diagonal = covariance.diagonal(dim1=1, dim2=2)
         diagonal.add_(RIDGE * diagonal.mean(1, keepdim=True).clamp_min(1e-300))
-        aims = torch.bmm(centred.mT, (targets - self.level) * shares)
-        self.weights: Tensor = torch.linalg.solve(covariance, aims)
+        self.slope: Tensor = torch.linalg.solve(covariance, torch.bmm(weighed.mT, targets))
+        self.level = weighted_means(targets, weights).unsqueeze(1) - torch.bmm(centre, self.slope)
 
     def __call__(self, features: Tensor) -> Tensor:
         """Return the predicted targets."""
-        return torch.bmm(features - self.centre, self.weights) + self.level
+        return torch.baddbmm(self.level.to(features), features, self.slope.to(features))
 
 
 def explained(task: Task, guess: Tensor, wanted: Tensor, weights: Tensor) -> Tensor:

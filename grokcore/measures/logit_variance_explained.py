@@ -32,7 +32,7 @@ class LogitVarianceExplained(Measure):
 
 def variance(view: View) -> Tensor:
     """Return the sum of squares of the logits of pairs of elements, centred over classes, minus that of their mean."""
-    logits = view.table_logits[:, pair_rows(view.task).reshape(-1)]
+    logits = view.logits[:, view.rows[pair_rows(view.task).reshape(-1)]].double()
     logits = logits - logits.mean(2, keepdim=True)
     means = weighted_means(logits, torch.ones_like(logits[..., 0]))
     return total((logits - means.unsqueeze(1)).square())

@@ -33,7 +33,7 @@ class NeuronSpecificity(Measure):
     def compute(self, view: View) -> Tensor:
         """Return both per run, (K, 2)."""
         rows = view.rows[pair_rows(view.task)]
-        cells = characters(view.task).pair_energies(view.activations[:, rows])
+        cells = characters(view.task).pair_energies(view.activations[:, rows].double())
         every = cells.flatten(1, 2)
         own = cells.diagonal(dim1=1, dim2=2).mT + cells[:, 0] + cells[:, :, 0]
         sums = torch.bmm(torch.ones_like(every[:, :1, :1]).expand(-1, 1, every.shape[1]), every).squeeze(1)

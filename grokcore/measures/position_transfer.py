@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from grokcore.measures._anatomy import enter, no_anatomy, recorded
-from grokcore.measures._statistics import total, weighted_means
+from grokcore.measures._statistics import mean_of, total, weighted_means
 from grokcore.measures.base import Measure
 from grokcore.measures.linear_probe import Ridge
-from grokcore.measures.view import INSIDE_EXAMPLES, View
+from grokcore.measures.view import View
 from grokcore.models.base import Model
 from grokcore.tasks.base import Task
 
@@ -23,13 +23,18 @@ def _no_positions(task: Task, model: Model) -> str | None:
     return no_anatomy(task, model) if _shared_rows(task) is not None else "inputs are not all pairs of symbols"
 
 
+PARTNERS = 16
+"""Symbols of the other operand over which a mean is taken, at most."""
+
+
 class PositionTransfer(Measure):
     """Three ways to compare what the first and the second operand add to the first hidden layer, symbol by symbol.
 
     What a symbol adds is the mean, over the other operand, of what enters the layer where logits are read; in an MLP
-    that is its row of the table. Transfer: share of symbols that a probe fitted to tell the first operand's symbols
-    tells among the second's. CKA: linear centred kernel alignment (Kornblith et al. 2019, arXiv 1905.00414).
-    Procrustes: ‖E₁ᵀE₂‖_* / (‖E₁‖ ‖E₂‖) of the centred features, 1 if a rotation makes them equal.
+    that is its row of the table. Of more than 16 other operands 16 are taken, evenly spread. Transfer: share of symbols
+    that a probe fitted to tell the first operand's symbols tells among the second's. CKA: linear centred kernel
+    alignment (Kornblith et al. 2019, arXiv 1905.00414). Procrustes: ‖E₁ᵀE₂‖_* / (‖E₁‖ ‖E₂‖) of the centred features, 1
+    if a rotation makes them equal.
     """
 
     cost = "full"
@@ -43,11 +48,11 @@ class PositionTransfer(Measure):
         symbols = torch.eye(first.shape[1], dtype=torch.float64).expand(view.runs, -1, -1)
         told = Ridge(first, symbols, torch.ones_like(first[..., 0]))(second).argmax(2)
         transfer = (told == torch.arange(first.shape[1])).double().mean(1)
-        cross = torch.bmm(first.mT, second)
-        own = [total(torch.bmm(values.mT, values).square()) for values in (first, second)]
-        cka = total(cross.square()) / (own[0] * own[1]).sqrt()
-        nuclear = torch.linalg.svdvals(cross).sum(1)
-        procrustes = nuclear / (total(first.square()) * total(second.square())).sqrt()
+        # As few coordinates as there are symbols, in which products of features are what they are.
+        few = [torch.linalg.qr(values.mT, mode="r").R for values in (first, second)]
+        cross, *own = (torch.bmm(x, y.mT) for x, y in ((few[0], few[1]), (few[0], few[0]), (few[1], few[1])))
+        cka = total(cross.square()) / (total(own[0].square()) * total(own[1].square())).sqrt()
+        procrustes = torch.linalg.svdvals(cross).sum(1) / (total(first.square()) * total(second.square())).sqrt()
         return torch.stack([transfer, cka, procrustes], dim=1)
 
 
@@ -56,17 +61,20 @@ def features(view: View) -> list[Tensor]:
     rows = _shared_rows(view.task)
     if rows is None:
         raise ValueError("inputs are not all pairs of symbols")
-    entering = []
-    for inputs in view.everything.inputs.split(INSIDE_EXAMPLES, dim=1):
-        seen: dict[str, Tensor] = {}
-        enter(view.model, view.parameters, inputs, recorded(frozenset({"before_0"}), seen))
-        entering.append(seen["before_0"])
-    table = torch.cat(entering, dim=1)[:, view.rows[rows]].double()
+    partners = torch.linspace(0, len(rows) - 1, min(len(rows), PARTNERS)).round().long()
     found = []
-    for square in (table, table.transpose(1, 2)):
-        means = torch.stack([values.mean(1) for values in square.unbind(1)], dim=1)
+    for pairs in (rows[:, partners].mT, rows[partners]):
+        means = mean_of(_entering(view, view.rows[some]) for some in pairs)
         found.append(means - weighted_means(means, torch.ones_like(means[..., 0])).unsqueeze(1))
     return found
+
+
+def _entering(view: View, examples: Tensor) -> Tensor:
+    """Return what enters the first hidden layer where logits are read, for some of the distinct examples: (K, n, M)."""
+    seen: dict[str, Tensor] = {}
+    inputs = view.everything.inputs[:, examples]
+    enter(view.model, view.parameters, inputs, recorded(frozenset({"before_0"}), seen))
+    return seen["before_0"]
 
 
 @functools.lru_cache(maxsize=16)

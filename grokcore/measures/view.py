@@ -52,8 +52,8 @@ class View:
     """(K, D): how often each validates."""
     training_set: Callable[[], Batch]
     """The training examples of every run, weighted so that their losses add up to the training loss."""
-    update: Callable[[], Mapping[str, Tensor]] | None = None
-    """What the optimizer would add to the weights next, (K, *shape) each; None on kept weights."""
+    update: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]] | None = None
+    """What the optimizer would add to the weights next, given all gradients, (K, *shape) each; None on kept weights."""
     keys: Tensor | None = None
     """(K, F) bool: the key frequencies of each run at its end; None while it trains."""
 
@@ -84,17 +84,21 @@ class View:
         return self._parts[start, stop]
 
     def _cut(self, some: slice) -> View:
-        update, training_set = self.update, self.training_set
         return replace(
             self,
             parameters={name: value[some] for name, value in self.parameters.items()},
             everything=_cut(self.everything, some),
-            training_set=lambda: _cut(training_set(), some),
+            training_set=lambda: _cut(self.training, some),
             train_counts=self.train_counts[some],
             val_counts=self.val_counts[some],
             keys=None if self.keys is None else self.keys[some],
-            update=None if update is None else (lambda: {name: value[some] for name, value in update().items()}),
+            update=None if self.update is None else (lambda _: {n: v[some] for n, v in self.next_update.items()}),
         )
+
+    @functools.cached_property
+    def training(self) -> Batch:
+        """The training examples of every run, weighted so that their losses add up to the training loss."""
+        return self.training_set()
 
     @functools.cached_property
     def embedding(self) -> Tensor:
@@ -126,33 +130,42 @@ class View:
         for start in range(0, examples, step):
             logits = self.kernel.logits(self.parameters, batch.chunk(start, min(start + step, examples)))
             parts.append(logits if batch.scale is None else logits * batch.scale)
-        return torch.cat(parts, dim=1)[..., : self.task.table.classes]
-
-    @functools.cached_property
-    def table_logits(self) -> Tensor:
-        """The same for every row of the task's table, in float64: (K, N, C)."""
-        return self.logits[:, self.rows].double()
+        logits = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+        return logits[..., : self.task.table.classes].contiguous()
 
     @functools.cached_property
     def inside(self) -> Inside:
         """The network's state at its last hidden layer, for every distinct example."""
-        chunks = self.everything.inputs.split(INSIDE_EXAMPLES, dim=1)
+        return self._inside_of(self.everything)
+
+    @functools.cached_property
+    def training_inside(self) -> Inside:
+        """The same for the training examples."""
+        every = self.training.inputs.shape == self.everything.inputs.shape
+        if every and torch.equal(self.training.inputs, self.everything.inputs):
+            return self.inside
+        return self._inside_of(self.training)
+
+    def _inside_of(self, batch: Batch) -> Inside:
+        chunks = batch.inputs.split(INSIDE_EXAMPLES, dim=1)
         parts = [enter(self.model, self.parameters, inputs) for inputs in chunks]
+        if len(parts) == 1:
+            return parts[0]
         streams = [part.stream for part in parts if part.stream is not None]
         return Inside(
             torch.cat([part.neurons for part in parts], dim=1), torch.cat(streams, dim=1) if streams else None
         )
 
-    @functools.cached_property
+    @property
     def activations(self) -> Tensor:
-        """Activations of the last hidden layer for every distinct example, float64: (K, D, M)."""
-        return self.inside.neurons.double()
+        """Activations of the last hidden layer for every distinct example: (K, D, M)."""
+        return self.inside.neurons
 
     @functools.cached_property
     def gradients(self) -> dict[str, Tensor]:
         """Gradient of the training loss, (K, *shape) each."""
         found = {name: torch.empty_like(value) for name, value in self.parameters.items()}
-        self.kernel.gradients(self.parameters, self.training_set(), found)
+        self.kernel.gradients(self.parameters, self.training, found)
         return found
 
     @functools.cached_property
@@ -160,7 +173,7 @@ class View:
         """What the optimizer would add to the weights next; raises `RuntimeError` on kept weights."""
         if self.update is None:
             raise RuntimeError("kept weights have no optimizer state")
-        return self.update()
+        return self.update(self.gradients)
 
 
 def _cut(batch: Batch, some: slice) -> Batch:

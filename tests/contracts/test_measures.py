@@ -5,6 +5,7 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -203,3 +204,18 @@ def test_an_undefined_measure_is_skipped_with_its_reason_said_once(caplog):
 def test_every_measure_has_a_test_of_its_own_with_a_known_answer():
     folder = Path(__file__).parents[1] / "grokcore" / "measures"
     assert set(measures()) <= {path.stem.removeprefix("test_") for path in folder.glob("test_*.py")}
+
+
+def test_costly_measures_are_taken_at_fewer_steps_and_at_the_end_whatever_the_neighbours_budgets():
+    members = [configs("mlp", 1, steps=steps)[0] for steps in (90, 63, 40)]
+    cohort = Cohort(members, measures="full")
+    together = {record.run_id: record.columns for record in cohort.advance()}
+    for config in members:
+        columns = together[config.run_id]
+        (alone,) = Cohort([config], measures="full").advance()
+        for name, values in columns.items():
+            assert values.tobytes() == alone.columns[name].tobytes(), name
+        light, full = (columns["step"][np.isfinite(columns[name])] for name in ("weight_norm", "gradient_norm"))
+        assert light[-1] == full[-1] == config.steps
+        assert set(full) < set(light)
+        assert np.diff(full)[:-1].min() >= 4 * 121 / 60 > np.diff(light).min() == 1

@@ -39,7 +39,9 @@ def test_measured_later_a_number_is_the_same_to_the_last_bit(make_config, model,
     then = record.curves.set_index("step").loc[later.index]
     assert "gradient_norm" in later.columns
     for name in later.columns:
-        np.testing.assert_array_equal(later[name].to_numpy(), then[name].to_numpy(), err_msg=name)
+        taken = np.isfinite(then[name].to_numpy())
+        assert taken.sum() >= (len(taken) if name == "weight_norm" else 4)
+        np.testing.assert_array_equal(later[name].to_numpy()[taken], then[name].to_numpy()[taken], err_msg=name)
     assert set(then.columns) - set(later.columns) - {"train_loss", "train_accuracy", "val_loss", "val_accuracy"} == {
         "update_size"
     }

@@ -84,7 +84,6 @@ def planted(make_view):
         a, b, c = residues[:, None, None], residues[:, None], residues
         table = sum(alpha * torch.cos(2 * math.pi * k * (a + b - c) / modulus) for k, alpha in alphas.items())
         table = (table + more).reshape(1, modulus**2, modulus)
-        view.__dict__["table_logits"] = table
         logits = torch.zeros(1, view.everything.targets.shape[1], modulus, dtype=torch.float64)
         logits[:, view.rows] = table
         view.__dict__["logits"] = logits

@@ -36,7 +36,6 @@ def with_logits(make_view):
         chosen[0, [k - 1 for k in keys]] = True
         view = replace(view, keys=chosen)
         table = logits_of(view.task, wave, junk)
-        view.__dict__["table_logits"] = table
         logits = torch.zeros(1, view.everything.targets.shape[1], table.shape[2], dtype=torch.float64)
         logits[:, view.rows] = table
         view.__dict__["logits"] = logits
