@@ -13,6 +13,7 @@ import ray
 from cluster.probe import Probe, probe
 from grokcore.errors import GrokmapError
 from sweeps import roll_call
+from sweeps.address import noted, silence
 from sweeps.storage import Marker, trouble_seeing
 from sweeps.versions import versions
 
@@ -29,13 +30,7 @@ def joined(address: str) -> Iterator[list[dict[str, Any]]]:
     """Join the cluster at `address` for a moment and give its living nodes."""
     own = not ray.is_initialized()
     if own:
-        try:
-            ray.init(address=address, configure_logging=False, log_to_driver=False, logging_level=logging.ERROR)
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            reason = str(error).partition(". ")[0]
-            raise CensusError(
-                f"no Ray cluster at {address!r} ({reason}). Launch one: ray up -y cluster.yaml."
-            ) from None
+        _join(address)
     try:
         yield [
             node
@@ -45,6 +40,19 @@ def joined(address: str) -> Iterator[list[dict[str, Any]]]:
     finally:
         if own:
             ray.shutdown()
+
+
+def _join(address: str) -> None:
+    where = noted() if address == "auto" else address
+    reason = silence(where) if where else "none was started on this host"
+    if not reason:
+        try:
+            ray.init(address=address, configure_logging=False, log_to_driver=False, logging_level=logging.ERROR)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            reason = str(error).partition(". ")[0]
+    if reason:
+        there = "here" if address == "auto" else f"at {address!r}"
+        raise CensusError(f"no Ray cluster answers {there} ({reason}). Launch one: ray up -y cluster.yaml.")
 
 
 def ask(nodes: list[dict[str, Any]], question: Callable[..., Any], *words: Any) -> list[Any]:

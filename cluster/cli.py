@@ -127,8 +127,12 @@ def down(file: File = LAUNCH_FILE) -> None:
 
 def plan(
     spec: Annotated[Path, typer.Argument(help="The sweep's specification, a TOML file.")],
-    hosts: Annotated[str | None, typer.Option(help="Hosts, as 2x16cpu,32cpu8gpu@80G; else the running Ray's.")] = None,
-    address: Annotated[str | None, typer.Option(help="Address of a Ray cluster to look at.")] = None,
+    hosts: Annotated[
+        str | None, typer.Option(help="Hosts, as 2x16cpu,32cpu8gpu@80G; this machine if not given.")
+    ] = None,
+    address: Annotated[
+        str | None, typer.Option(help="HOST:PORT of a running Ray, or auto: plan for its hosts.")
+    ] = None,
 ) -> None:
     """Print what will run where, how long and how large.
 
@@ -166,6 +170,8 @@ def _nodes(address: str | None) -> tuple[Node, ...]:
 
 
 def _duration(seconds: float) -> str:
+    if seconds < 1:
+        return "1 s"
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
@@ -186,6 +192,7 @@ def doctor(
     if file is not None:
         from cluster import commands
 
+        commands.head_address(file)
         words = ["python", "-m", "cluster", "doctor", "--cluster", *(["--storage", storage] if storage else [])]
         said = commands.on_head(file, words, check=False)
         typer.echo(said, nl=False)

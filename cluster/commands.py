@@ -74,6 +74,7 @@ def alive(file: Path) -> int:
 
 def on_head(file: Path, words: Sequence[str], *, check: bool = True) -> str:
     """Run a command on the head and return what it printed; no word of it is read by a shell as more than a word."""
+    read_launch_file(file)
     # The launcher talks on the same stream; what the command itself says stands between two marks, which `printf` puts
     # together so that the launcher's echo of the command does not hold them.
     marked = f"printf '%s-%s\\n' GROKMAP BEGIN; {shlex.join(words)}; CODE=$?; printf '%s-%s\\n' GROKMAP END; exit $CODE"
@@ -91,7 +92,7 @@ def submit(file: Path, script: Path, words: Sequence[str] = ()) -> str:
         raise ClusterError(f"{script} does not exist. Give the Python file that describes the sweep.")
     if not SCRIPT_NAME.fullmatch(script.name):
         raise ClusterError(f"{script.name!r}: name the script with letters, digits, '.', '_', '-' and the ending .py.")
-    read_launch_file(file)
+    head_address(file)
     if complaints := list(laptop_complaints(file)):
         raise ConfigError(complaints)
     _typed(ray_words("rsync-up", str(file), str(script), f"~/{script.name}"))
@@ -115,6 +116,7 @@ def laptop_complaints(file: Path) -> Iterator[str]:
 
 def status(file: Path) -> str:
     """Return what the head says of its hosts, its jobs and its tracking server."""
+    head_address(file)
     parts = [
         on_head(file, words, check=False)
         for words in (["ray", "status"], ["python", "-m", "cluster.services", "status"])
@@ -126,6 +128,7 @@ def fetch(file: Path, name: str, results: Path) -> Path:
     """Copy a sweep's folder from the head to `results`, and return where it lies."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
         raise ClusterError(f"{name!r} is not the name of a sweep: letters, digits, '.', '_', '-'; at most 64.")
+    head_address(file)
     target = results / name
     target.mkdir(parents=True, exist_ok=True)
     _typed(ray_words("rsync-down", str(file), f"~/results/{name}/", f"{target}/"))
@@ -136,7 +139,7 @@ def ui(file: Path) -> int:
     """Forward MLflow and the Ray dashboard from the head to this laptop until Ctrl-C."""
     values = read_launch_file(file)
     provider, auth = values.get("provider", {}), values.get("auth", {})
-    head = provider.get("head_ip") or _head_address(file)
+    head = provider.get("head_ip") or head_address(file)
     forward = ["ssh", "-N", "-o", "ExitOnForwardFailure=yes", "-o", "ServerAliveInterval=15"]
     forward += ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR"]
     for port in (recipe.MLFLOW_PORT, recipe.DASHBOARD_PORT):
@@ -157,10 +160,15 @@ def ui(file: Path) -> int:
         return 0
 
 
-def _head_address(file: Path) -> str:
+def head_address(file: Path) -> str:
+    """Return the address of the head that runs; raises `ClusterError` if this laptop knows of none."""
+    read_launch_file(file)
     done = subprocess.run(ray_words("get-head-ip", str(file)), capture_output=True, text=True, check=False)
     if done.returncode:
-        raise ClusterError(f"no head is running for {file}: {_last(done.stdout + done.stderr)}")
+        raise ClusterError(
+            f"no cluster of {file} runs, as far as this laptop knows. Launch it: ray up -y {file} (if one does run, "
+            'which that would end: docs/cluster.md, "When it does not work").'
+        )
     return done.stdout.split()[-1]
 
 

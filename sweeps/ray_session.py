@@ -7,9 +7,8 @@ import json
 import logging
 import math
 import os
+import secrets
 import signal
-import socket
-import sys
 import tempfile
 import threading
 import time
@@ -26,6 +25,7 @@ from grokcore.config import RunConfig
 from grokcore.environment import pin_threads
 from grokcore.errors import ConfigError
 from grokcore.width import measured_width
+from sweeps.address import found
 from sweeps.driver import Driver
 from sweeps.keeper import Keeper
 from sweeps.progress import Watcher
@@ -49,9 +49,6 @@ TUNE_SETTINGS = {
 OBJECT_STORE = 256 * 2**20
 """Bytes of shared memory of an embedded Ray; records and checkpoints of small runs need far less."""
 
-JOIN_SECONDS = 3.0
-"""How long a cluster that was noted on this host is given to answer."""
-
 SLOTS_SECONDS = 5.0
 """How long the size of the cluster is believed before it is looked up again."""
 
@@ -74,7 +71,7 @@ class RaySession:
         self._threads = pin_threads(1)
         self._own = not ray.is_initialized()
         if self._own:
-            address = _found(address)
+            address = found(address)
             _connect(address)
         self.embedded = self._own and address == "local"
         try:
@@ -181,48 +178,6 @@ def _cluster() -> dict[str, float]:
     return have
 
 
-def _found(address: str | None) -> str:
-    """Return the address of the cluster to join, or "local" for an embedded Ray.
-
-    Ray notes the last cluster that was started on a host, and would wait for minutes for one that is gone.
-    """
-    given = address or os.environ.get("RAY_ADDRESS")
-    if given in ("local", "auto"):
-        return given
-    if given is None:
-        noted = _noted()
-        return "local" if _silence(noted) else noted
-    if reason := _silence(given):
-        raise ConfigError(
-            [f"no Ray answers at {given!r} ({reason}): is it running (ray status), and is this its HOST:PORT?"]
-        )
-    return given
-
-
-def _silence(address: str) -> str:
-    """Return why nothing answers at an address; empty if something does."""
-    host, _, port = address.rpartition(":")
-    if host in ("127.0.0.1", "localhost"):
-        # Ray listens on the node's own address and will call it there.
-        host = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
-    try:
-        socket.create_connection((host, int(port)), timeout=JOIN_SECONDS).close()
-    except (OSError, ValueError, OverflowError) as error:
-        return getattr(error, "strerror", None) or str(error)
-    return ""
-
-
-def _noted() -> str:
-    """Return the address of the cluster that was started last on this host, from where `ray.init` says it lies."""
-    on_linux = sys.platform == "linux"
-    folder = os.environ.get("RAY_TMPDIR") or (os.environ.get("TMPDIR") if on_linux else None) or "/tmp"
-    path = Path(folder) / "ray" / "ray_current_cluster"
-    try:
-        return path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError):
-        return ""
-
-
 def _connect(address: str) -> None:
     if address != "local":
         # It has its own dashboard and object store.
@@ -231,6 +186,7 @@ def _connect(address: str) -> None:
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise ConfigError([f"Ray at {address!r} cannot be joined: {_reason(error)}"]) from None
         return
+    _own_token()
     ray.init(
         address=address,
         include_dashboard=False,
@@ -238,6 +194,17 @@ def _connect(address: str) -> None:
         configure_logging=False,
         log_to_driver=False,
     )
+
+
+def _own_token() -> None:
+    """Keep the token that an embedded Ray asks for to this user; the one that Ray would make, all users can read."""
+    path = Path.home() / ".ray" / "auth_token"
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        if not path.exists():
+            path.touch(mode=0o600, exist_ok=False)
+            path.write_text(secrets.token_hex(32), encoding="utf-8")
+        path.chmod(0o600)
 
 
 def _reason(error: Exception) -> str:

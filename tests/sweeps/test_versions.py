@@ -38,31 +38,3 @@ def test_another_ray_or_python_at_that_address_is_said_in_one_sentence(monkeypat
     assert "Ray: 2.9.0 Python: 3.8.1" in complaint
     assert "ray up -y cluster.yaml" in complaint
     assert "\n" not in complaint
-
-
-def test_a_cluster_is_found_where_ray_notes_it(tmp_path, monkeypatch):
-    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
-    monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    assert ray_session._found(None) == "local"
-    (tmp_path / "ray").mkdir()
-    (tmp_path / "ray" / "ray_current_cluster").write_text("127.0.0.9:1")
-    # Noted, but gone: an embedded Ray is started instead.
-    assert ray_session._found(None) == "local"
-    import socket
-
-    from ray._common.utils import get_ray_address_file
-
-    assert get_ray_address_file(None) == str(tmp_path / "ray" / "ray_current_cluster")
-    with socket.create_server((ray_session.ray.util.get_node_ip_address(), 0)) as there:
-        address = f"{there.getsockname()[0]}:{there.getsockname()[1]}"
-        (tmp_path / "ray" / "ray_current_cluster").write_text(f"{address}\n")
-        assert ray_session._found(None) == address
-
-
-@pytest.mark.parametrize("address", ["127.0.0.1:9", "10.0.0.1", "nowhere.invalid:6379", "h:99999999", "ray://"])
-def test_a_cluster_that_is_not_there_is_named_before_ray_waits_for_it(address, monkeypatch):
-    monkeypatch.setattr(ray_session, "JOIN_SECONDS", 0.3)
-    with pytest.raises(ConfigError) as caught:
-        ray_session._found(address)
-    assert str(caught.value).startswith(f"no Ray answers at {address!r} (")
-    assert "HOST:PORT" in str(caught.value)
