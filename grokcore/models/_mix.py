@@ -60,10 +60,11 @@ def mix_back(seen: Mix, push: Tensor, totals: Sequence[Tensor]) -> Tensor:
     for j, memory in enumerate(seen.memories):
         pull[:, j] = (push * memory[:, :, 1]).sum(-1)
     pull = seen.shares * (pull - (seen.shares * pull).sum(1, keepdim=True)) * seen.rate
-    to_query = torch.zeros_like(push)
+    to_query = pull[:, 0].unsqueeze(-1) * seen.memories[0][:, :, 0]
     for j, (memory, total) in enumerate(zip(seen.memories, totals, strict=True)):
         own = pull[:, j].unsqueeze(-1)
-        to_query.addcmul_(own, memory[:, :, 0])
+        if j:
+            to_query.addcmul_(own, memory[:, :, 0])
         to_memory = total.view(*total.shape[:2], 2, heads, head)
         to_memory[:, :, 0].addcmul_(own, seen.query)
         to_memory[:, :, 1].addcmul_(seen.attention[:, j].unsqueeze(-1), push)

@@ -8,6 +8,8 @@ Shapes: K runs, N examples, S symbols, R rows of a stem.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -33,7 +35,9 @@ class Stems:
             order = [(i // 2 + 1, None if i % 2 else i // 2) for i in range(2 * self.operands - 1)]
         order.append((self.operands, None))
         self.order = order
-        self.tables, self.children = _beginnings(task.table.inputs, self.symbols)
+        # Rows times heads, and so rows times width, come in whole vectors.
+        unit = VECTOR // math.gcd(VECTOR, model.heads)
+        self.tables, self.children = _beginnings(task.table.inputs, self.symbols, unit)
 
     def entries(self) -> list[int]:
         """Return how many rows enter the first layer at each position: one per symbol, or one."""
@@ -104,10 +108,10 @@ def hand_back(total: Tensor, gradient: Tensor, index: Tensor | None) -> None:
         total += gradient.sum(1, keepdim=True)
 
 
-def _beginnings(inputs: np.ndarray, symbols: int) -> tuple[list[Tensor], list[Tensor]]:
+def _beginnings(inputs: np.ndarray, symbols: int, unit: int) -> tuple[list[Tensor], list[Tensor]]:
     """Return the distinct beginnings of 1, 2, … operands, and which one each turns into with one more operand.
 
-    The first are tables (R, read), padded to a multiple of the vector length; the second, (R · symbols,) each, start
+    The first are tables (R, read), padded to a multiple of `unit`; the second, (R · symbols,) each, start
     from the one empty beginning.
     """
     tables, children = [], []
@@ -117,7 +121,7 @@ def _beginnings(inputs: np.ndarray, symbols: int) -> tuple[list[Tensor], list[Te
         child = np.zeros(count * symbols, dtype=np.int64)
         child[codes] = np.arange(len(codes))
         table = torch.from_numpy(inputs[first, :read].copy())
-        tables.append(torch.nn.functional.pad(table, (0, 0, 0, -len(table) % VECTOR)))
+        tables.append(torch.nn.functional.pad(table, (0, 0, 0, -len(table) % unit)))
         children.append(torch.from_numpy(child))
         at, count = inverse.reshape(-1), len(codes)
     return tables, children
