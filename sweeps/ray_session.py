@@ -19,11 +19,12 @@ from typing import Any, Self
 
 import ray
 from ray import tune
+from ray.tune.error import TuneError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from grokcore.config import RunConfig
 from grokcore.environment import pin_threads
-from grokcore.errors import ConfigError
+from grokcore.errors import ConfigError, GrokmapError
 from grokcore.width import measured_width
 from sweeps.address import found
 from sweeps.driver import Driver
@@ -144,7 +145,7 @@ class RaySession:
         }
         # One cohort waits, so that a slot that falls free has work at once.
         searcher = CohortSearcher(driver, settings, limit=lambda: self.slots() + 1)
-        with tempfile.TemporaryDirectory(prefix="grokmap-tune-") as folder, _terminable():
+        with tempfile.TemporaryDirectory(prefix="grokmap-tune-") as folder, _terminable(), _unwrapped():
             tune.Tuner(
                 tune.with_resources(CohortTrainable, _resources(self.spec, "cpu", "gpu")),
                 tune_config=tune.TuneConfig(
@@ -170,6 +171,20 @@ class RaySession:
             raise ConfigError(
                 ['device = "cuda": no node of this Ray has a GPU; take device = "cpu", or a cluster with GPUs.']
             )
+
+
+@contextlib.contextmanager
+def _unwrapped() -> Iterator[None]:
+    """Raise an error of ours as it is: Tune hands on what a callback raises as the text of a traceback."""
+    try:
+        yield
+    except TuneError as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, GrokmapError):
+            cause = cause.__cause__ or cause.__context__
+        if cause is None:
+            raise
+        raise cause from None
 
 
 def _cluster() -> dict[str, float]:

@@ -155,7 +155,9 @@ class Store:
     def close(self) -> None:
         """Close the files and let others run the sweep."""
         for file in (self._asked, self._cohorts, self._records, self._lock):
-            file.close()
+            # A line that found no room is tried once more here; that it was not written has been said.
+            with contextlib.suppress(OSError):
+                file.close()
 
 
 def refusal(name: str, changes: Iterable[str], results: Path) -> str:
@@ -200,7 +202,7 @@ def write_tables(path: Path, rule: RegimeRule) -> pd.DataFrame:
     Curves pass through in batches of `TABLE_RUNS` runs, so that memory does not grow with the sweep.
     """
     frames = [pd.DataFrame()]
-    with tempfile.TemporaryDirectory(prefix=".tables-", dir=path) as folder:
+    with _room(path), tempfile.TemporaryDirectory(prefix=".tables-", dir=path) as folder:
         parts: list[Path] = []
         records = read_records(path)
         while batch := list(itertools.islice(records, TABLE_RUNS)):
@@ -274,9 +276,17 @@ def _append(file: Any, lines: Iterable[str]) -> None:
     text = "".join(f"{line}\n" for line in lines).encode()
     if not text:
         return
-    try:
+    with _room(file.name):
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
+def _room(place: object) -> Iterator[None]:
+    """Turn what a full or broken disk raises into a sentence."""
+    try:
+        yield
     except OSError as error:
-        raise DataError(f"{file.name}: {error}. Make room or mend the disk; the same command then goes on.") from error
+        reason = error.strerror or error
+        raise DataError(f"{place}: {reason}. Make room or mend the disk; the same command then goes on.") from error

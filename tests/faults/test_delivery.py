@@ -1,5 +1,7 @@
-"""Faults that need no host: the same record twice, and clocks that are wrong."""
+"""Faults that need no host: the same record twice, a full disk for the results, and clocks that are wrong."""
 
+import errno
+import os
 import time
 
 import optuna
@@ -7,8 +9,10 @@ import pytest
 
 from grokcore import train
 from grokcore.cohort import Cohort, cohort_key
+from grokcore.errors import DataError
 from grokcore.regimes import RegimeRule
 from sweeps.driver import Driver
+from sweeps.run import SweepOptions, run_sweep
 from sweeps.space import Range
 from sweeps.spec import SweepSpec
 from sweeps.store import Store, read_records, write_tables
@@ -68,6 +72,28 @@ def test_a_record_that_arrives_after_its_cohort_was_given_up_is_still_taken_once
             driver.ended(again.name)
         assert driver.finished
         assert len(list(read_records(store.path))) == 12
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_full_disk_ends_a_sweep_in_a_sentence_and_the_same_command_goes_on(spec, tmp_path, monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", "local")
+    options = SweepOptions(results=tmp_path, map=False, mlflow=False)
+    room, sync = iter(range(8)), os.fsync
+
+    def full(descriptor):
+        if next(room, None) is None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        sync(descriptor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(DataError, match=r"No space left on device\. Make room .* the same command then goes on"):
+            run_sweep(spec, options)
+    result = run_sweep(spec, options)
+    assert result.complete
+    assert result.runs["run_id"].is_unique
+    assert len(result.runs) == 12
 
 
 @pytest.mark.parametrize("skew", [-86_400.0, 86_400.0])

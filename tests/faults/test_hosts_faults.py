@@ -70,6 +70,8 @@ def test_the_laptop_disappears_and_the_sweep_goes_on(lab, calm):
     lab.wait(lambda: lab.nodes() == 3, "all three hosts", 240)
     said = lab.laptop("python -m cluster submit small.py --name laptop-gone --no-map")
     assert "runs on the head" in said
+    # The host that was killed and the one that was cut off are used again.
+    lab.wait(lambda: trainers(lab, "h2") and trainers(lab, "h3"), "cohorts on both hosts that came back", 120)
     lab.wait_for_runs("laptop-gone", 1)
     # What Ray's launcher knows of the cluster lies in the laptop's /tmp, which does not outlive it.
     lab.laptop("cp -r /tmp/ray ~/ray.kept")
