@@ -154,3 +154,22 @@ def test_the_sweeps_own_run_shows_its_rule_and_its_map(page, server, mirror, tmp
     picture.wait_for()
     assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") > 400
     page.screenshot(path=tmp_path / "map.png")
+
+
+def test_a_runs_own_page_and_picture_are_shown_with_the_run(page, server, mirror, results, tmp_path, monkeypatch):
+    from sweeps.inside import show
+
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    run_id, (run, _) = next(iter(mirror._known.items()))
+    said = []
+    show(run_id, results.parent, None, again=True, style="screen", say=said.append)
+    assert said == ["training run " + run_id + " again, 400 steps"], "nothing stood in the way of MLflow"
+    page.goto(f"{server}/#/experiments/{mirror._experiment}/runs/{run}/artifacts/inside/{run_id}.html")
+    inside = page.frame_locator("iframe")
+    inside.get_by_role("heading", name="Numbers").wait_for()
+    assert inside.get_by_alt_text(f"Curves and measures of run {run_id}").evaluate("image => image.naturalWidth") > 400
+    page.screenshot(path=tmp_path / "inside.png")
+    page.get_by_text(f"{run_id}.png", exact=True).first.click()
+    picture = page.locator(f"img[src^='blob:'], img[src*='{run_id}.png'], img[src*='get-artifact']").first
+    picture.wait_for()
+    assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") > 400
