@@ -22,9 +22,9 @@ def written(program):
         text = page.read_text(encoding="utf-8").replace("\\\n", " ")
         for code in re.findall(r"```(?:sh)?\n(.*?)```|`([^`\n]+)`", text, re.DOTALL):
             for line in code[0].splitlines() or [code[1]]:
-                line = re.sub(r"^(?:[A-Z_]+=\S+ )+", "", line.strip())
-                if line.startswith(f"{program} "):
-                    found.append(pytest.param(line, id=f"{page.name}: {line[:60]}"))
+                typed = re.sub(r"^(?:[A-Z_]+=\S+ )+", "", line.strip())
+                if typed.startswith(f"{program} "):
+                    found.append(pytest.param(typed, id=f"{page.name}: {typed[:60]}"))
     return found
 
 
