@@ -156,3 +156,4 @@ function bindTable() {
 buildAxes(); showRule(); bindRule(); bindMap(); bindTable();
 window.addEventListener("resize", refresh);
 refresh();
+warmUp();

@@ -4,6 +4,8 @@
 
 const PANEL = DATA.panel, QUESTIONS = [["memorised", [0], [1, 2, 3]], ["generalised", [1], [2, 3]], ["late", [3], [2]]];
 const NEAR = 8, CLOUD = 1024, LEAST_SHARE = 1e-9;
+// Weight of a run below which it tells nothing more of the latent: the model is sure of its label already.
+const SURE = 1e-5;
 const ZEROED = AXES.map((_, k) => k).filter(k => AXES[k].zero);
 const rowOf = values => Float64Array.from([...AXES.map((a, k) => a.scale === "log" && values[k] === 0 ? 0 : unitOf(a, values[k])), ...ZEROED.map(k => values[k] === 0 ? 1 : 0)]);
 const RUN_ROWS = RUNS.id.map((_, i) => rowOf(AXES.map((_, k) => RUNS.axes[k][i])));
@@ -76,14 +78,17 @@ class Latent {
     const n = this.n, { A, rest } = this.seen, rows = signs.map((_, i) => i).filter(i => signs[i] !== 0), positive = rows.filter(i => signs[i] > 0).length;
     this.centre = this.kernel.constant ? Math.log((positive + 0.5) / (rows.length - positive + 0.5)) : 0;
     let v = this.mean, H, gain = Infinity;
-    for (let turn = 0; turn < 25 && gain > 1e-4; turn++) {
+    for (let turn = 0; turn < 25 && gain > 1e-3; turn++) {
       const force = new Float64Array(n);
       H = new Float64Array(n * n);
       for (const i of rows) {
         let f = this.centre;
         for (let k = 0; k < n; k++) f += v[k] * A[i * n + k];
         const tau = Math.sqrt(1 + WIDER * rest[i]), wrong = expit(-signs[i] * f / tau), weight = Math.max(wrong * (1 - wrong), 1e-12) / tau ** 2, first = signs[i] * wrong / tau;
-        for (let a = 0; a < n; a++) { const w = weight * A[i * n + a], r = a * n; force[a] += first * A[i * n + a]; for (let b = 0; b <= a; b++) H[r + b] += w * A[i * n + b]; }
+        const own = A.subarray(i * n, i * n + n);
+        for (let a = 0; a < n; a++) force[a] += first * own[a];
+        if (weight < SURE) continue;
+        for (let a = 0; a < n; a++) { const w = weight * own[a], r = a * n; for (let b = 0; b <= a; b++) H[r + b] += w * own[b]; }
       }
       for (let a = 0; a < n; a++) { H[a * n + a] += 1; force[a] -= v[a]; }
       cholesky(H, n); forward(H, n, force, 0); backward(H, n, force);
@@ -162,22 +167,44 @@ class Propagation {
   }
 }
 
-const FITTED = {}, ASKED = {};
-function fitMembers(rule) {
-  const key = JSON.stringify(rule);
-  if (FITTED.key === key) return;
-  if (!FITTED.processes) {
-    FITTED.processes = Object.fromEntries(Object.entries(PANEL.processes).map(([name, kernels]) => [name, kernels.map(kernel => new Latent(kernel))]));
-    FITTED.propagation = new Propagation(PANEL.scale);
-  }
+const FITTED = { processes: {}, rule: "" }, ASKED = {};
+
+// What is to be made before the first fit, piece by piece: the page makes the pieces while nobody asks anything of it.
+const TO_MAKE = [
+  ...Object.entries(PANEL.processes).flatMap(([name, kernels]) => { FITTED.processes[name] = []; return kernels.map((kernel, k) => () => { FITTED.processes[name][k] = new Latent(kernel); }); }),
+  () => { FITTED.propagation = new Propagation(PANEL.scale); },
+];
+const makeAll = () => { while (TO_MAKE.length) TO_MAKE.shift()(); };
+
+// The pieces of a fit to the runs as a rule labels them.
+function fittings(rule) {
   const allowed = RUN_ROWS.map((_, i) => allowedOf(i, rule));
   const oneOrRest = k => a => a[k] ? (a.filter(Boolean).length === 1 ? 1 : 0) : -1;
   // A question is asked of runs that can be nothing beside its answers.
   const asked = ([, no, yes]) => a => a.some((may, k) => may && !no.includes(k) && !yes.includes(k)) ? 0 : !no.some(k => a[k]) ? 1 : !yes.some(k => a[k]) ? -1 : 0;
-  FITTED.processes.labels.forEach((latent, q) => latent.fit(allowed.map(asked(QUESTIONS[q]))));
-  FITTED.processes.plain.forEach((latent, k) => latent.fit(allowed.map(oneOrRest(k))));
-  FITTED.propagation.fit(allowed);
-  FITTED.key = key;
+  return [
+    ...FITTED.processes.labels.map((latent, q) => () => latent.fit(allowed.map(asked(QUESTIONS[q])))),
+    ...FITTED.processes.plain.map((latent, k) => () => latent.fit(allowed.map(oneOrRest(k)))),
+    () => FITTED.propagation.fit(allowed),
+  ];
+}
+function fitMembers(rule) {
+  const key = JSON.stringify(rule);
+  if (FITTED.rule === key) return;
+  makeAll(); fittings(rule).forEach(fit => fit());
+  FITTED.rule = key;
+}
+// Make the members and fit them to the fitted rule in idle moments, so that a slider's first move need not wait for it.
+function warmUp() {
+  const idle = window.requestIdleCallback || (task => setTimeout(task, 20)), rule = { ...DATA.rule };
+  let fits = null;
+  const turn = () => {
+    if (FITTED.rule) return;
+    if (TO_MAKE.length) TO_MAKE.shift()();
+    else { fits = fits || fittings(rule); fits.shift()(); }
+    if (fits && !fits.length) FITTED.rule = JSON.stringify(rule); else idle(turn);
+  };
+  idle(turn);
 }
 
 // Rows of the slice's coarse grid, x fastest; kept, with their coordinates, until another slice is asked for.
