@@ -27,16 +27,23 @@ SSH_PORT = 22
 """Where sshd listens; Ray's launcher knows no other."""
 SSH_SECONDS = 8
 """How long a host may take to let us in."""
+PROVIDERS = ("local", "aws", "gcp", "azure", "aliyun", "vsphere", "external")
+"""Kinds of hosts that Ray's launcher knows."""
 
 
 def read_launch_file(path: Path) -> dict[str, Any]:
     """Return the contents of a launch file; raises `ConfigError` for one that is missing, not YAML or not a table."""
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        documents = list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise ConfigError([f"{path} does not exist. Make one: grokmap cluster new --head ADDRESS."]) from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError, ValueError) as error:
         raise ConfigError([f"{path} is not YAML: {' '.join(str(error).split())}."]) from None
+    if any(isinstance(document, dict) and "apiVersion" in document for document in documents):
+        raise ConfigError([f"{path} is for Kubernetes, not for ray up: kubectl apply -f {path}."])
+    if len(documents) > 1:
+        raise ConfigError([f"{path} holds {len(documents)} documents, not one table of settings."])
+    values = documents[0] if documents else None
     if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
         raise ConfigError([f"{path} holds {type(values).__name__}, not a table of settings."])
     return values
@@ -152,25 +159,37 @@ class Ssh:
         return f"{role} {host} cannot be reached by ssh ({reason}): is it on, and is this its address?"
 
 
-def host_complaints(values: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what is wrong with the hosts of an on-premise launch file: not filled in, out of reach, closed to us."""
-    provider, auth = values.get("provider"), values.get("auth")
-    if not isinstance(provider, Mapping) or provider.get("type") != "local" or not isinstance(auth, Mapping):
+def provider_complaints(values: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what of the block to fill in was not, or cannot be."""
+    provider = values.get("provider")
+    if not isinstance(provider, Mapping):
+        return
+    kind = provider.get("type")
+    if isinstance(kind, str) and kind not in PROVIDERS:
+        yield f"provider.type: {unknown_name('kind of host', kind, PROVIDERS)}"
+    if kind == "gcp" and not provider.get("project_id"):
+        yield "provider.project_id is empty: write your Google Cloud project's id there."
+    if kind != "local":
         return
     head, workers = provider.get("head_ip"), provider.get("worker_ips") or []
-    hosts = [str(host) for host in (head, *workers)]
     if head is None or not isinstance(workers, list):
         yield "provider: an on-premise cluster has a head_ip and a list of worker_ips."
-        return
-    if unfilled := [host for host in hosts if _is_example(host)]:
+    elif unfilled := [str(host) for host in (head, *workers) if _is_example(str(host))]:
         yield f"hosts {', '.join(unfilled)} are examples: write your own hosts' addresses into the launch file."
+
+
+def host_complaints(values: Mapping[str, Any]) -> Iterator[str]:
+    """Yield which hosts of an on-premise launch file are out of reach or closed to us."""
+    provider, auth = values["provider"], values.get("auth")
+    if provider["type"] != "local" or not isinstance(auth, Mapping):
         return
-    ssh = Ssh(user=str(auth.get("ssh_user", "ubuntu")), key=auth.get("ssh_private_key"), head=str(head))
-    if complaint := ssh.complaint(hosts[0]):
+    head, *workers = (str(host) for host in (provider["head_ip"], *(provider.get("worker_ips") or ())))
+    ssh = Ssh(user=str(auth.get("ssh_user", "ubuntu")), key=auth.get("ssh_private_key"), head=head)
+    if complaint := ssh.complaint(head):
         yield complaint
         return
     with ThreadPoolExecutor(max_workers=16) as pool:
-        yield from filter(None, pool.map(ssh.complaint, hosts[1:]))
+        yield from filter(None, pool.map(ssh.complaint, workers))
 
 
 def _is_example(host: str) -> bool:
@@ -186,7 +205,8 @@ def check_launch_file(path: Path, *, reach: bool = True) -> dict[str, Any]:
     `reach` also enters every host of an on-premise cluster; that is done only if the file itself is right.
     """
     values = read_launch_file(path)
-    complaints = [*schema_complaints(values), *file_complaints(values, Path.cwd()), *version_complaints()]
+    complaints = [*schema_complaints(values), *provider_complaints(values)]
+    complaints += [*file_complaints(values, Path.cwd()), *version_complaints()]
     if not complaints and reach:
         complaints += host_complaints(values)
     if complaints:

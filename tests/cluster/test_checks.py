@@ -57,6 +57,8 @@ def test_the_file_as_it_is_delivered_says_what_to_fill_in(repository):
         ("- 1\n- 2\n", "holds list, not a table"),
         ("1: 2\n", "not a table"),
         ("", "holds NoneType, not a table"),
+        ("a: 1\n---\nb: 2\n", "holds 2 documents, not one table"),
+        ("apiVersion: v1\n---\napiVersion: ray.io/v1\nkind: RayJob\n", "is for Kubernetes, not for ray up: kubectl"),
         ("a: !!python/object/apply:os.system [id]", "is not YAML"),
         ("\x00", "is not YAML"),
     ],
@@ -68,6 +70,20 @@ def test_what_is_no_launch_file_is_said_in_a_sentence(tmp_path, text, sentence):
     (complaint,) = complaints_of(path)
     assert sentence in complaint
     assert "\n" not in complaint
+
+
+def test_what_was_not_filled_in_is_said_together_with_the_rest(repository):
+    (repository / "key").unlink()
+    examples, key = complaints_of(write(repository, Hosts(key=str(repository / "key"))))
+    assert "192.0.2.10, 192.0.2.11, 192.0.2.12 are examples" in examples
+    assert "ssh key" in key
+    (complaint,) = complaints_of(write(repository, Hosts(kind="gcp")))
+    assert "provider.project_id is empty" in complaint
+
+
+def test_a_kind_of_host_that_ray_does_not_know_names_its_nearest_match(repository):
+    (complaint,) = complaints_of(write(repository, provider={"type": "locl"}))
+    assert "provider.type: unknown kind of host 'locl'. Did you mean 'local'?" in complaint
 
 
 def test_a_wrong_key_names_its_nearest_match(repository):
