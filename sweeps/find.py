@@ -21,7 +21,10 @@ def find_record(run_id: str, results: Path) -> tuple[Path, RegimeRule | None, Ru
     if there is none, or if several runs begin so.
     """
     if not _DIGITS.fullmatch(run_id):
-        raise DataError(f"{run_id!r} is not the identity of a run: that is up to 16 digits 0-9 a-f.")
+        sweeps = ", ".join(sorted(path.parent.name for path in results.glob("*/spec.toml"))) or "none"
+        raise DataError(
+            f"{run_id!r} is not the identity of a run, which is up to 16 digits 0-9 a-f. Sweeps in {results}: {sweeps}."
+        )
     found: dict[str, tuple[Path, RegimeRule | None]] = {}
     for folder in sorted(path.parent for path in results.glob("*/spec.toml")):
         for full in record_ids(folder):
