@@ -156,7 +156,7 @@ def _aftermath(folder: Path, runs: int, sampler: str, width: int) -> dict[str, f
 
 
 def mirror(path: Path, runs: int, there: int) -> dict[str, float]:
-    """Write `runs` of the sweep in `path` to MLflow as the mirror does, one by one, where it has `there` already.
+    """Write `runs` of the sweep in `path` to MLflow as the mirror does, where it has `there` already.
 
     Those are copies of a few that were written first.
     """
@@ -165,15 +165,14 @@ def mirror(path: Path, runs: int, there: int) -> dict[str, float]:
 
     records = read_records(path)
     first = Mirror(path)
-    for record in itertools.islice(records, ORIGINALS):
-        first.write(record)
+    first.write_all(itertools.islice(records, ORIGINALS))
     crowd(path.parent / "mlflow.db", there)
     begun = time.perf_counter()
     writer = Mirror(path)
     writer.write(next(records))
     again = time.perf_counter() - begun
     begun, busy = time.perf_counter(), time.process_time()
-    written = sum(writer.write(record) for record in itertools.islice(records, runs))
+    written = writer.write_all(itertools.islice(records, runs))
     spent, worked = time.perf_counter() - begun, time.process_time() - busy
     return {
         "mlflow_restart_seconds": again,

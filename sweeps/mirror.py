@@ -14,14 +14,14 @@ HURRY_SECONDS = 5.0
 
 
 class MirrorProcess:
-    """Runs `sweeps.tracking` beside the sweep, so that MLflow, slow or away, never holds it up."""
+    """Runs `sweeps.following` beside the sweep, so that MLflow, slow or away, never holds it up."""
 
     def __init__(self, path: Path) -> None:
         self._path = path.resolve()
         self._errors = (self._path / "tracking.log").open("w+")
         # A session of its own: Ctrl-C in the terminal is for the sweep, which then tells the mirror.
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "sweeps.tracking", str(self._path)],
+            [sys.executable, "-m", "sweeps.following", str(self._path)],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=self._errors,

@@ -1,8 +1,7 @@
 """The mirror of a sweep in MLflow: one run a training run, flat, and one for the sweep itself with its map.
 
-One process writes it, reading the store while the sweep goes on; the sweep never waits for it. Whatever is missing,
-after a crash or because the server was away, is written the next time or by ``grokmap track NAME``: the store is the
-truth. What is written of a run:
+Whatever is missing, after a crash or because the server was away, is written the next time or by
+``grokmap track NAME``: the store is the truth. What is written of a run:
 
 - params: the configuration, dotted (``optimizer.decay``);
 - tags: ``run_id``, ``sweep``, ``regime``, ``outcome``, ``reason``, ``milestones`` (JSON, named as in `runs.parquet`),
@@ -18,21 +17,18 @@ from __future__ import annotations
 import contextlib
 import functools
 import gc
+import itertools
 import json
-import math
 import os
 import sqlite3
-import sys
-import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from grokcore.errors import GrokmapError
 from grokcore.record import Outcome, RunRecord
 from grokcore.regimes import REGIMES
 from sweeps.spec import SweepSpec
@@ -51,15 +47,11 @@ ARTIFACTS: Final = ("spec.toml", "map*.*", "definition.json", "runs.parquet")
 BATCH: Final = 1000
 """Metric values in one call, MLflow's own limit."""
 
-POLL_SECONDS: Final = 1.0
-"""How often the store is looked at while a sweep goes on."""
+TOGETHER: Final = 32
+"""Runs that are read at a time, and written before the next."""
 
-PATIENCE_SECONDS: Final = 60.0
-"""How long an unreachable server is tried for after the sweep is over."""
-
-
-class TrackingError(GrokmapError):
-    """MLflow could not be written; the sweep itself is safe."""
+LANES: Final = 4
+"""Runs that are written at the same time to a server, which takes a while over each; a database in a file takes one."""
 
 
 def tracking_uri(results: Path) -> str:
@@ -100,6 +92,16 @@ class Mirror:
         self._client.set_terminated(run, "FAILED" if record.outcome is Outcome.FAILED else "FINISHED")
         self._known[record.run_id] = (run, True)
         return True
+
+    def write_all(self, records: Iterable[RunRecord]) -> int:
+        """Write those that are not there yet; return how many were written."""
+        lanes = 1 if self.uri.startswith("sqlite:") else LANES
+        written, waiting = 0, iter(records)
+        _ = self._known  # read by one, not by each lane
+        with ThreadPoolExecutor(lanes) as pool:
+            while some := list(itertools.islice(waiting, TOGETHER)):
+                written += sum(pool.map(self.write, some))
+        return written
 
     def write_sweep(self) -> None:
         """Write the sweep's own run: specification, counts, and the map's files as far as they are there."""
@@ -177,7 +179,7 @@ class Mirror:
 def track(path: Path) -> int:
     """Write all that MLflow lacks of the sweep in folder `path`; return how many runs were written."""
     mirror = Mirror(path)
-    written = sum(mirror.write(record) for record in read_records(path))
+    written = mirror.write_all(read_records(path))
     mirror.write_sweep()
     return written
 
@@ -201,53 +203,6 @@ def offer(path: Path, run_id: str | None, files: Sequence[Path], place: str | No
             say(f"MLflow does not have {what} yet: grokmap track {path}")
     except Exception as error:  # MLflow raises its own errors, SQLAlchemy's, requests' and sqlite3's
         say(f"{files[0].name} could not be logged to MLflow: {error}")
-
-
-def follow(path: Path, over: threading.Event) -> None:
-    """Write runs as they finish until `over` is set and all are written; outlast a server that is away for a while."""
-    mirror: Mirror | None = None
-    line, deadline = _Lines(path / "records.jsonl"), math.inf
-    while True:
-        ending = over.is_set()
-        try:
-            mirror = mirror or Mirror(path)
-            for record in line.records():
-                mirror.write(record)
-                line.done()
-            if ending:
-                mirror.write_sweep()
-                return
-        except GrokmapError:
-            raise
-        except Exception as error:  # MLflow raises its own errors, SQLAlchemy's, requests' and sqlite3's
-            deadline = min(deadline, time.monotonic() + PATIENCE_SECONDS) if ending else math.inf
-            if time.monotonic() >= deadline:
-                raise TrackingError(f"MLflow at {tracking_uri(path.parent)} could not be written: {error}") from error
-            mirror = None
-        over.wait(POLL_SECONDS)
-        if ending:
-            time.sleep(POLL_SECONDS)
-
-
-class _Lines:
-    """The lines of a growing file, each given again until it was `done`."""
-
-    def __init__(self, path: Path) -> None:
-        self._path, self._offset, self._next = path, 0, 0
-
-    def records(self) -> Iterator[RunRecord]:
-        if not self._path.exists():
-            return
-        with self._path.open("rb") as file:
-            file.seek(self._offset)
-            for text in file:
-                if not text.endswith(b"\n"):
-                    return
-                self._next = self._offset + len(text)
-                yield RunRecord.from_json(text)
-
-    def done(self) -> None:
-        self._offset = self._next
 
 
 def _client(uri: str) -> MlflowClient:
@@ -332,24 +287,3 @@ def thinned(steps: npt.NDArray[np.int64], values: npt.NDArray[np.float64]) -> np
     wanted = np.linspace(marks[0], marks[-1], POINTS)
     nearest = np.abs(marks[None, :] - wanted[:, None]).argmin(axis=1)
     return np.asarray(finite[np.unique(nearest)])
-
-
-def main() -> None:
-    """Follow the sweep in the folder given until standard input is closed, which is how its parent says it is over."""
-    over = threading.Event()
-
-    def wait() -> None:
-        sys.stdin.read()
-        over.set()
-
-    threading.Thread(target=wait, daemon=True).start()
-    with contextlib.suppress(OSError):
-        os.nice(10)
-    try:
-        follow(Path(sys.argv[1]), over)
-    except GrokmapError as error:
-        sys.exit(str(error))
-
-
-if __name__ == "__main__":
-    main()

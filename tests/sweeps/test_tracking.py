@@ -6,9 +6,10 @@ import threading
 import numpy as np
 import pytest
 
-from sweeps import tracking
+from sweeps import following, tracking
+from sweeps.following import TrackingError, follow
 from sweeps.store import Store
-from sweeps.tracking import POINTS, Mirror, TrackingError, follow, thinned, track
+from sweeps.tracking import POINTS, Mirror, thinned, track
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 
@@ -65,6 +66,16 @@ def test_writing_again_writes_nothing(swept):
     assert len(runs_of(swept.path)) == 6
 
 
+def test_runs_that_are_written_side_by_side_are_each_there_once(swept):
+    mirror = Mirror(swept.path)
+    mirror.uri = "http://a-server"  # several at a time, as to a server
+    assert mirror.write_all(swept.records()) == 5
+    assert mirror.write_all(swept.records()) == 0
+    runs = runs_of(swept.path)
+    assert sorted(run.data.tags["run_id"] for run in runs) == sorted(swept.finished)
+    assert {run.info.status for run in runs} == {"FINISHED"}
+
+
 def test_a_run_left_unfinished_by_a_crash_is_completed_not_doubled(swept, monkeypatch):
     def die(*_):
         raise KeyboardInterrupt
@@ -98,7 +109,7 @@ def test_a_lost_mirror_is_rebuilt_from_the_sweeps_folder_alone(swept, tmp_path):
 
 
 def test_a_writer_that_follows_writes_what_comes_and_ends_when_told(swept, spec, configs, pretend, monkeypatch):
-    monkeypatch.setattr(tracking, "POLL_SECONDS", 0.05)
+    monkeypatch.setattr(following, "POLL_SECONDS", 0.05)
     over = threading.Event()
     thread = threading.Thread(target=follow, args=(swept.path, over))
     thread.start()
@@ -112,7 +123,7 @@ def test_a_writer_that_follows_writes_what_comes_and_ends_when_told(swept, spec,
 
 
 def test_a_server_that_is_away_for_a_while_is_waited_for(swept, monkeypatch):
-    monkeypatch.setattr(tracking, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(following, "POLL_SECONDS", 0.01)
     failures = iter([OSError("connection refused")] * 3)
     write = Mirror.write
 
@@ -129,8 +140,8 @@ def test_a_server_that_is_away_for_a_while_is_waited_for(swept, monkeypatch):
 
 
 def test_a_server_that_stays_away_is_named_and_the_sweep_is_safe(swept, monkeypatch):
-    monkeypatch.setattr(tracking, "POLL_SECONDS", 0.01)
-    monkeypatch.setattr(tracking, "PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr(following, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(following, "PATIENCE_SECONDS", 0.1)
     monkeypatch.setattr(Mirror, "write", lambda *_: (_ for _ in ()).throw(OSError("connection refused")))
     over = threading.Event()
     over.set()
