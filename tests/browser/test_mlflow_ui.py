@@ -146,10 +146,10 @@ def test_a_run_shows_its_curves_against_optimizer_steps(page, server, mirror, tm
 
 
 def test_the_sweeps_own_run_shows_its_rule_and_its_map(page, server, mirror, tmp_path):
-    page.goto(f"{server}/#/experiments/{mirror._experiment}/runs/{mirror._sweep_run}")
+    page.goto(f"{server}/#/experiments/{mirror._experiment}/runs/{mirror.find(None)}")
     page.get_by_text(SPEC.rule.sentence()).first.wait_for()
     page.screenshot(path=tmp_path / "sweep.png")
-    page.goto(f"{server}/#/experiments/{mirror._experiment}/runs/{mirror._sweep_run}/artifacts/map.png")
+    page.goto(f"{server}/#/experiments/{mirror._experiment}/runs/{mirror.find(None)}/artifacts/map.png")
     picture = page.locator("img[src^='blob:'], img[src*='map.png'], img[src*='get-artifact']").first
     picture.wait_for()
     assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") > 400

@@ -142,7 +142,7 @@ def logged(path, place):
     from sweeps.tracking import Mirror
 
     mirror = Mirror(path)
-    return {Path(item.path).name for item in mirror._client.list_artifacts(mirror._sweep_run, place)}
+    return {Path(item.path).name for item in mirror._client.list_artifacts(mirror.find(None), place)}
 
 
 NOLOAD = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
