@@ -28,7 +28,7 @@ SIZES = {113: (0.3, 15000), 53: (0.5, 4000)}
 
 STEPS = {
     113: ("by 200", "4,800 to 14,300", "5,250 to 15,000", "806 to 1,409", "4,500 to 13,750", "3,000"),
-    53: ("93", "1,637", "", "", "", ""),
+    53: ("93", "1,637", "–", "–", "–", "–"),
 }
 """Published steps by modulus, in the order of the table; of the small twin two are."""
 
@@ -72,10 +72,15 @@ def first(values: pd.Series, level: float) -> float:
     return float(there[0]) if len(there) else math.nan
 
 
+def percent(share: float) -> str:
+    """Return a share as a percentage."""
+    return f"{100 * share:.1f} %"
+
+
 def rows(record: RunRecord, table: pd.DataFrame) -> Iterator[tuple[str, str, str]]:
     """Yield what is compared, what was published and what is found."""
     modulus = record.config.task.table.classes
-    curves, end, beginning = record.curves.set_index("step"), table.iloc[-1], table.iloc[0]
+    curves, end = record.curves.set_index("step"), table.iloc[-1]
     worst = curves["val_loss"].idxmax()
     ahead = first(curves["val_accuracy"], 0.5) - first(table["restricted_accuracy"], 0.5)
     steps = (
@@ -90,12 +95,16 @@ def rows(record: RunRecord, table: pd.DataFrame) -> Iterator[tuple[str, str, str
     for (name, step), published in zip(steps, STEPS[modulus], strict=True):
         yield name, published, f"{step:,.0f}"
     yield "key frequencies", "3 to 6", f"{end['key_frequencies']:.0f}"
-    yield "logit variance explained", "≥ 95 %", f"{end['logit_variance_explained']:.1%}"
-    yield "accuracy of the circuit alone, all pairs", "≥ 99 %", f"{end['restricted_accuracy']:.1%}"
-    yield "accuracy without it, training pairs", "≤ 5 %", f"{end['excluded_accuracy']:.1%}"
-    yield "neurons with more than 85 % in one frequency", "about 85 %", f"{end['specific_neurons']:.1%}"
+    yield "logit variance explained", "≥ 95 %", percent(end["logit_variance_explained"])
+    yield "accuracy of the circuit alone, all pairs", "≥ 99 %", percent(end["restricted_accuracy"])
+    yield "accuracy without it, training pairs", "≤ 5 %", percent(end["excluded_accuracy"])
+    yield "neurons with more than 85 % in one frequency", "about 85 %", percent(end["specific_neurons"])
     yield "Gini coefficient of the embedding", ".55 to .80", f"{end['fourier_concentration']:.2f}"
-    yield "weight norm", "about 60 to 30", f"{beginning['weight_norm']:.1f} to {end['weight_norm']:.1f}"
+    yield (
+        "weight norm, highest to last",
+        "about 60 to 30",
+        f"{table['weight_norm'].max():.1f} to {end['weight_norm']:.1f}",
+    )
 
 
 def main() -> None:
