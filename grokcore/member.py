@@ -21,7 +21,7 @@ from grokcore.sharing import examples_of
 LOSSES = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
 """The curves that every run has, in this order."""
 
-LOOK = 4
+LOOK = 5
 """What the measures that look at the whole table cost together, about, in training steps on as many examples."""
 
 STABLE = 0.9
