@@ -22,6 +22,8 @@ _OUTLIER_SPREAD = 2.0
 _ROOT = 0.5 * np.log(2.0 * np.pi)
 FOREVER = 30.0
 """log10 of a delay beyond which the law no longer tells one from another."""
+AT_BOUND = 1e-3
+"""Distance from a bound within which an estimate lies at it."""
 PROPOSALS = 512
 """Points at which the posterior is looked at, to draw from it by importance."""
 
@@ -184,23 +186,28 @@ def _walk(problem: Problem, best: Array, loss: float, index: int, sign: float, l
 
 
 def posterior_draws(problem: Problem, best: Array, count: int, seed: int = 0) -> Array:
-    """Return (count, k) draws of the parameters from their posterior, by importance from a wide t around the best."""
+    """Return (count, k) draws of the parameters from their posterior, by importance from a wide t around the best.
+
+    A parameter whose best value is at its bound stays there.
+    """
+    low, high = np.array(problem.bounds()).T
+    free = np.flatnonzero((best > low + AT_BOUND) & (best < high - AT_BOUND))
+    if not len(free):
+        return np.tile(best, (count, 1))
+    steps = np.diag(1e-4 * (1.0 + np.abs(best)))[free]
     curvature = np.column_stack(
-        [
-            (problem.slope(best + step)[1] - problem.slope(best - step)[1]) / (2.0 * step.sum())
-            for step in np.diag(1e-4 * (1.0 + np.abs(best)))
-        ]
+        [(problem.slope(best + step)[1] - problem.slope(best - step)[1])[free] / (2.0 * step.sum()) for step in steps]
     )
     values, vectors = np.linalg.eigh((curvature + curvature.T) / 2.0)
     root = vectors / np.sqrt(np.maximum(values, 1e-2))
     rng = np.random.default_rng(seed)
-    low, high = np.array(problem.bounds()).T
     degrees = 5.0
-    raw = rng.standard_normal((PROPOSALS, len(best)))
     stretch = np.sqrt(degrees / rng.chisquare(degrees, PROPOSALS))
-    z = raw * stretch[:, None]
-    proposed = best + z @ root.T
-    density = -0.5 * (degrees + len(best)) * np.log1p((z**2).sum(axis=1) / degrees)
+    z = rng.standard_normal((PROPOSALS, len(free))) * stretch[:, None]
+    z[0] = 0.0
+    density = -0.5 * (degrees + len(free)) * np.log1p((z**2).sum(axis=1) / degrees)
+    proposed = np.tile(best, (PROPOSALS, 1))
+    proposed[:, free] += z @ root.T
     inside = ((proposed >= low) & (proposed <= high)).all(axis=1)
     score = np.full(PROPOSALS, -np.inf)
     score[inside] = -problem.losses(proposed[inside])

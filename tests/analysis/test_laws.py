@@ -100,3 +100,17 @@ def test_the_fraction_alone_makes_a_law_and_an_axis_on_a_linear_scale_enters_non
         law = fit_critical_law(check_runs(planted(100, 0), axes, 0.9), intervals=False)
         assert law.powers == ()
         assert list(law.estimates.index) == ["log10_scale", "gamma", "critical_fraction", "noise"]
+
+
+def test_draws_stay_within_the_bounds_where_the_delay_has_no_critical_fraction():
+    """Delays that do not depend on the fraction put γ and f_c at their bounds; the rest must still be unsure."""
+    frame = planted(60, 0)
+    delay = 10 ** (2.7 + 0.3 * np.random.default_rng(1).standard_normal(60))
+    frame["t_gen"], frame["t_gen_event"] = np.minimum(100 + delay, 1000), delay < 900
+    law = fit_critical_law(check_runs(frame, AXES, 0.9), intervals=False, draws=64)
+    names = list(law.estimates.index)
+    draws = pd.DataFrame(law.draws, columns=names)
+    assert draws["gamma"].min() >= 0.05
+    assert draws["critical_fraction"].min() >= -0.2
+    assert 0.02 < draws["a_decay"].std() < 0.3
+    assert 0.02 < draws["log10_scale"].std() < 0.3
