@@ -142,15 +142,3 @@ def test_a_laptop_whose_code_is_not_the_heads_is_told_before_anything_starts(lab
         assert "ray up -y cluster.yaml" in text
     assert "Traceback" not in said
     assert not lab.results("newer").exists()
-
-
-def test_down_ends_ray_and_the_server_and_up_brings_them_back(lab, calm):
-    lab.laptop("ray down -y cluster.yaml")
-    assert "gcs_server" not in lab.hosts.run("h1", "ps axo args")
-
-    def silent():
-        return all("raylet/raylet" not in lab.hosts.run(name, "ps axo args") for name in lab.hosts.names)
-
-    lab.wait(silent, "raylets to end", 120)
-    assert lab.records("calm").keys() == calm.keys()
-    lab.launch()

@@ -122,36 +122,38 @@ cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "num_gpus
 cluster.add_node(num_cpus=4, num_gpus=2)
 cluster.add_node(num_cpus=8, num_gpus=4)
 ray.init(address=cluster.address, logging_level="ERROR", log_to_driver=False)
-share = float(sys.argv[1])
 
-@ray.remote(num_cpus=1, num_gpus=share)
+@ray.remote(num_cpus=1)
 class Cohort:
     def place(self):
         import os
         return ray.get_runtime_context().get_node_id(), os.environ["CUDA_VISIBLE_DEVICES"], ray.get_gpu_ids()
 
-wanted = gpu_slots(ray.nodes(), share)
-cohorts = [Cohort.remote() for _ in range(wanted)]
-places = ray.get([cohort.place.remote() for cohort in cohorts], timeout=120)
-load = collections.Counter((node, device) for node, device, _ in places)
-assert all(len(ids) == 1 and str(ids[0]) == device for _, device, ids in places), places
-one_more = Cohort.remote()
-ready, _ = ray.wait([one_more.place.remote()], timeout=2)
-print("RESULT", wanted, len(load), max(load.values()), bool(ready))
+for share in map(float, sys.argv[1:]):
+    wanted = gpu_slots(ray.nodes(), share)
+    cohorts = [Cohort.options(num_gpus=share).remote() for _ in range(wanted)]
+    places = ray.get([cohort.place.remote() for cohort in cohorts], timeout=120)
+    load = collections.Counter((node, device) for node, device, _ in places)
+    assert all(len(ids) == 1 and str(ids[0]) == device for _, device, ids in places), places
+    one_more = Cohort.options(num_gpus=share).remote()
+    ready, _ = ray.wait([one_more.place.remote()], timeout=2)
+    print("RESULT", share, wanted, len(load), max(load.values()), bool(ready))
+    for cohort in [*cohorts, one_more]:
+        ray.kill(cohort)
 """
 
 
 @pytest.mark.cluster
 @pytest.mark.slow
-@pytest.mark.parametrize(("share", "expected"), [(1.0, "6 6 1 False"), (0.5, "12 6 2 False")])
-def test_ray_puts_as_many_cohorts_on_logical_gpus_as_the_plan_says_and_no_more(share, expected, tmp_path):
+def test_ray_puts_as_many_cohorts_on_logical_gpus_as_the_plan_says_and_no_more(tmp_path):
     # In a network of its own: this kind of cluster listens on the machine's address.
     if rehearsal.missing():
         pytest.skip("needs a network namespace")
     script = tmp_path / "mixed.py"
     script.write_text(MIXED)
-    command = f"ip link set lo up && {sys.executable} {script} {share}"
+    command = f"ip link set lo up && {sys.executable} {script} 1 0.5"
     done = subprocess.run(
         ["unshare", "--net", "sh", "-ec", command], capture_output=True, text=True, check=False, timeout=300
     )
-    assert f"RESULT {expected}" in done.stdout, done.stdout[-2000:] + done.stderr[-2000:]
+    for expected in ("1.0 6 6 1 False", "0.5 12 6 2 False"):
+        assert f"RESULT {expected}" in done.stdout, done.stdout[-2000:] + done.stderr[-2000:]

@@ -1,6 +1,7 @@
 """Accidents on real hosts: whatever dies, no finished run is lost, none comes twice, and no bit of a curve changes.
 
-Every story runs the sweep that ran undisturbed in `calm`, under another name, and compares the records.
+Every story runs the sweep that ran undisturbed in `calm`, under another name, and compares the records. The last one
+takes the cluster down.
 """
 
 import json
@@ -123,6 +124,19 @@ def test_the_head_is_killed_and_the_same_two_commands_go_on(lab, calm):
     lab.assert_as_calm("head-killed", calm)
     assert before.items() <= lab.records("head-killed").items()
     assert mirrored(lab, "head-killed") == [60, 60]
+
+
+def test_in_the_end_down_ends_ray_and_the_server_and_leaves_the_results(lab, calm):
+    lab.laptop("ray down -y cluster.yaml")
+    assert "gcs_server" not in lab.hosts.run("h1", "ps axo args")
+
+    def silent():
+        return all("raylet/raylet" not in lab.hosts.run(name, "ps axo args") for name in lab.hosts.names)
+
+    lab.wait(silent, "raylets to end", 120)
+    assert lab.records("calm").keys() == calm.keys()
+    # The supervisor ends the server by itself when Ray has been gone for two minutes; nobody need wait for it.
+    assert "ended" in lab.hosts.run("h1", ". ~/.bashrc; python -m cluster.services stop")
 
 
 def mirrored(lab, sweep):
