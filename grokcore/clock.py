@@ -16,6 +16,9 @@ EVALUATIONS_PER_DECADE = 90
 MEASURE_EVERY = 6
 """Measures are taken at every sixth mark of the evaluations' grid, 15 per decade, and at the last step."""
 
+APART = 3
+"""Steps from one measurement to the next, at least: what the first steps do, the third shows."""
+
 
 @functools.lru_cache(maxsize=256)
 def evaluation_steps(budget: int) -> tuple[int, ...]:
@@ -26,14 +29,20 @@ def evaluation_steps(budget: int) -> tuple[int, ...]:
 
 
 @functools.lru_cache(maxsize=256)
-def measure_steps(budget: int, apart: int = 1) -> frozenset[int]:
-    """Return the steps at which measures are taken, `apart` or more from one to the next but for the last.
+def measure_steps(budget: int, apart: int = APART) -> frozenset[int]:
+    """Return the steps at which measures are taken, a subset of `evaluation_steps`.
 
-    A subset of `evaluation_steps`, and of these steps with `apart` 1.
+    Those with a larger `apart`, the steps from one to the next at least, are a subset of those without.
     """
     marks = np.arange(0, EVALUATIONS_PER_DECADE * np.log10(budget), MEASURE_EVERY)
-    taken = [0]
-    for step in np.rint(10 ** (marks / EVALUATIONS_PER_DECADE)).astype(int).tolist():
-        if taken[-1] + apart <= step < budget:
+    grid = [0, *np.rint(10 ** (marks / EVALUATIONS_PER_DECADE)).astype(int).tolist()]
+    taken = _thinned(_thinned(grid, APART), apart)
+    return frozenset({*(step for step in taken if step < budget), budget})
+
+
+def _thinned(steps: list[int], apart: int) -> list[int]:
+    taken = steps[:1]
+    for step in steps[1:]:
+        if step >= taken[-1] + apart:
             taken.append(step)
-    return frozenset({*taken, budget})
+    return taken

@@ -33,7 +33,7 @@ def test_weights_are_kept_at_the_steps_that_are_measured_and_say_what_they_are(r
 
 
 def test_measured_later_a_number_is_the_same_to_the_last_bit(make_config, model, tmp_path):
-    configs = [make_config(model=model, steps=20, seed=seed) for seed in range(3)]
+    configs = [make_config(model=model, steps=60, seed=seed) for seed in range(3)]
     record = train(configs, measures="full", keep=WeightFolder(tmp_path))[1]
     later = measure_kept(tmp_path, record.config, "full").set_index("step")
     then = record.curves.set_index("step").loc[later.index]
