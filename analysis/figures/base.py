@@ -159,13 +159,19 @@ def _settle(figure: Figure) -> None:
         figure.set_layout_engine("none")
 
 
-def svg(figure: Figure, style: Style) -> str:
-    """Return `figure` as an SVG element to stand inside an HTML page."""
+def svg(figure: Figure, style: Style, *, outlined: bool = False) -> str:
+    """Return `figure` as an SVG element to stand inside an HTML page.
+
+    Outlined letters look the same where the figure's fonts are not installed, and cannot be searched.
+    """
     import io
+
+    import matplotlib
 
     buffer = io.StringIO()
     with drawing(style):
         _settle(figure)
+        matplotlib.rcParams["svg.fonttype"] = "path" if outlined else "none"
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     return buffer.getvalue()[buffer.getvalue().index("<svg") :]
 

@@ -1,5 +1,6 @@
 """The page of a run: whole, self-contained, and honest about what is missing."""
 
+import base64
 import functools
 import re
 from html.parser import HTMLParser
@@ -120,3 +121,11 @@ def test_measures_that_do_not_move_have_no_panel(trained):
     shown = run_inside.info(record, inside).shown
     assert "effective_rank" not in shown
     assert "mean_degree" in shown
+
+
+def test_the_figure_on_the_page_needs_no_fonts(trained, tmp_path):
+    paths = write_run_page(*trained("residues"), tmp_path, style="paper")
+    (figure,) = (link for link in read(paths["html"]).links if link.startswith("data:image/svg"))
+    drawn = base64.b64decode(figure.partition(",")[2]).decode()
+    assert "<text" not in drawn
+    assert "<text" in paths["svg"].read_text(encoding="utf-8"), "the file beside it can be searched and edited"
