@@ -96,7 +96,8 @@ def draw(what: Compared, style: Style = STYLES["screen"]) -> Figure:
             plane.dress(panels[0, 0], what.x, what.y)
         _crossings(panels[0, -1], what, style)
         title = f"Edge between {what.comparison.first} and {what.comparison.second}"
-        furnish(figure, Words(title=title, caption=what.caption), style)
+        handles, _ = panels[0, 0].get_legend_handles_labels()
+        furnish(figure, Words(title=title, caption=what.caption), style, handles)
     return figure
 
 
@@ -110,7 +111,6 @@ def _edges(axes: Axes, what: Compared, style: Style) -> None:
             u, v = plane.position(what.x, curve[:, 0]), plane.position(what.y, curve[:, 1])
             label = letter if index == 0 else None
             axes.plot(u, v, color=colour, linestyle=dashes, linewidth=style.line * 1.3, label=label)
-    axes.legend(loc="best", handlelength=2.4)
 
 
 def _crossings(axes: Axes, what: Compared, style: Style) -> None:
