@@ -52,19 +52,20 @@ class LinearProbe(Measure):
 class Ridge:
     """Ridge regressions of `targets` (K, n, t) on `features` (K, n, m) with weights (K, n); called on features.
 
-    Fitted in float64, whatever is given; the predictions are of the type of the features.
+    Products and predictions are of the type of the features, whose rounding is far below the penalty; the systems are
+    solved in float64.
     """
 
     def __init__(self, features: Tensor, targets: Tensor, weights: Tensor) -> None:
-        features, targets, weights = features.double(), targets.double(), weights.double()
+        targets, weights = targets.to(features), weights.to(features)
         centre = weighted_means(features, weights).unsqueeze(1)
         centred = features - centre
         weighed = centred * (weights / weights.sum(1, keepdim=True)).unsqueeze(2)
-        covariance = torch.bmm(weighed.mT, centred)
+        covariance = torch.bmm(weighed.mT, centred).double()
         diagonal = covariance.diagonal(dim1=1, dim2=2)
         diagonal.add_(RIDGE * diagonal.mean(1, keepdim=True).clamp_min(1e-300))
-        self.slope: Tensor = torch.linalg.solve(covariance, torch.bmm(weighed.mT, targets))
-        self.level = weighted_means(targets, weights).unsqueeze(1) - torch.bmm(centre, self.slope)
+        self.slope: Tensor = torch.linalg.solve(covariance, torch.bmm(weighed.mT, targets).double())
+        self.level = weighted_means(targets, weights).unsqueeze(1).double() - torch.bmm(centre.double(), self.slope)
 
     def __call__(self, features: Tensor) -> Tensor:
         """Return the predicted targets."""
