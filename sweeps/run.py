@@ -81,6 +81,8 @@ def run_sweep(spec: SweepSpec, options: SweepOptions | None = None, *, watcher: 
     options, watcher = options or SweepOptions(), watcher or Watcher(spec=spec)
     begun = time.monotonic()
     with Store(spec, options.results) as store, contextlib.ExitStack() as open_things:
+        for name, reason in spec.unmeasured().items():
+            watcher.note(f"{name} is not measured: {reason}")
         mirror = open_things.enter_context(MirrorProcess(store.path)) if options.mlflow else None
         # Ray takes seconds to import: a refusal should not.
         from sweeps.ray_session import RaySession

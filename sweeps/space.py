@@ -155,13 +155,19 @@ class Space:
         flat = {key: value for key, value in flatten(self.run).items() if key not in values}
         return RunConfig.from_dict(flat | dict(values))
 
+    def ends(self) -> list[RunConfig]:
+        """Return the runs at the ends of each dimension, the others at their first end."""
+        return [self._config(point) for point in self._ends()]
+
+    def _ends(self) -> list[dict[str, Any]]:
+        first = {name: dimension.extremes[0] for name, dimension in self.dimensions.items()}
+        others = [(name, end) for name, dimension in self.dimensions.items() for end in dimension.extremes[1:]]
+        return [first, *(first | {name: end} for name, end in others)]
+
     def complaints(self) -> Iterator[str]:
         """Yield what is wrong with the runs at the ends of each dimension, the others at their first end."""
-        first = {name: dimension.extremes[0] for name, dimension in self.dimensions.items()}
-        points = [first]
-        points += [first | {name: end} for name, dimension in self.dimensions.items() for end in dimension.extremes[1:]]
         found: dict[str, None] = {}
-        for point in points:
+        for point in self._ends():
             try:
                 self._config(point)
             except ConfigError as error:

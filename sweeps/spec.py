@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Self
 from annotated_types import Ge, Gt, Le
 
 from grokcore.errors import ConfigError, unknown_name
-from grokcore.measures.base import chosen_measures
+from grokcore.measures.base import chosen_measures, skipped_measures
 from grokcore.parts import Part, check_fields
 from grokcore.regimes import RegimeRule
 from sweeps import toml
@@ -122,6 +122,14 @@ class SweepSpec(Part):
     def _axis(self, name: str, space: Space) -> str | None:
         matches = [full for full in space.dimensions if name in (full, full.rpartition(".")[2])]
         return matches[0] if len(matches) == 1 else None
+
+    def unmeasured(self) -> dict[str, str]:
+        """Return the measures asked for by name that cannot be taken of some of the runs, each with its reason."""
+        asked, reasons = {word.strip() for word in self.measures.split(",")}, dict[str, str]()
+        for run in self.whole_space.ends():
+            skipped = skipped_measures(self.measures, run.task, run.model, frozenset({"keys"}))
+            reasons |= {name: reason for name, reason in skipped.items() if name in asked}
+        return reasons
 
     @property
     def own_storage(self) -> str | None:

@@ -128,3 +128,14 @@ def test_any_value_in_any_field_is_right_or_an_error_of_ours(field, value):
 def test_differences_name_the_field_and_both_values(spec, changed):
     new = changed(spec, runs=30, space={**spec.space, "seed": Choice(values=(0, 1))})
     assert list(toml.differences(spec.to_dict(), new.to_dict())) == ["space.seed: [0, 1, 2] → [0, 1]", "runs: 24 → 30"]
+
+
+def test_measures_that_some_runs_cannot_give_are_known_before_any_starts(spec, changed):
+    named = changed(spec, measures="light,position_transfer,restricted_loss,weight_norm")
+    reasons = named.unmeasured()
+    assert set(reasons) == {"position_transfer", "restricted_loss"}, "what a set leaves out is not asked for"
+    assert "one embedding" in reasons["position_transfer"]
+    assert "kept weights" in reasons["restricted_loss"]
+    apart = changed(named, space={**spec.space, "model.combine": Choice(values=("concat", "sum"))})
+    assert "position_transfer" in apart.unmeasured(), "at any end of the space"
+    assert not changed(spec, measures="full").unmeasured()
