@@ -4,7 +4,7 @@
 nothing, at 1k, 10k and 100k finished runs, then writes the tables, then mirrors a sample of the runs in MLflow.
 Only the driver's own work is timed: what workers would do (making records, encoding them) is done off the clock.
 
-    python -m benchmarks.load                     1k, 10k and 100k runs (20 minutes, 2 GB of disk)
+    python -m benchmarks.load                     1k, 10k and 100k runs (20 minutes, 15 GB of disk)
     python -m benchmarks.load --runs 1000 10000   up to 10k only
 """
 

@@ -59,7 +59,7 @@ class Asked:
 class Store:
     """The folder of one sweep, open for appending by one process at a time.
 
-    Raises `SweepExistsError` if the folder was made by another specification, `SweepBusyError` if it is in use.
+    Raises `SweepExistsError` if runs were chosen there by another specification, `SweepBusyError` if it is in use.
     """
 
     def __init__(self, spec: SweepSpec, results: Path) -> None:
@@ -87,7 +87,9 @@ class Store:
 
     def _check_spec(self) -> None:
         path = self.path / "spec.toml"
-        if path.exists():
+        begun = any(file.stat().st_size for file in self.path.glob("*.jsonl"))
+        # A sweep that was refused before its first run was chosen binds nobody.
+        if path.exists() and begun:
             changes = list(toml.differences(SweepSpec.from_toml(path).to_dict(), self.spec.to_dict()))
             if changes:
                 raise SweepExistsError(refusal(self.spec.name, changes, self.path.parent))

@@ -11,7 +11,7 @@ import grokcore
 from grokcore.errors import ConfigError
 from sweeps import cli
 from sweeps.cli import runs, sweep
-from sweeps.store import Store, write_tables
+from sweeps.store import Asked, Store, write_tables
 
 
 @pytest.fixture
@@ -97,7 +97,8 @@ def test_all_complaints_about_a_run_come_at_once(grokmap):
 
 
 def test_a_sweep_that_exists_with_another_spec_is_refused_before_anything_starts(grokmap, spec, changed, tmp_path):
-    Store(spec, tmp_path / "results").close()
+    with Store(spec, tmp_path / "results") as store:
+        store.ask([Asked(number=0, params={"fraction": 0.5, "seed": 0}, run_id=f"{0:016x}")])
     (tmp_path / "other.toml").write_text(changed(spec, runs=99).to_toml())
     code, _, err = grokmap("sweep", "other.toml")
     assert code == 2

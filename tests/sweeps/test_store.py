@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grokcore.errors import DataError, GrokmapError, SweepExistsError
+from sweeps.spec import SweepSpec
 from sweeps.store import Asked, Store, SweepBusyError, meant, read_records, write_tables
 
 
@@ -60,13 +61,20 @@ def test_a_file_torn_in_its_first_line_starts_empty(spec, configs, pretend, tmp_
 
 
 def test_another_spec_under_the_same_name_is_refused_with_the_difference(spec, changed, tmp_path):
-    Store(spec, tmp_path).close()
+    with Store(spec, tmp_path) as store:
+        store.ask([Asked(number=0, params={"fraction": 0.5, "seed": 0}, run_id=f"{0:016x}")])
     with pytest.raises(SweepExistsError) as error:
         Store(changed(spec, runs=25), tmp_path)
     text = str(error.value)
     assert "runs: 24 → 25" in text
     assert "--name small-2" in text
     assert "--continue" in text
+
+
+def test_a_sweep_that_was_refused_before_its_first_run_can_be_mended_under_its_name(spec, changed, tmp_path):
+    Store(changed(spec, device="cuda"), tmp_path).close()
+    Store(spec, tmp_path).close()
+    assert SweepSpec.from_toml(tmp_path / spec.name / "spec.toml") == spec
 
 
 def test_two_processes_cannot_run_one_sweep(spec, tmp_path):
