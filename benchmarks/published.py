@@ -88,7 +88,7 @@ def shape(config: RunConfig) -> str:
 def main() -> None:
     """Print the costs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=5_000, help="budget of a run in optimizer steps (default 5000)")
+    parser.add_argument("--steps", type=int, default=10_000, help="budget of a run in optimizer steps (default 10000)")
     parser.add_argument("--seconds", type=float, default=6.0, help="of plain steps per shape (default 6)")
     given = parser.parse_args()
     runs = configs(given.steps)
