@@ -70,13 +70,16 @@ def calibration_error(chances: Array, truth: Array) -> float:
 
 
 def edges(diagram: Diagram, count: int = 4000) -> list[tuple[int, int, Array]]:
-    """Return points on the true edges, by pair of regimes: where the regime changes along the first axis."""
+    """Return points on the true edges, by pair of regimes: where the regime changes along the first axis that does."""
     others = sobol(256, diagram.dimensions, 11)[:, 1:]
     along = np.linspace(0.0, 1.0, 401)
-    units = np.column_stack([np.tile(along, len(others)), np.repeat(others, len(along), axis=0)])
-    labels = diagram.truth(units).reshape(len(others), -1)
-    line, at = np.nonzero(labels[:, 1:] != labels[:, :-1])
-    points = np.column_stack([along[at] + 0.5 * (along[1] - along[0]), others[line]])
+    for axis in range(diagram.dimensions):
+        units = np.insert(np.repeat(others, len(along), axis=0), axis, np.tile(along, len(others)), axis=1)
+        labels = diagram.truth(units).reshape(len(others), -1)
+        line, at = np.nonzero(labels[:, 1:] != labels[:, :-1])
+        if len(line):
+            break
+    points = np.insert(others[line], axis, along[at] + 0.5 * (along[1] - along[0]), axis=1)
     pairs = np.sort(np.column_stack([labels[line, at], labels[line, at + 1]]), axis=1)
     return [(int(a), int(b), points[(pairs == (a, b)).all(axis=1)][:count]) for a, b in np.unique(pairs, axis=0)]
 
@@ -84,7 +87,7 @@ def edges(diagram: Diagram, count: int = 4000) -> list[tuple[int, int, Array]]:
 def coverage(diagram: Diagram, regime_map: RegimeMap) -> tuple[float, float]:
     """Return the share of true edge points that the 90 % and the 50 % bands hold."""
     shares = [regime_map.share(NAMES[a], NAMES[b], diagram.table(points)).to_numpy() for a, b, points in edges(diagram)]
-    share = np.concatenate(shares) if shares else np.full(1, np.nan)
+    share = np.concatenate(shares)
     return float(((share >= 0.05) & (share <= 0.95)).mean()), float(((share >= 0.25) & (share <= 0.75)).mean())
 
 
