@@ -188,7 +188,8 @@ def map_caption(fitted: RegimeMap, slices: Sequence[Mapping[str, float]]) -> str
     runs = fitted.runs
     marks = pd.Series(mark_of(runs)).value_counts()
     counts = "; ".join(f"{marks[name]} {name.replace(': ', ', ')}" for name in MARKS if name in marks)
-    seeds = f", {runs['seed'].nunique()} seeds" if "seed" in runs.columns else ""
+    number_of_seeds = runs["seed"].nunique() if "seed" in runs.columns else 0
+    seeds = f", {number_of_seeds} {'seed' if number_of_seeds == 1 else 'seeds'}" if number_of_seeds else ""
     held = sorted({name for at in slices for name in at})
     sliced = "; ".join(f"{pretty(n)} = {', '.join(number(at[n]) for at in _distinct(slices, n))}" for n in held)
     text = f"Rule: {fitted.rule.sentence()}. {len(runs)} runs{seeds}: {counts}."
