@@ -23,7 +23,7 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	@touch $@
 	@echo "Installed. Next: 'make sweep' draws a regime map, '. $(BIN)/activate' puts the command 'grokmap' on the path."
 
-sweep: install  ## run the default sweep on this machine and draw its regime map (about three minutes on 2 cores)
+sweep: install  ## run the default sweep on this machine and draw its regime map (about two minutes on 2 cores)
 	@$(BIN)/python sweep.py
 
 ui: install  ## browse all runs in MLflow at http://127.0.0.1:5000

@@ -27,10 +27,10 @@ from pathlib import Path
 import numpy as np
 
 from grokcore.clock import evaluation_steps, measure_steps
-from grokcore.cohort import cohort_key
 from grokcore.config import RunConfig
 from grokcore.record import Outcome, RunRecord
 from grokcore.regimes import RegimeRule
+from grokcore.shape import cohort_key
 from sweeps.driver import CohortTask, Driver
 from sweeps.space import Choice, Range
 from sweeps.spec import SweepSpec

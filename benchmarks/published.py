@@ -25,12 +25,12 @@ import torch
 from benchmarks.plain import build
 from grokcore import train
 from grokcore.clock import evaluation_steps
-from grokcore.cohort import cohort_key
 from grokcore.config import RunConfig
 from grokcore.environment import pin_threads
 from grokcore.record import RunRecord
 from grokcore.regimes import REGIMES
 from grokcore.retirement import Retirement
+from grokcore.shape import cohort_key
 
 WIDTHS, DECAYS, FRACTIONS = (16, 32, 64), (0.0, 1e-3, 1e-2, 0.1, 1.0), (0.3, 0.5, 0.7, 0.9)
 SLOTS = 2

@@ -2,8 +2,8 @@
 
 Each run is exactly the run it would have been alone: on a CPU its curves are bit for bit the same in a cohort of any
 size, in any company, paused and resumed. What makes it so: the padding of the example axis depends on the run's own
-configuration (`bucket`), stacked products are computed matrix by matrix, elementwise operations never leave the vector
-path (grokcore/layout.py), one thread computes, and everything random has a generator of its own per run.
+configuration (grokcore/shape.py), stacked products are computed matrix by matrix, elementwise operations never leave
+the vector path (grokcore/layout.py), one thread computes, and everything random has a generator of its own per run.
 
 Shapes: K runs, N examples (padded to the bucket), L elements of a run's flat parameter vector.
 """
@@ -11,9 +11,6 @@ Shapes: K runs, N examples (padded to the bucket), L elements of a run's flat pa
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import functools
-import json
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,65 +22,30 @@ import torch
 from torch import Tensor
 
 from grokcore.accelerators.base import Weights
+from grokcore.batches import Batches
 from grokcore.checkpoint import from_bytes, read, to_bytes, write_atomically
 from grokcore.clock import evaluation_steps
 from grokcore.config import RunConfig
-from grokcore.dropout import Dropout
 from grokcore.environment import describe
 from grokcore.errors import CheckpointError, ConfigError
-from grokcore.kernel import AutogradKernel, Batch
-from grokcore.layout import VECTOR, Layout
+from grokcore.kernel import AutogradKernel
+from grokcore.layout import Layout
 from grokcore.losses import make_loss
 from grokcore.measures.base import Choice, Measure, columns_of, defined_measures, take
 from grokcore.measures.view import View
 from grokcore.member import Member
 from grokcore.optimizers.base import Mover
-from grokcore.randomness import generator, split
+from grokcore.randomness import generator
 from grokcore.record import Outcome, RunRecord
 from grokcore.retirement import Retirement
 from grokcore.settings import by_step, stacked
-from grokcore.sharing import examples_of
+from grokcore.shape import cohort_key
 
 Keep = Callable[[RunConfig, int, dict[str, Tensor]], None]
 """What takes the weights of a run at the steps at which it is measured."""
 
 STRETCH = 64
 """Steps trained between two looks at the clock, at most."""
-
-BUCKETS_PER_OCTAVE, FINE_BUCKETS_PER_OCTAVE = 6, 24
-"""Sizes to which the example axis is padded, per factor of two: at most 12 % of padding where runs are small and
-gain from company, 3 % from 2,048 examples on, where a processor is busy with one run."""
-
-
-def bucket(examples: int) -> int:
-    """Return the padded size for a number of (distinct) training examples: a multiple of 8 on a geometric grid."""
-    return next(size for size in _bucket_sizes(max(17, examples.bit_length())) if size >= examples)
-
-
-@functools.cache
-def _bucket_sizes(octaves: int) -> tuple[int, ...]:
-    coarse = [2 ** (5 + i / BUCKETS_PER_OCTAVE) for i in range(6 * BUCKETS_PER_OCTAVE)]
-    fine = [2 ** (11 + i / FINE_BUCKETS_PER_OCTAVE) for i in range((octaves - 11) * FINE_BUCKETS_PER_OCTAVE + 1)]
-    return tuple(sorted({VECTOR * math.ceil(size / VECTOR) for size in [*coarse, *fine]}))
-
-
-def distinct_examples(config: RunConfig) -> int:
-    """Return how many different training examples a run's network can tell apart."""
-    return int(np.count_nonzero(examples_of(config).counts(split(config)[0])))
-
-
-def cohort_key(config: RunConfig) -> str:
-    """Return what runs must share to be trained in one cohort: all but fraction, optimizer numbers, seed and budget."""
-    values = config.to_dict()
-    shape = {name: values[name] for name in ("task", "model", "batch", "loss", "dtype")}
-    # How much noise there is may differ; whether there is any decides what can be shared.
-    shape["task"] = {**values["task"], "label_noise": bool(config.task.label_noise)}
-    for name in ("optimizer", "accelerator"):
-        shape[name] = {"name": values[name]["name"], **getattr(config, name).form()}
-    shape["dropout"] = bool(config.dropout)
-    if config.batch == "full":
-        shape["examples"] = bucket(distinct_examples(config))
-    return json.dumps(shape, sort_keys=True)
 
 
 @contextlib.contextmanager
@@ -185,7 +147,7 @@ class Cohort:
         moves, changes = self._plan(steps)
         pushes = torch.empty(len(steps), len(self.members), dtype=self.dtype, device=self.device)
         for i, step in enumerate(steps.tolist()):
-            self.kernel.gradients(self.parameters, self._next_batch(step), self.gradients)
+            self.kernel.gradients(self.parameters, self.batches.next(step), self.gradients)
             pushes[i] = self.gradient[:, self.witness]
             if self.noisy:
                 self._add_noise(step)
@@ -208,24 +170,6 @@ class Cohort:
         for mover, at in zip(self.movers, moves, strict=True):
             mover.move(at)
         self.accelerator.change_weights(self.weights)
-
-    def _next_batch(self, step: int) -> Batch:
-        batch = self.examples if self.examples is not None else self._draw()
-        if not self.members[0].config.dropout:
-            return batch
-        rates, seeds = zip(*((m.config.dropout, m.config.seed) for m in self.members), strict=True)
-        return dataclasses.replace(batch, drop=Dropout(list(rates), list(seeds), step))
-
-    def _draw(self) -> Batch:
-        """Return the next minibatch of every member, padded with weight 0."""
-        size = int(self.batch)
-        rows = np.stack([member.next_batch(size) for member in self.members])
-        rows = np.pad(rows, ((0, 0), (0, -size % VECTOR)))
-        weights = np.zeros(rows.shape)
-        weights[:, :size] = 1.0 / size
-        of_row = examples_of(self.members[0].config).of_row
-        targets = np.stack([member.targets[of_row[own]] for member, own in zip(self.members, rows, strict=True)])
-        return self._training_batch(self.task.table.inputs[rows], targets, weights)
 
     def _add_noise(self, step: int) -> None:
         for k, member in enumerate(self.members):
@@ -250,7 +194,8 @@ class Cohort:
         finite = torch.isfinite(self.flat).all(1)
         losses, right = self.kernel.examine(self.parameters, self.everything)
         losses = losses.double()
-        seen = [total for counts in (self._train_counts, self._val_counts) for total in _means(losses, right, counts)]
+        splits = (self.batches.train_counts, self.batches.val_counts)
+        seen = [total for counts in splits for total in _means(losses, right, counts)]
         rows = torch.stack(seen, dim=1).tolist()
         due = [member for member in self.members if self.step in member.evaluations]
         alive = {
@@ -327,20 +272,11 @@ class Cohort:
             kernel=self.kernel,
             parameters=self.parameters,
             everything=self.everything,
-            rows=self._rows,
-            train_counts=self._train_counts,
-            val_counts=self._val_counts,
-            training_set=self._training_set,
+            rows=self.batches.rows,
+            train_counts=self.batches.train_counts,
+            val_counts=self.batches.val_counts,
+            training_set=self.batches.training_set,
             update=self._next_update,
-        )
-
-    def _training_set(self) -> Batch:
-        """Return all training examples of every member as one batch."""
-        if self.examples is not None:
-            return self.examples
-        counts, everything = self._train_counts.cpu().numpy(), self.everything
-        return self._training_batch(
-            everything.inputs.cpu().numpy(), everything.targets.cpu().numpy(), counts / counts.sum(1, keepdims=True)
         )
 
     def _next_update(self, gradients: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -428,9 +364,6 @@ class Cohort:
 
     # Stacking -------------------------------------------------------------------------------------------------------
 
-    def _put(self, array: Any) -> Tensor:
-        return torch.from_numpy(np.array(array)).to(self.device)
-
     def _keep(self, indices: list[int]) -> None:
         """Go on with some of the members only."""
         self.members = [self.members[i] for i in indices]
@@ -453,44 +386,8 @@ class Cohort:
         settings = stacked([member.config.optimizer for member in self.members])
         shares = self.optimizer.shares(settings, self.layout, self.model.hidden(self.task))
         self.movers = [Mover(share, self.flat, self.gradient, self.state) for share in shares]
-        shared = examples_of(self.members[0].config)
-        self._rows = self._put(shared.of_row)
-        missing = -len(shared.targets) % VECTOR
-        inputs = self._put(np.pad(shared.inputs, ((0, missing), (0, 0)))).expand(len(self.members), -1, -1)
-        targets, train, val = (
-            self._put(np.stack([np.pad(getattr(member, name), (0, missing)) for member in self.members]))
-            for name in ("targets", "train_counts", "val_counts")
-        )
-        scales = self._scales([member.config.output_scale for member in self.members])
-        self.everything = Batch(inputs, targets, (train + val).to(self.dtype), scales)
-        self._train_counts, self._val_counts = train, val
-        self.examples = self._full_batch() if self.batch == "full" else None
-
-    def _full_batch(self) -> Batch:
-        """Return every member's distinct training examples, padded to the bucket with weight 0."""
-        shared = examples_of(self.members[0].config)
-        chosen = [np.flatnonzero(member.train_counts) for member in self.members]
-        size = bucket(max(len(rows) for rows in chosen))
-        rows = np.zeros((len(chosen), size), dtype=np.int64)
-        weights = np.zeros((len(chosen), size))
-        for k, (member, own) in enumerate(zip(self.members, chosen, strict=True)):
-            rows[k, : len(own)] = own
-            weights[k, : len(own)] = member.train_counts[own] / len(member.train_rows)
-        targets = np.stack([member.targets[own] for member, own in zip(self.members, rows, strict=True)])
-        return self._training_batch(shared.inputs[rows], targets, weights)
-
-    def _training_batch(self, inputs: Any, targets: Any, weights: Any) -> Batch:
-        """Return a batch whose loss is that of scaled outputs."""
-        scales = self._scales([m.config.output_scale / m.config.temperature for m in self.members])
-        shares = self._put(weights).to(self.dtype)
-        return Batch(
-            self._put(inputs), self._put(targets), shares if scales is None else shares * scales[..., 0], scales
-        )
-
-    def _scales(self, values: list[float]) -> Tensor | None:
-        if all(value == 1 for value in values):
-            return None
-        return torch.tensor(values, dtype=self.dtype, device=self.device)[:, None, None]
+        self.batches = Batches(self.members, self.device, self.dtype)
+        self.examples, self.everything = self.batches.full, self.batches.everything
 
 
 def _means(losses: Tensor, right: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import torch
 
-from grokcore.cohort import bucket, distinct_examples
 from grokcore.config import RunConfig
 from grokcore.errors import ConfigError
 from grokcore.kernel import EXAMINE_ELEMENTS
 from grokcore.layout import VECTOR, Layout
+from grokcore.shape import bucket, distinct_examples
 
 SHARE = 0.5
 """Share of the free memory that a cohort may take: predictions are good to a factor of about two."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 
-from grokcore.cohort import Cohort, Keep, cohort_key
+from grokcore.cohort import Cohort, Keep
 from grokcore.config import RunConfig
 from grokcore.measures.base import Choice
 from grokcore.record import RunRecord
 from grokcore.retirement import Retirement
+from grokcore.shape import cohort_key
 from grokcore.width import measured_width
 
 

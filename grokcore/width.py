@@ -8,9 +8,10 @@ from dataclasses import replace
 
 import torch
 
-from grokcore.cohort import Cohort, cohort_key, one_thread
+from grokcore.cohort import Cohort, one_thread
 from grokcore.config import RunConfig
 from grokcore.memory import fitting
+from grokcore.shape import cohort_key
 
 WIDTHS = {"cpu": (1, 2, 4, 8, 16), "cuda": (1, 4, 16, 64, 256)}
 """Widths tried, by kind of device. On a CPU stacking saves small operations' overhead until the cache is full."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from grokcore.cohort import cohort_key
 from grokcore.errors import GrokmapError
+from grokcore.shape import cohort_key
 from sweeps.driver import Driver
 from sweeps.mirror import MirrorProcess
 from sweeps.progress import Watcher

@@ -8,9 +8,10 @@ import optuna
 import pytest
 
 from grokcore import train
-from grokcore.cohort import Cohort, cohort_key
+from grokcore.cohort import Cohort
 from grokcore.errors import DataError
 from grokcore.regimes import RegimeRule
+from grokcore.shape import cohort_key
 from sweeps.driver import Driver
 from sweeps.run import SweepOptions, run_sweep
 from sweeps.space import Range

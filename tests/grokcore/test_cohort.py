@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from grokcore import Outcome, Retirement, RunConfig, train
-from grokcore.cohort import Cohort, bucket, cohort_key, distinct_examples
+from grokcore.cohort import Cohort
 from grokcore.errors import CheckpointError, ConfigError
+from grokcore.shape import bucket, cohort_key, distinct_examples
 
 
 def finish(cohort, seconds=math.inf):

@@ -64,7 +64,7 @@ def stirred(config):
 @torch.no_grad()
 def test_loss_and_every_gradient_equal_the_plain_form(shape, task, batch):
     cohort = stirred(make(shape, task, batch=batch))
-    examples = cohort.examples if batch == "full" else cohort._draw()
+    examples = cohort.examples if batch == "full" else cohort.batches.draw()
     plain = AutogradKernel(cohort.model, cohort.task)
     for kernel in (cohort.kernel, PrefixKernel(cohort.model, cohort.task)):
         kernel.gradients(cohort.parameters, examples, cohort.gradients)
