@@ -69,6 +69,7 @@ class Driver:
         self._over: set[str] = set()
         self._failed: list[RunRecord] = []
         self._errors = 0
+        self._losses: defaultdict[str, int] = defaultdict(int)
         self._alive = False
         for record in self.store.records():
             self._remember(record)
@@ -144,6 +145,19 @@ class Driver:
             if record.outcome is not Outcome.FAILED:
                 self._alive = True
         return new
+
+    def lost(self, name: str) -> bool:
+        """Take back a cohort whose worker died, to be gone on with from its checkpoint before anything else.
+
+        Return False if there is nothing left to do in it, or if it lost more workers than the sweep retries.
+        """
+        self._losses[name] += 1
+        configs = self._out[name].configs
+        if self._losses[name] > self.spec.retries or all(run_id in self._told for run_id in _ids(configs)):
+            return False
+        del self._out[name]
+        self._first.insert(0, list(configs))
+        return True
 
     def ended(self, name: str, error: str | None = None) -> list[RunRecord]:
         """Take back a cohort that is over; return the runs that must be given up.

@@ -54,6 +54,10 @@ class CohortSearcher(Searcher):
         return {}
 
 
+LOST = "its worker died"
+"""The reason of a cohort that did nothing wrong."""
+
+
 class StartsInPeace(FIFOScheduler):
     """Gives a worker that falls free to a cohort that has none, not to one whose worker is starting elsewhere.
 
@@ -108,10 +112,17 @@ class Recorder(tune.Callback):
         self._watcher.note(f"cohort {trial.config['cohort']} goes on from its checkpoint after: {_reason(trial)}")
 
     def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:  # noqa: ARG002
-        """Take back a cohort that failed for good."""
-        reason = _reason(trial)
-        self._watcher.note(f"cohort {trial.config['cohort']} failed: {reason}")
-        self._watcher.finished(self._driver.ended(trial.config["cohort"], reason))
+        """Take back a cohort that failed for good.
+
+        Tune calls it that too if the end of a worker is reported twice, by the worker and by what it was asked to do,
+        and the cohort is waiting for another one by then; so who lost a worker is counted by the driver.
+        """
+        cohort, reason = trial.config["cohort"], _reason(trial)
+        if reason == LOST and self._driver.lost(cohort):
+            self._watcher.note(f"cohort {cohort} goes on from its checkpoint after: {reason}")
+            return
+        self._watcher.note(f"cohort {cohort} failed: {reason}")
+        self._watcher.finished(self._driver.ended(cohort, reason))
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
@@ -123,4 +134,4 @@ def _reason(trial: Any) -> str:
     lines = path.read_text(errors="replace").splitlines() if path is not None and path.exists() else []
     sentences = [line.strip() for line in lines if line.strip()]
     lost = [line for line in sentences if "actor died" in line.lower() or "actor is dead" in line.lower()]
-    return "its worker died" if lost else sentences[-1] if sentences else "an unknown error"
+    return LOST if lost else sentences[-1] if sentences else "an unknown error"

@@ -125,6 +125,32 @@ def test_a_cohort_with_a_checkpoint_goes_on_with_the_same_members(drive, pretend
         assert not path.exists()
 
 
+def test_a_cohort_that_lost_its_worker_goes_on_as_it_was_as_often_as_the_sweep_retries(drive, spec, pretend):
+    with drive() as driver:
+        task = driver.next_cohort()
+        driver.receive([pretend(task.configs[0])])
+        path = driver.store.path / "checkpoints" / f"{task.name}.pt"
+        path.parent.mkdir()
+        path.write_bytes(b"weights")
+        for _ in range(spec.retries):
+            assert driver.lost(task.name)
+            assert driver.next_cohort() == task
+            assert path.exists()
+        assert not driver.lost(task.name)
+        driver.ended(task.name, "its worker died")
+        assert not path.exists()
+        # From then on each of its runs is tried alone.
+        assert [len(driver.next_cohort().configs) for _ in task.configs[1:]] == [1] * (len(task.configs) - 1)
+
+
+def test_a_cohort_with_nothing_left_to_do_is_not_gone_on_with(drive, pretend):
+    with drive() as driver:
+        task = driver.next_cohort()
+        driver.receive([pretend(config) for config in task.configs])
+        assert not driver.lost(task.name)
+        assert driver.ended(task.name, "its worker died") == []
+
+
 def test_runs_that_are_handed_out_once_more_are_another_cohort(drive, pretend):
     with drive(slots=1) as driver:
         first = driver.next_cohort()
