@@ -109,13 +109,18 @@ def test_a_sweep_that_goes_on_chooses_the_same_runs(drive, spec, changed, preten
         assert [trial.params for trial in driver.study.trials] == whole
 
 
+def checkpoint(driver, task):
+    path = driver.store.path / "checkpoints" / f"{task.name}.pt"
+    path.parent.mkdir()
+    path.write_bytes(b"weights")
+    return path
+
+
 def test_a_cohort_with_a_checkpoint_goes_on_with_the_same_members(drive, pretend):
     with drive() as driver:
         task = driver.next_cohort()
         driver.receive([pretend(task.configs[0])])
-        path = driver.store.path / "checkpoints" / f"{task.name}.pt"
-        path.parent.mkdir()
-        path.write_bytes(b"weights")
+        path = checkpoint(driver, task)
     with drive() as driver:
         again = driver.next_cohort()
         assert again == task
@@ -129,9 +134,7 @@ def test_a_cohort_that_lost_its_worker_goes_on_as_it_was_as_often_as_the_sweep_r
     with drive() as driver:
         task = driver.next_cohort()
         driver.receive([pretend(task.configs[0])])
-        path = driver.store.path / "checkpoints" / f"{task.name}.pt"
-        path.parent.mkdir()
-        path.write_bytes(b"weights")
+        path = checkpoint(driver, task)
         for _ in range(spec.retries):
             assert driver.lost(task.name)
             assert driver.next_cohort() == task
