@@ -9,6 +9,7 @@ Shapes: K runs, N examples of a batch (padded; padding has weight 0), P position
 from __future__ import annotations
 
 import abc
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -24,8 +25,14 @@ if TYPE_CHECKING:
     from grokcore.dropout import Dropout
     from grokcore.models.base import Model, Parameters
 
-EXAMINE_ELEMENTS = 1 << 18
-"""Logits per run held at once while examples are examined: 1 MB of float32, half a core's cache."""
+CHUNK_ELEMENTS = 1 << 18
+"""Elements per run of the widest activation, or of the logits, held at once: 1 MB of float32, about a core's cache."""
+
+
+def chunks(examples: int, widest: int) -> list[slice]:
+    """Cut examples so that some's activations, `widest` numbers each, stay in the cache; whole vectors, no tails."""
+    size = VECTOR * math.ceil(examples / math.ceil(examples * widest / CHUNK_ELEMENTS) / VECTOR)
+    return [slice(start, min(start + size, examples)) for start in range(0, examples, size)]
 
 
 @dataclass(frozen=True)
@@ -80,18 +87,16 @@ class Kernel(abc.ABC):
 
     def examine(self, parameters: Parameters, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return each example's loss and whether it is answered rightly: two (K, N) tensors."""
-        _, examples = batch.targets.shape
-        step = max(VECTOR, EXAMINE_ELEMENTS // self.task.table.classes // VECTOR * VECTOR)
         losses = torch.empty_like(batch.weights)
         right = torch.empty_like(batch.targets, dtype=torch.bool)
         if "parts" not in batch.prepared:
             # The same objects every time: what a kernel prepares for a part is still there at the next look.
-            batch.prepared["parts"] = [batch.chunk(i, min(i + step, examples)) for i in range(0, examples, step)]
-        for i, part in enumerate(batch.prepared["parts"]):
+            cuts = chunks(batch.targets.shape[1], self.task.table.classes)
+            batch.prepared["parts"] = [(where, batch.chunk(where.start, where.stop)) for where in cuts]
+        for where, part in batch.prepared["parts"]:
             logits = self.logits(parameters, part)
             if part.scale is not None:
                 logits = logits.mul_(part.scale)
-            where = slice(i * step, (i + 1) * step)
             losses[:, where], right[:, where] = self.loss.examine(logits, part.targets)
         return losses, right
 

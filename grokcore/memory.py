@@ -10,7 +10,7 @@ import torch
 
 from grokcore.config import RunConfig
 from grokcore.errors import ConfigError
-from grokcore.kernel import EXAMINE_ELEMENTS
+from grokcore.kernel import CHUNK_ELEMENTS
 from grokcore.layout import VECTOR, Layout
 from grokcore.shape import bucket, distinct_examples
 
@@ -36,7 +36,7 @@ def predicted_bytes(config: RunConfig, runs: int = 1) -> int:
     # Token and table indices of the batch, there and back; targets and counts of every example.
     indices = 8 * (4 * trained * positions + 4 * examples)
     activations = trained * config.model.activations(config.task) * size
-    examined = min(examples, max(VECTOR, EXAMINE_ELEMENTS // table.classes))
+    examined = min(examples, max(VECTOR, CHUNK_ELEMENTS // table.classes))
     seen = examined * (4 * table.classes + config.model.activations(config.task) // 2) * size
     return int(runs * (kept + indices + max(activations, seen)))
 

@@ -9,22 +9,18 @@ Shapes: K runs, N examples, P positions, S symbols, W width, C classes.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
-from grokcore.kernel import Batch, Kernel
-from grokcore.layout import VECTOR
+from grokcore.kernel import Batch, Kernel, chunks
 from grokcore.losses import Loss
-from grokcore.models._outputs import add_weight_gradient_, read_out
+from grokcore.models._outputs import add_weight_gradient, read_out
 from grokcore.models.base import Parameters
 from grokcore.models.mlp import MLP
+from grokcore.products import product, write_product
 from grokcore.tasks.base import Task
-
-CHUNK_ELEMENTS = 1 << 17
-"""Elements of a run's widest activation per chunk: 512 kB of float32, a quarter of a core's cache."""
 
 
 class MLPKernel(Kernel):
@@ -87,7 +83,7 @@ class MLPKernel(Kernel):
     def _first_gradient(self, parameters: Parameters, batch: Batch, pre: Tensor, out: Mapping[str, Tensor]) -> None:
         """Turn the gradient at the first layer's output, `pre` (K, N, W), into those of its parameters."""
         if self.mlp.inputs == "real":
-            torch.bmm(self._numbers(parameters, batch).mT, pre, out=out["weight_0"])
+            write_product(out["weight_0"], self._numbers(parameters, batch).mT, pre)
             if self.mlp.bias:
                 out["bias_0"].copy_(pre.sum(1))
             return
@@ -113,28 +109,26 @@ class MLPKernel(Kernel):
 
     # The rest -------------------------------------------------------------------------------------------------------
 
-    def _chunks(self, examples: int) -> list[slice]:
-        """Cut the examples so that some activations stay in the cache; whole vectors, so that no chunk has a tail."""
-        widest = max(outputs for _, outputs in self.mlp.layers(self.task))
-        size = VECTOR * math.ceil(examples / math.ceil(examples * widest / CHUNK_ELEMENTS) / VECTOR)
-        return [slice(start, min(start + size, examples)) for start in range(0, examples, size)]
-
     def gradients(self, parameters: Parameters, batch: Batch, out: Mapping[str, Tensor]) -> None:
         """Go forward and back, chunk by chunk; see `Kernel.gradients`."""
         table = self._table(parameters)
         deltas = self.room("deltas", parameters["weight_0"], *batch.targets.shape, self.mlp.width)
         last = out[f"weight_{self.mlp.depth}"]
-        leave = self.room("leave", last, *last.mT.shape)
-        for part in self._chunks(batch.targets.shape[1]):
+        totals = {**out, "leave": self.room("leave", last, *last.mT.shape)}
+        widest = max(outputs for _, outputs in self.mlp.layers(self.task))
+        for part in chunks(batch.targets.shape[1], widest):
             pre = self._first(parameters, table, batch, part)
-            self._there_and_back(parameters, batch, part, pre, {**out, "leave": leave}, deltas[:, part])
-        last.copy_(leave.mT)
+            self._there_and_back(parameters, batch, part, pre, totals, deltas[:, part])
+        last.copy_(totals["leave"].mT)
+        for i in range(1, self.mlp.depth):
+            if totals[f"weight_{i}"] is not out[f"weight_{i}"]:
+                out[f"weight_{i}"].copy_(totals[f"weight_{i}"])
         self._first_gradient(parameters, batch, deltas, out)
 
     def _there_and_back(
-        self, parameters: Parameters, batch: Batch, part: slice, pre: Tensor, out: Mapping[str, Tensor], first: Tensor
+        self, parameters: Parameters, batch: Batch, part: slice, pre: Tensor, totals: dict[str, Tensor], first: Tensor
     ) -> None:
-        """Add a chunk's gradients to `out`; write that at its first layer's output, `pre`, into `first`."""
+        """Add a chunk's gradients to `totals`; write that at its first layer's output, `pre`, into `first`."""
         beta = 1 if part.start else 0
         depth, examples = self.mlp.depth, pre.shape[1]
         inputs = [pre]
@@ -148,26 +142,25 @@ class MLPKernel(Kernel):
         delta = self.push(outputs, batch.chunk(part.start, part.stop))
         for i in range(depth, 0, -1):
             if i == depth:
-                add_weight_gradient_(out["leave"], hidden[-1], delta, first=beta == 0)
+                totals["leave"] = add_weight_gradient(totals["leave"], hidden[-1], delta, first=beta == 0)
             else:
-                weight = out[f"weight_{i}"]
-                torch.baddbmm(weight, hidden[i - 1].mT, delta, beta=beta, out=weight)
+                weight = totals[f"weight_{i}"]
+                totals[f"weight_{i}"] = product(hidden[i - 1].mT, delta, weight if beta else None, weight)
             if self.mlp.bias:
-                bias = out[f"bias_{i}"]
+                bias = totals[f"bias_{i}"]
                 torch.add(delta.sum(1), bias, alpha=beta, out=bias) if beta else bias.copy_(delta.sum(1))
             back = self.room(f"back {i} {examples}", delta, *hidden[i - 1].shape)
-            delta = torch.bmm(delta, parameters[f"weight_{i}"].mT, out=back)
+            delta = product(delta, parameters[f"weight_{i}"].mT, room=back)
             self._activation_gradient(delta, inputs[i - 1], hidden[i - 1], first if i == 1 else delta)
 
-    def _outputs(self, parameters: Parameters, x: Tensor, out: Tensor | None = None) -> Tensor:
+    def _outputs(self, parameters: Parameters, x: Tensor, room: Tensor | None = None) -> Tensor:
         """Return the last layer's outputs (K, N, C), classes outermost in memory."""
         i = self.mlp.depth
-        return read_out(x, parameters[f"weight_{i}"], parameters[f"bias_{i}"] if self.mlp.bias else None, out)
+        return read_out(x, parameters[f"weight_{i}"], parameters[f"bias_{i}"] if self.mlp.bias else None, room)
 
-    def _affine(self, parameters: Parameters, i: int, x: Tensor, out: Tensor | None = None) -> Tensor:
-        if self.mlp.bias:
-            return torch.baddbmm(parameters[f"bias_{i}"].unsqueeze(1), x, parameters[f"weight_{i}"], out=out)
-        return torch.bmm(x, parameters[f"weight_{i}"], out=out)
+    def _affine(self, parameters: Parameters, i: int, x: Tensor, room: Tensor | None = None) -> Tensor:
+        bias = parameters[f"bias_{i}"].unsqueeze(1) if self.mlp.bias else None
+        return product(x, parameters[f"weight_{i}"], bias, room)
 
     def _activate(self, x: Tensor) -> Tensor:
         if self.mlp.activation == "relu":

@@ -8,17 +8,22 @@ Shapes: K runs, N examples, W width of the last hidden layer, C classes.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
-
-def read_out(x: Tensor, weight: Tensor, bias: Tensor | None = None, out: Tensor | None = None) -> Tensor:
-    """Return x · weight + bias, (K, N, C), of x (K, N, W), weight (K, W, C) and bias (K, C); `out` is (K, C, N)."""
-    if bias is None:
-        return torch.bmm(weight.mT, x.mT, out=out).mT
-    return torch.baddbmm(bias.unsqueeze(2), weight.mT, x.mT, out=out).mT
+from grokcore.products import product
 
 
-def add_weight_gradient_(total: Tensor, x: Tensor, push: Tensor, *, first: bool) -> None:
-    """Add the transposed gradient of `weight` to `total` (K, C, W), or write it there `first`; `push` is (K, N, C)."""
-    torch.baddbmm(total, push.mT, x, beta=0 if first else 1, out=total)
+def read_out(x: Tensor, weight: Tensor, bias: Tensor | None = None, room: Tensor | None = None) -> Tensor:
+    """Return x · weight + bias, (K, N, C), of x (K, N, W), weight (K, W, C) and bias (K, C).
+
+    It may be in `room` (K, C, N).
+    """
+    return product(weight.mT, x.mT, None if bias is None else bias.unsqueeze(2), room).mT
+
+
+def add_weight_gradient(total: Tensor, x: Tensor, push: Tensor, *, first: bool) -> Tensor:
+    """Return the transposed gradient of `weight`, (K, C, W), added to `total` unless `first`; `push` is (K, N, C).
+
+    It may be in `total`.
+    """
+    return product(push.mT, x, None if first else total, total)

@@ -10,23 +10,20 @@ Shapes: K runs, N examples, S symbols, D width, V vocabulary, R rows of all posi
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from grokcore.kernel import Batch, Kernel
+from grokcore.kernel import Batch, Kernel, chunks
 from grokcore.losses import Loss
 from grokcore.models._mix import Mix, mix, mix_back
 from grokcore.models._stems import Stems, hand_back, look_up
 from grokcore.models.base import Parameters
 from grokcore.models.transformer import Transformer
+from grokcore.products import product, write_product
 from grokcore.tasks.base import Task
-
-CHUNK_ELEMENTS = 1 << 17
-"""Elements of a run's MLP activations per chunk: 512 kB of float32, a quarter of a core's cache."""
 
 LAYER_NORM_EPS = 1e-5
 """What is added to the variance in a normalisation, as torch.nn.LayerNorm does."""
@@ -77,7 +74,7 @@ class PrefixKernel(Kernel):
         x = self._enter(parameters)
         for i in range(self.net.layers):
             x = self._forward(parameters, i, batch, x)[0]
-        return self.net.read_out(parameters, x)
+        return self._outputs(parameters, x)
 
     def gradients(self, parameters: Parameters, batch: Batch, out: Mapping[str, Tensor]) -> None:
         """Go forward and back, layer by layer; see `Kernel.gradients`."""
@@ -86,17 +83,20 @@ class PrefixKernel(Kernel):
         for i in range(net.layers):
             x, layer = self._forward(w, i, batch, x)
             layers.append(layer)
-        push = self.push(net.read_out(w, x), batch)
+        push = self.push(self._outputs(w, x), batch)
         if net.tied:
-            torch.bmm(push.mT, x, out=out["embedding"])
-            delta = push @ w["embedding"]
+            write_product(out["embedding"], push.mT, x)
+            delta = product(push, w["embedding"])
         else:
             out["embedding"].zero_()
-            torch.bmm(x.mT, push, out=out["unembedding"])
-            delta = push @ w["unembedding"].mT
+            write_product(out["unembedding"], x.mT, push)
+            delta = product(push, w["unembedding"].mT)
         for i in reversed(range(net.layers)):
             delta = self._backward(w, i, batch, layers[i], delta, out)
         self._enter_gradient(delta, out)
+
+    def _outputs(self, w: Parameters, x: Tensor) -> Tensor:
+        return product(x, w["embedding"].mT if self.net.tied else w["unembedding"])
 
     # What enters ------------------------------------------------------------------------------------------------------
 
@@ -141,11 +141,11 @@ class PrefixKernel(Kernel):
     def _forward(self, w: Parameters, i: int, batch: Batch, x: Tensor) -> tuple[Tensor, _Layer]:
         """Return the states after layer i of the positions that are wanted, and what the way back needs."""
         net, names, asked = self.net, self.net.layer(i), self._asked(i)
-        memory = x @ torch.cat([w[names["key"]], w[names["value"]]], dim=2)
+        memory = product(x, torch.cat([w[names["key"]], w[names["value"]]], dim=2))
         sizes, states = self._sizes(i, batch), self.stems.states(batch)
         begin = sum(sizes[: asked[0]])
         rows = x[:, begin:].split(sizes[asked[0] :], 1)
-        queries = (x[:, begin:] @ w[names["query"]]).split(sizes[asked[0] :], 1)
+        queries = product(x[:, begin:], w[names["query"]]).split(sizes[asked[0] :], 1)
         memories = memory.split(sizes, 1)
         mixed = x.new_empty(len(x), sum(states[p] for p in asked), net.width)
         attended = torch.empty_like(mixed)
@@ -161,7 +161,7 @@ class PrefixKernel(Kernel):
             mixes.append(mix(net.heads, net.attention_rate, look_up(query, index), seen, mixed[:, where]))
             attended[:, where] = look_up(row, index)
             start = where.stop
-        attended = torch.baddbmm(attended, mixed, w[names["out"]])
+        attended = product(mixed, w[names["out"]], attended)
         middle, first = self._normalise(w, names, "attention", attended)
         after, hidden = self._mlp(w, i, middle)
         after, second = self._normalise(w, names, "mlp", after)
@@ -175,16 +175,16 @@ class PrefixKernel(Kernel):
         delta = self._normalise_back(w, names, "mlp", layer.norms[1], delta, out)
         delta = self._mlp_back(w, names, layer, delta, out)
         delta = self._normalise_back(w, names, "attention", layer.norms[0], delta, out)
-        torch.bmm(layer.mixed.mT, delta, out=out[names["out"]])
-        entered, query, memory = self._attention_back(i, batch, layer, delta, delta @ w[names["out"]].mT)
+        write_product(out[names["out"]], layer.mixed.mT, delta)
+        entered, query, memory = self._attention_back(i, batch, layer, delta, product(delta, w[names["out"]].mT))
         begin = layer.entered.shape[1] - query.shape[1]
-        torch.bmm(layer.entered[:, begin:].mT, query, out=out[names["query"]])
-        pushed = layer.entered.mT @ memory
+        write_product(out[names["query"]], layer.entered[:, begin:].mT, query)
+        pushed = product(layer.entered.mT, memory)
         out[names["key"]].copy_(pushed[..., : self.net.width])
         out[names["value"]].copy_(pushed[..., self.net.width :])
         remembered = torch.cat([w[names["key"]], w[names["value"]]], dim=2)
-        entered = entered.baddbmm_(memory, remembered.mT)
-        entered[:, begin:].baddbmm_(query, w[names["query"]].mT)
+        entered = product(memory, remembered.mT, entered, entered)
+        write_product(entered[:, begin:], query, w[names["query"]].mT, entered[:, begin:])
         return entered
 
     def _attention_back(
@@ -226,20 +226,14 @@ class PrefixKernel(Kernel):
 
     # MLP and normalisation ------------------------------------------------------------------------------------------
 
-    def _chunks(self, rows: int) -> list[slice]:
-        """Cut rows so that an MLP's activations for some of them stay in the cache."""
-        size = math.ceil(rows / math.ceil(rows * self.net.mlp_width / CHUNK_ELEMENTS))
-        return [slice(start, min(start + size, rows)) for start in range(0, rows, size)]
-
     def _mlp(self, w: Parameters, i: int, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return x (K, R', D) with what layer i's MLP adds, and its activations."""
         names = self.net.layer(i)
         after, hidden = torch.empty_like(x), self.room(f"hidden {i}", x, *x.shape[:2], self.net.mlp_width)
-        for part in self._chunks(x.shape[1]):
-            torch.bmm(x[:, part], w[names["mlp_in"]], out=hidden[:, part])
-            if self.net.bias:
-                hidden[:, part] += w[names["mlp_in_bias"]].unsqueeze(1)
-            torch.baddbmm(x[:, part], hidden[:, part].relu_(), w[names["mlp_out"]], out=after[:, part])
+        for part in chunks(x.shape[1], self.net.mlp_width):
+            bias = w[names["mlp_in_bias"]].unsqueeze(1) if self.net.bias else None
+            write_product(hidden[:, part], x[:, part], w[names["mlp_in"]], bias)
+            write_product(after[:, part], hidden[:, part].relu_(), w[names["mlp_out"]], x[:, part])
         if self.net.bias:
             after += w[names["mlp_out_bias"]].unsqueeze(1)
         return after, hidden
@@ -252,16 +246,19 @@ class PrefixKernel(Kernel):
         if self.net.bias:
             torch.sum(delta, 1, out=out[names["mlp_out_bias"]])
             out[names["mlp_in_bias"]].zero_()
-        for part in self._chunks(delta.shape[1]):
+        for part in chunks(delta.shape[1], self.net.mlp_width):
             beta, rows, hidden = 0 if part.start == 0 else 1, delta[:, part], layer.hidden[:, part]
-            push = self.room("push", delta, *rows.shape[:2], self.net.mlp_width)
-            torch.baddbmm(leave, hidden.mT, rows, beta=beta, out=leave)
-            torch.bmm(rows, w[names["mlp_out"]].mT, out=push)
+            room = self.room(f"push {rows.shape[1]}", delta, *rows.shape[:2], self.net.mlp_width)
+            leave = product(hidden.mT, rows, leave if beta else None, leave)
+            push = product(rows, w[names["mlp_out"]].mT, room=room)
             torch.ops.aten.threshold_backward.grad_input(push, hidden, 0, grad_input=push)
-            torch.baddbmm(enter, layer.middle[:, part].mT, push, beta=beta, out=enter)
+            enter = product(layer.middle[:, part].mT, push, enter if beta else None, enter)
             if self.net.bias:
                 out[names["mlp_in_bias"]] += push.sum(1)
-            torch.baddbmm(rows, push, w[names["mlp_in"]].mT, out=before[:, part])
+            write_product(before[:, part], push, w[names["mlp_in"]].mT, rows)
+        for name, total in (("mlp_in", enter), ("mlp_out", leave)):
+            if total is not out[names[name]]:
+                out[names[name]].copy_(total)
         return before
 
     def _normalise(self, w: Parameters, names: Mapping[str, str], which: str, x: Tensor) -> tuple[Tensor, _Norm | None]:

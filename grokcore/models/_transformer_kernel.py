@@ -20,16 +20,13 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from grokcore.kernel import Batch, Kernel
-from grokcore.layout import VECTOR
+from grokcore.kernel import CHUNK_ELEMENTS, Batch, Kernel, chunks
 from grokcore.losses import Loss
-from grokcore.models._outputs import add_weight_gradient_, read_out
+from grokcore.models._outputs import add_weight_gradient, read_out
 from grokcore.models.base import Parameters
 from grokcore.models.transformer import Transformer
+from grokcore.products import product, write_product
 from grokcore.tasks.base import Task
-
-CHUNK_ELEMENTS = 1 << 17
-"""Elements of a run's MLP activations per chunk: 512 kB of float32, a quarter of a core's cache."""
 
 
 @dataclass
@@ -83,16 +80,16 @@ class TransformerKernel(Kernel):
         equals = (embedding[:, -1] + positions[:, -1]).unsqueeze(1)
         x = torch.cat([operands.flatten(1, 2), equals], dim=1)
         query = (equals @ w["query"]).view(-1, self.net.heads, self.head) / math.sqrt(self.head)
-        key, value = x @ w["key"], x @ w["value"]
+        key, value = product(x, w["key"]), product(x, w["value"])
         scores = (key.unflatten(-1, (self.net.heads, -1)) * query.unsqueeze(1)).sum(-1)
         return _Tables(x, query, key, value, scores)
 
     def _merged(self, w: Parameters, t: _Tables) -> _Merged:
         equals, unembedding = t.x[:, -1:], w["unembedding"]
         return _Merged(
-            enter=w["out"] @ w["mlp_in"],
-            past=w["out"] @ unembedding,
-            leave=w["mlp_out"] @ unembedding,
+            enter=product(w["out"], w["mlp_in"]),
+            past=product(w["out"], unembedding),
+            leave=product(w["mlp_out"], unembedding),
             inner=equals @ w["mlp_in"] + w["mlp_in_bias"].unsqueeze(1),
             outer=(equals + w["mlp_out_bias"].unsqueeze(1)) @ unembedding,
         )
@@ -181,7 +178,7 @@ class TransformerKernel(Kernel):
         m = self._merged(parameters, t)
         attention, mixed = self._attend(batch, t)
         back, delta = self._merged_room(m), self.room("delta", mixed, *mixed.shape)
-        for part in self._chunks(mixed.shape[1]):
+        for part in chunks(mixed.shape[1], self.net.mlp_width):
             z = mixed[:, part]
             hidden = self._hidden(m, z, self.room(f"hidden {z.shape[1]}", z, *z.shape[:2], self.net.mlp_width))
             push = self.push(self._outputs(m, z, hidden), batch.chunk(part.start, part.stop))
@@ -191,20 +188,15 @@ class TransformerKernel(Kernel):
         last = back.inner @ parameters["mlp_in"].mT + back.outer @ parameters["unembedding"].mT
         self._tables_gradient(parameters, t, pushes, last, out)
 
-    def _chunks(self, examples: int) -> list[slice]:
-        """Cut the examples so that the MLP's activations for some stay in the cache; whole vectors, no tails."""
-        size = VECTOR * math.ceil(examples / math.ceil(examples * self.net.mlp_width / CHUNK_ELEMENTS) / VECTOR)
-        return [slice(start, min(start + size, examples)) for start in range(0, examples, size)]
-
-    def _hidden(self, m: _Merged, z: Tensor, out: Tensor | None = None) -> Tensor:
+    def _hidden(self, m: _Merged, z: Tensor, room: Tensor | None = None) -> Tensor:
         """Return the MLP's activations (K, n, M) of mixtures of values z (K, n, D)."""
-        return torch.baddbmm(m.inner, z, m.enter, out=out).relu_()
+        return product(z, m.enter, m.inner, room).relu_()
 
     def _outputs(self, m: _Merged, z: Tensor, hidden: Tensor) -> Tensor:
         """Return the logits (K, n, V), classes outermost in memory."""
         room = self.room(f"outputs {z.shape[1]}", z, len(z), m.outer.shape[-1], z.shape[1])
         outputs = read_out(hidden, m.leave, m.outer[:, 0], room)
-        return torch.baddbmm(outputs.mT, m.past.mT, z.mT, out=room).mT
+        return product(m.past.mT, z.mT, outputs.mT, room).mT
 
     def _back(
         self, m: _Merged, back: _Merged, seen: tuple[Tensor, Tensor, Tensor], *, first: bool, delta: Tensor
@@ -214,27 +206,25 @@ class TransformerKernel(Kernel):
         `seen` are its mixtures, the MLP's activations and the gradient at its logits.
         """
         z, hidden, push = seen
-        add_weight_gradient_(back.leave.mT, hidden, push, first=first)
-        add_weight_gradient_(back.past.mT, z, push, first=first)
-        inner = torch.bmm(push, m.leave.mT, out=self.room(f"inner {z.shape[1]}", z, *hidden.shape))
+        back.leave = add_weight_gradient(back.leave.mT, hidden, push, first=first).mT
+        back.past = add_weight_gradient(back.past.mT, z, push, first=first).mT
+        inner = product(push, m.leave.mT, room=self.room(f"inner {z.shape[1]}", z, *hidden.shape))
         torch.ops.aten.threshold_backward.grad_input(inner, hidden, 0, grad_input=inner)
-        torch.baddbmm(back.enter, z.mT, inner, beta=0 if first else 1, out=back.enter)
+        back.enter = product(z.mT, inner, None if first else back.enter, back.enter)
         for total, gradient in ((back.inner, inner), (back.outer, push)):
             added = gradient.sum(1, keepdim=True)
             total.copy_(added) if first else total.add_(added)
-        torch.bmm(push, m.past.mT, out=delta)
-        torch.baddbmm(delta, inner, m.enter.mT, out=delta)
+        write_product(delta, inner, m.enter.mT, product(push, m.past.mT, room=delta))
 
     def _merged_gradient(self, w: Parameters, t: _Tables, back: _Merged, out: Mapping[str, Tensor]) -> None:
         """Turn gradients of merged matrices into those of their factors."""
         equals, unembedding = t.x[:, -1:], w["unembedding"]
-        torch.bmm(back.enter, w["mlp_in"].mT, out=out["out"])
-        out["out"].baddbmm_(back.past, unembedding.mT)
-        torch.bmm(back.leave, unembedding.mT, out=out["mlp_out"])
-        torch.bmm(w["out"].mT, back.enter, out=out["mlp_in"])
+        write_product(out["out"], back.past, unembedding.mT, product(back.enter, w["mlp_in"].mT, room=out["out"]))
+        write_product(out["mlp_out"], back.leave, unembedding.mT)
+        write_product(out["mlp_in"], w["out"].mT, back.enter)
         out["mlp_in"].baddbmm_(equals.mT, back.inner)
-        torch.bmm(w["out"].mT, back.past, out=out["unembedding"])
-        out["unembedding"].baddbmm_(w["mlp_out"].mT, back.leave)
+        past = product(w["out"].mT, back.past, room=out["unembedding"])
+        write_product(out["unembedding"], w["mlp_out"].mT, back.leave, past)
         out["unembedding"].baddbmm_((equals + w["mlp_out_bias"].unsqueeze(1)).mT, back.outer)
         out["mlp_in_bias"].copy_(back.inner[:, 0])
         out["mlp_out_bias"].copy_((back.outer @ unembedding.mT)[:, 0])
@@ -249,10 +239,10 @@ class TransformerKernel(Kernel):
         by_head = torch.unflatten(t.key, -1, (heads, -1)).transpose(1, 2).flatten(0, 1)
         query = torch.bmm(score.mT.reshape(-1, 1, self.rows), by_head).view(-1, 1, self.net.width)
         query = query / math.sqrt(self.head)
-        torch.bmm(t.x.mT, value, out=out["value"])
-        torch.bmm(t.x.mT, key, out=out["key"])
+        write_product(out["value"], t.x.mT, value)
+        write_product(out["key"], t.x.mT, key)
         torch.bmm(t.x[:, -1:].mT, query, out=out["query"])
-        x = value @ w["value"].mT + key @ w["key"].mT
+        x = product(value, w["value"].mT, product(key, w["key"].mT))
         x[:, -1:] += last + query @ w["query"].mT
         operands = torch.unflatten(x[:, :-1], 1, (self.operands, self.symbols))
         out["embedding"].zero_()
@@ -267,4 +257,4 @@ class TransformerKernel(Kernel):
         m = self._merged(parameters, t)
         _, mixed = self._attend(batch, t)
         outputs = read_out(self._hidden(m, mixed), m.leave, m.outer[:, 0])
-        return outputs.mT.baddbmm_(m.past.mT, mixed.mT).mT
+        return product(m.past.mT, mixed.mT, outputs.mT, outputs.mT).mT

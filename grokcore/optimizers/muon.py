@@ -18,6 +18,7 @@ from grokcore.models.base import Model
 from grokcore.optimizers._moments import MomentOptimizer
 from grokcore.optimizers.adamw import AdamW
 from grokcore.optimizers.base import Floats, Share, decayed_, scheduled_decay, scheduled_rate
+from grokcore.products import product
 from grokcore.settings import Settings
 from grokcore.tasks.base import Task
 
@@ -104,6 +105,6 @@ def orthogonalised(matrices: Tensor) -> Tensor:
     x = matrices.mT if tall else matrices
     x = x / torch.linalg.vector_norm(x, dim=(1, 2), keepdim=True).clamp_min(TINY)
     for _ in range(ITERATIONS):
-        gram = x @ x.mT
-        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+        gram = product(x, x.mT)
+        x = product(product(c * gram, gram, b * gram), x, a * x)
     return x.mT if tall else x

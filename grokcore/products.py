@@ -1,0 +1,79 @@
+"""Products of stacked matrices, by the library that is fastest for them on this processor.
+
+torch multiplies float32 matrices with MKL, which uses AVX-512 on Intel's processors alone. oneDNN, which torch brings
+along for its own layers, uses it wherever it is, and then takes half of MKL's time. Small products stay with MKL: it
+takes a whole stack of them in one call. Which library a product goes to depends on the processor and the matrices'
+sizes, never on how many are stacked.
+
+Shapes: K runs, N rows, W inner width, M columns.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+
+import torch
+from torch import Tensor
+
+from grokcore.environment import vendor
+
+SMALLEST = 1 << 21
+"""Multiplications from which on a product is worth a call of its own: some 15 µs."""
+
+CHOICE = "GROKMAP_PRODUCTS"
+"""The environment variable that overrules the choice: "mkl" or "onednn"."""
+
+
+@functools.cache
+def library() -> str:
+    """Return "onednn" where large float32 products on the CPU go to oneDNN, else "mkl": what torch itself takes."""
+    asked = os.environ.get(CHOICE, "")
+    usable = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+    if asked in ("mkl", "onednn"):
+        return asked if usable else "mkl"
+    foreign = torch.backends.cpu.get_cpu_capability() == "AVX512" and vendor() != "GenuineIntel"
+    return "onednn" if usable and foreign else "mkl"
+
+
+def product(a: Tensor, b: Tensor, plus: Tensor | None = None, room: Tensor | None = None) -> Tensor:
+    """Return a · b + `plus`, (K, N, M), of a (K, N, W) and b (K, W, M); `plus` is broadcast.
+
+    The result may be in `room` (K, N, M), which may be `plus` too, or in new memory.
+    """
+    large = a.shape[1] * a.shape[2] * b.shape[2] >= SMALLEST
+    if large and a.dtype == torch.float32 and a.device.type == "cpu" and library() == "onednn":
+        return _by_onednn(a, b, plus, room)
+    return torch.bmm(a, b, out=room) if plus is None else torch.baddbmm(plus, a, b, out=room)
+
+
+def write_product(out: Tensor, a: Tensor, b: Tensor, plus: Tensor | None = None) -> None:
+    """Write a · b + `plus` into `out`; see `product`."""
+    result = product(a, b, plus, out)
+    if result is not out:
+        out.copy_(result)
+
+
+def _by_onednn(a: Tensor, b: Tensor, plus: Tensor | None, room: Tensor | None) -> Tensor:
+    runs = len(a)
+    if runs == 1:
+        return _linear(a[0], b[0], None if plus is None else plus[0]).unsqueeze(0)
+    out = a.new_empty(runs, a.shape[1], b.shape[2]) if room is None else room
+    for k in range(runs):
+        out[k] = _linear(a[k], b[k], None if plus is None else plus[k])
+    return out
+
+
+def _linear(a: Tensor, b: Tensor, plus: Tensor | None) -> Tensor:
+    """Return a · b + `plus`, (N, M), as the layer of torch's own that oneDNN computes."""
+    linear = torch.ops.mkldnn._linear_pointwise
+    result: Tensor
+    if plus is not None and plus.shape == (a.shape[0], b.shape[1]):
+        result = linear.binary(a, plus, b.mT, None, "add")
+    elif plus is not None and plus.shape[0] == 1:
+        result = linear(a, b.mT, plus[0], "none", [], "")
+    else:
+        result = linear(a, b.mT, None, "none", [], "")
+        if plus is not None:
+            result += plus
+    return result
