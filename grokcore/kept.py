@@ -7,7 +7,7 @@ that a file explains itself. Measured later or while training, a number is the s
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from grokcore.checkpoint import write_atomically
-from grokcore.cohort import Cohort, one_thread
+from grokcore.cohort import Cohort, Keep, one_thread
 from grokcore.config import RunConfig
 from grokcore.errors import CheckpointError
 from grokcore.measures import _fourier
@@ -121,11 +121,20 @@ def not_measured(config: RunConfig, choice: Choice) -> dict[str, str]:
     return skipped_measures(choice, config.task, config.model, LACKING)
 
 
-def train_again(record: RunRecord, folder: Path) -> None:
-    """Train a finished run once more, which gives the same bits, and keep its weights in `folder`."""
+def train_again(
+    record: RunRecord, keep: Keep | None = None, progress: Callable[[int], None] | None = None
+) -> RunRecord:
+    """Train a finished run once more and return its record, which has the same bits; `keep` takes its weights.
+
+    `progress` is called with the step now and then.
+    """
     retirement = Retirement() if record.outcome is Outcome.RETIRED else None
-    cohort = Cohort([record.config], retirement=retirement, measures="none", keep=WeightFolder(folder))
+    cohort = Cohort([record.config], retirement=retirement, measures="none", keep=keep)
+    again: list[RunRecord] = []
     while not cohort.done:
-        cohort.advance(seconds=0.2)
+        again += cohort.advance(seconds=0.2)
+        if progress is not None:
+            progress(cohort.step)
         if record.outcome is Outcome.STOPPED and cohort.step >= record.steps:
             cohort.stop(record.run_id, record.reason)
+    return again[0]

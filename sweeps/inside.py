@@ -10,7 +10,7 @@ import pandas as pd
 from analysis.files import replacing
 from analysis.run_page import write_run_page
 from grokcore.errors import CheckpointError, DataError
-from grokcore.kept import kept_steps, not_measured, train_again
+from grokcore.kept import WeightFolder, kept_steps, not_measured, train_again
 from grokcore.measures.base import Choice, chosen_measures
 from grokcore.portrait import measured, measured_path, portrait
 from grokcore.record import RunRecord
@@ -91,7 +91,7 @@ def show(run_id: str, results: Path, out: Path | None, *, again: bool, style: st
     except CheckpointError as error:
         if again:
             say(f"training run {record.run_id} again, {record.steps:,} steps")
-            train_again(record, folder)
+            train_again(record, WeightFolder(folder))
         else:
             notes = [f"Only the curves are shown: {error}"]
     if not notes:

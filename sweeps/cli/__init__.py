@@ -21,7 +21,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (runs.run, sweep.sweep, runs.show, runs.measure, sweep.track, maps.map_, maps.compare):
+for command in (runs.run, sweep.sweep, runs.show, runs.measure, runs.reproduce, sweep.track, maps.map_, maps.compare):
     app.command(command.__name__.rstrip("_"))(command)
 
 

@@ -88,7 +88,7 @@ def test_a_run_trained_again_has_the_weights_it_had_to_its_own_end(make_config, 
     config = make_config(fraction=0.9, optimizer__rate=2e-2, optimizer__decay=1.0, steps=1000)
     retire = Retirement()
     (record,) = train([config], retire=retire, keep=WeightFolder(tmp_path / "first"))
-    train_again(record, tmp_path / "again")
+    train_again(record, WeightFolder(tmp_path / "again"))
     steps = kept_steps(tmp_path / "first", record.run_id)
     assert steps == kept_steps(tmp_path / "again", record.run_id)
     assert steps[-1] == record.steps
