@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import functools
 import os
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -57,7 +58,7 @@ def write_product(out: Tensor, a: Tensor, b: Tensor, plus: Tensor | None = None)
 def _by_onednn(a: Tensor, b: Tensor, plus: Tensor | None, room: Tensor | None) -> Tensor:
     runs = len(a)
     if runs == 1:
-        return _linear(a[0], b[0], None if plus is None else plus[0]).unsqueeze(0)
+        return _linear(a[0], b[0], None if plus is None else plus[0]).contiguous().unsqueeze(0)
     out = a.new_empty(runs, a.shape[1], b.shape[2]) if room is None else room
     for k in range(runs):
         out[k] = _linear(a[k], b[k], None if plus is None else plus[k])
@@ -65,15 +66,21 @@ def _by_onednn(a: Tensor, b: Tensor, plus: Tensor | None, room: Tensor | None) -
 
 
 def _linear(a: Tensor, b: Tensor, plus: Tensor | None) -> Tensor:
-    """Return a · b + `plus`, (N, M), as the layer of torch's own that oneDNN computes."""
+    """Return a · b + `plus`, (N, M), as the layer of torch's own that oneDNN computes.
+
+    Its first matrix must lie row by row; where a copy that does is larger than bᵀ and the result, (bᵀ · aᵀ)ᵀ is taken.
+    """
     linear = torch.ops.mkldnn._linear_pointwise
+    (rows, inner), columns = a.shape, b.shape[1]
+    straight = 0 if a.is_contiguous() else rows * inner
+    turned = (0 if b.mT.is_contiguous() else inner * columns) + rows * columns
     result: Tensor
-    if plus is not None and plus.shape == (a.shape[0], b.shape[1]):
-        result = linear.binary(a, plus, b.mT, None, "add")
+    if turned < straight:
+        result = linear(b.mT, a, None, "none", [], "").mT
+    elif plus is not None and plus.shape == (rows, columns):
+        return cast("Tensor", linear.binary(a, plus, b.mT, None, "add"))
     elif plus is not None and plus.shape[0] == 1:
-        result = linear(a, b.mT, plus[0], "none", [], "")
+        return cast("Tensor", linear(a, b.mT, plus[0], "none", [], ""))
     else:
         result = linear(a, b.mT, None, "none", [], "")
-        if plus is not None:
-            result += plus
-    return result
+    return result if plus is None else result.add_(plus)
