@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from grokcore.environment import vendor
+from grokcore.errors import ConfigError
 
 SMALLEST = 1 << 21
 """Multiplications from which on a product is worth a call of its own: some 15 µs."""
@@ -28,11 +29,17 @@ CHOICE = "GROKMAP_PRODUCTS"
 
 @functools.cache
 def library() -> str:
-    """Return "onednn" where large float32 products on the CPU go to oneDNN, else "mkl": what torch itself takes."""
-    asked = os.environ.get(CHOICE, "")
+    """Return "onednn" where large float32 products on the CPU go to oneDNN, else "mkl": what torch itself takes.
+
+    Raises `ConfigError` if the environment asks for what is not there.
+    """
     usable = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
-    if asked in ("mkl", "onednn"):
-        return asked if usable else "mkl"
+    able = ("mkl", "onednn") if usable else ("mkl",)
+    asked = os.environ.get(CHOICE, "")
+    if asked:
+        if asked not in able:
+            raise ConfigError([f"{CHOICE} = {asked!r}: this torch has {' and '.join(able)}; take one, or unset it."])
+        return asked
     foreign = torch.backends.cpu.get_cpu_capability() == "AVX512" and vendor() != "GenuineIntel"
     return "onednn" if usable and foreign else "mkl"
 

@@ -9,6 +9,7 @@ import torch
 
 from grokcore import products
 from grokcore.cohort import Cohort
+from grokcore.errors import ConfigError
 from grokcore.kernel import AutogradKernel
 from grokcore.products import product, write_product
 
@@ -136,3 +137,11 @@ def test_the_processor_decides_unless_somebody_does(monkeypatch, capability, ven
         assert products.library() == expected
     finally:
         products.library.cache_clear()
+
+
+def test_a_library_that_is_not_there_is_refused(monkeypatch):
+    monkeypatch.setenv(products.CHOICE, "openblas")
+    products.library.cache_clear()
+    with pytest.raises(ConfigError, match="has mkl and onednn; take one, or unset it"):
+        products.library()
+    products.library.cache_clear()
