@@ -36,6 +36,7 @@ class SweepExistsError(GrokmapError):
 def unknown_name(kind: str, given: object, known: Iterable[str]) -> str:
     """Return the complaint about an unknown name: what was given, the nearest match and the whole list."""
     names = sorted(known)
-    near = difflib.get_close_matches(str(given), names, n=1, cutoff=0.5)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
+    lower = {name.lower(): name for name in names}  # AdamW is adamw, not adam
+    near = difflib.get_close_matches(str(given).lower(), lower, n=1, cutoff=0.5)
+    hint = f" Did you mean {lower[near[0]]!r}?" if near else ""
     return f"unknown {kind} {given!r}.{hint} Known: {', '.join(names) or 'none'}."

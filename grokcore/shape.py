@@ -39,7 +39,7 @@ def distinct_examples(config: RunConfig) -> int:
 
 
 def cohort_key(config: RunConfig) -> str:
-    """Return what runs must share to be trained in one cohort: all but fraction, optimizer numbers, seed and budget."""
+    """Return what the runs of a cohort share: all but fraction, numbers, initialisation, seed, budget."""
     values = config.to_dict()
     shape = {name: values[name] for name in ("task", "model", "batch", "loss", "dtype")}
     # How much noise there is may differ; whether there is any decides what can be shared.

@@ -17,11 +17,13 @@ class FixedNorm(Accelerator):
 
     def misfits(self, optimizer: Optimizer) -> Iterator[str]:
         """Yield that what decays is scaled back at once."""
-        if optimizer.decay and optimizer.decay_to == "zero":
-            yield (
-                f"optimizer.decay = {optimizer.decay}: shrinks weights that accelerator = fixed_norm scales back at "
-                "once; set it to 0."
-            )
+        for name in ("decay", "embedding_decay"):
+            value = getattr(optimizer, name)
+            if value and optimizer.decay_to == "zero":
+                yield (
+                    f"optimizer.{name} = {value}: shrinks weights that accelerator = fixed_norm scales back at "
+                    "once; set it to 0."
+                )
 
     def state(self, flat: Tensor) -> dict[str, Tensor]:
         """Return the initial norm."""

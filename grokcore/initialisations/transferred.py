@@ -8,7 +8,9 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 from typing import Annotated
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -62,9 +64,9 @@ class Transferred(Initialisation):
             )
         try:
             array = np.load(io.BytesIO(data), allow_pickle=False).astype(np.float64)
-        except (ValueError, EOFError, AttributeError) as error:
+        except (ValueError, EOFError, AttributeError, BadZipFile, TokenError, MemoryError) as error:
             raise ConfigError([f"initialisation.path = {self.path!r}: is no NumPy array ({error})."]) from error
-        if array.ndim != 2 or not np.isfinite(array).all():
+        if array.ndim != 2 or not array.size or not np.isfinite(array).all():
             raise ConfigError([f"initialisation.path = {self.path!r}: should hold finite numbers, symbols × width."])
         return np.asarray(array)
 

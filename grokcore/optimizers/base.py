@@ -81,7 +81,7 @@ class Optimizer(PerRun, abc.ABC):
     """Decay of the embedding; that of the other weights if not given."""
 
     def complaints(self) -> Iterator[str]:
-        """Yield schedules without a length, lengths without a schedule, and targets of a decay that is none."""
+        """Yield schedules without a length, and lengths without a schedule."""
         for kind, name, length in (
             ("schedule", self.schedule, "schedule_steps"),
             ("decay_schedule", self.decay_schedule, "decay_steps"),

@@ -35,6 +35,7 @@ BITS = {"name": "parity", "bits": 6, "samples": 60}
         ({"initialisation": {"name": "default", "scale": 0}}, r"initialisation.scale = 0"),
         ({"accelerator": {"name": "grokfast_ema", "keep": 1.0}}, r"accelerator.keep = 1.0"),
         ({"accelerator": "grokfast"}, r"Did you mean 'grokfast_(e)?ma'"),
+        ({"optimizer": "AdamW"}, r"Did you mean 'adamw'"),
         ({"task": BITS, "model": {"name": "transformer", "positions": "sinusoidal", "width": 3, "heads": 1}}, "even"),
     ],
 )

@@ -130,6 +130,8 @@ def test_gradient_noise_has_the_deviation_asked_for():
 def test_decay_under_a_fixed_norm_is_refused():
     with pytest.raises(ConfigError, match=r"decay = 0.5: shrinks weights that accelerator = fixed_norm scales back"):
         make(accelerator="fixed_norm", **{"optimizer.decay": 0.5})
+    with pytest.raises(ConfigError, match=r"optimizer.embedding_decay = 0.5: shrinks weights"):
+        make(accelerator="fixed_norm", **{"optimizer.embedding_decay": 0.5})
 
 
 def test_a_pair_does_one_after_the_other():

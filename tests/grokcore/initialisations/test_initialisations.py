@@ -87,6 +87,12 @@ def test_files_that_hold_no_embedding_are_refused(tmp_path):
     (tmp_path / "text.npy").write_text("no array")
     with pytest.raises(ConfigError, match="is no NumPy array"):
         make(initialisation={"name": "transferred", "path": str(tmp_path / "text.npy")})
+    (tmp_path / "archive.npy").write_bytes(b"PK\x03\x04 no archive")
+    with pytest.raises(ConfigError, match="is no NumPy array"):
+        make(initialisation={"name": "transferred", "path": str(tmp_path / "archive.npy")})
+    np.save(tmp_path / "empty.npy", np.zeros((11, 0)))
+    with pytest.raises(ConfigError, match="finite numbers, symbols × width"):
+        make(initialisation={"name": "transferred", "path": str(tmp_path / "empty.npy")})
     np.save(tmp_path / "nan.npy", np.full((11, 4), np.nan))
     with pytest.raises(ConfigError, match="finite"):
         make(initialisation={"name": "transferred", "path": str(tmp_path / "nan.npy")})
