@@ -84,6 +84,8 @@ class RunConfig(Part):
                 section = nested[name]
                 if name in OPTIONAL and isinstance(section, Mapping):
                     section = {"name": OPTIONAL[name], **section}
+                if name == "model":
+                    section = _suited(section, parts.get("task"))
                 parts[name] = family.from_section(section, name, complaints)
             elif name not in OPTIONAL:
                 complaints.append(f"{name} is missing. Known: {', '.join(family.names)}.")
@@ -141,6 +143,14 @@ OPTIONAL = {"accelerator": "none", "initialisation": "default"}
 """Sections that may be left out, or given without a name, and the member that is then meant."""
 
 
+def _suited(section: object, task: Task | None) -> object:
+    """Return the section of a model with what the task asks for where nothing is said; anything else as it is."""
+    named = {"name": section} if isinstance(section, str) else section
+    if not isinstance(named, Mapping) or named.get("name") not in MODELS.names:
+        return section
+    return MODELS.member(named["name"]).suited(named, task)
+
+
 def _split_complaints(task: Task, fraction: object, batch: object) -> Iterator[str]:
     if not isinstance(fraction, (int, float)) or not 0 < fraction < 1:
         return
@@ -166,7 +176,7 @@ def nest(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _put(table: dict[str, Any], key: str, path: list[str], value: Any) -> None:
-    """Put a value where a path leads, into what is there already; a member's bare name there becomes a table."""
+    """Put a value where a path leads, into what is there already; a member's bare name is its table's name."""
     head, *rest = path
     there = table.get(head)
     if (rest or isinstance(value, dict)) and isinstance(there, str):
@@ -179,6 +189,8 @@ def _put(table: dict[str, Any], key: str, path: list[str], value: Any) -> None:
     elif isinstance(value, dict) and isinstance(there, dict):
         for name, inner in value.items():
             _put(there, f"{key}.{name}", [name], inner)
+    elif isinstance(value, str) and isinstance(there, dict):
+        there["name"] = value
     else:
         table[head] = value
 

@@ -33,10 +33,30 @@ class SweepExistsError(GrokmapError):
     """A sweep of this name was started with another specification."""
 
 
+SYNONYMS = {
+    "batch_size": "batch",
+    "d_model": "width",
+    "epochs": "steps",
+    "hidden_size": "width",
+    "init": "initialisation",
+    "initialization": "initialisation",
+    "learning_rate": "rate",
+    "lr": "rate",
+    "n_heads": "heads",
+    "n_layers": "layers",
+    "p": "modulus",
+    "train_fraction": "fraction",
+    "wd": "decay",
+    "weight_decay": "decay",
+}
+"""What others call what is meant here."""
+
+
 def unknown_name(kind: str, given: object, known: Iterable[str]) -> str:
     """Return the complaint about an unknown name: what was given, the nearest match and the whole list."""
     names = sorted(known)
     lower = {name.lower(): name for name in names}  # AdamW is adamw, not adam
-    near = difflib.get_close_matches(str(given).lower(), lower, n=1, cutoff=0.5)
+    meant = SYNONYMS.get(str(given).lower())
+    near = [meant] if meant in lower else difflib.get_close_matches(str(given).lower(), lower, n=1, cutoff=0.5)
     hint = f" Did you mean {lower[near[0]]!r}?" if near else ""
     return f"unknown {kind} {given!r}.{hint} Known: {', '.join(names) or 'none'}."

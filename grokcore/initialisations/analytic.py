@@ -11,7 +11,7 @@ from torch import Tensor
 from grokcore.errors import ConfigError
 from grokcore.initialisations.base import Initialisation
 from grokcore.models.base import MODELS, Model
-from grokcore.models.quadratic_mlp import QuadraticMLP
+from grokcore.models.quadratic_mlp import NEURONS, QuadraticMLP
 from grokcore.tasks.base import TASKS, Task
 
 
@@ -20,11 +20,16 @@ class Analytic(Initialisation):
     """Gromov's weights for modular addition (2023, arXiv 2301.02679), in a `quadratic_mlp`."""
 
     def misfits(self, model: Model, task: Task) -> Iterator[str]:
-        """Yield that no solution is known."""
+        """Yield that no solution is known, or that the network is too narrow for it."""
         if not isinstance(model, QuadraticMLP) or TASKS.name_of(task) != "modular_addition":
             yield (
                 f"initialisation = analytic: no solution of {TASKS.name_of(task)} by {MODELS.name_of(model)} is known "
                 "here; it is for model quadratic_mlp on task modular_addition."
+            )
+        elif model.width < (least := NEURONS * (task.table.symbols // 2)):
+            yield (
+                f"model.width = {model.width}: the analytic solution takes {NEURONS} neurons for each of "
+                f"{task.table.symbols // 2} frequencies; take at least {least}."
             )
 
     def draw(self, model: Model, task: Task, generator: torch.Generator) -> dict[str, Tensor]:

@@ -40,7 +40,7 @@ class Transferred(Initialisation):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.sha256:
-            object.__setattr__(self, "sha256", hashlib.sha256(self._bytes()).hexdigest())
+            object.__setattr__(self, "sha256", hashlib.sha256(self._bytes(where="")).hexdigest())
 
     def misfits(self, model: Model, task: Task) -> Iterator[str]:
         """Yield that there is nothing to transfer to, or that the shapes differ."""
@@ -63,10 +63,11 @@ class Transferred(Initialisation):
                 [f"initialisation.path = {self.path!r}: has sha256 {found[:12]}…, not {self.sha256[:12]}…"]
             )
         try:
-            array = np.load(io.BytesIO(data), allow_pickle=False).astype(np.float64)
+            array = np.load(io.BytesIO(data), allow_pickle=False)
+            array = array if np.iscomplexobj(array) else array.astype(np.float64)
         except (ValueError, EOFError, AttributeError, BadZipFile, TokenError, MemoryError) as error:
             raise ConfigError([f"initialisation.path = {self.path!r}: is no NumPy array ({error})."]) from error
-        if array.ndim != 2 or not array.size or not np.isfinite(array).all():
+        if array.ndim != 2 or not array.size or np.iscomplexobj(array) or not np.isfinite(array).all():
             raise ConfigError([f"initialisation.path = {self.path!r}: should hold finite numbers, symbols × width."])
         return np.asarray(array)
 
@@ -81,8 +82,8 @@ class Transferred(Initialisation):
         drawn["embedding"][: len(learned)] = learned
         return drawn
 
-    def _bytes(self) -> bytes:
+    def _bytes(self, where: str = "initialisation.") -> bytes:
         try:
             return Path(self.path).read_bytes()
         except OSError as error:
-            raise ConfigError([f"initialisation.path = {self.path!r}: cannot be read ({error.strerror})."]) from error
+            raise ConfigError([f"{where}path = {self.path!r}: cannot be read ({error.strerror})."]) from error

@@ -8,7 +8,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -48,6 +48,11 @@ class Model(Part, abc.ABC):
     @abc.abstractmethod
     def embedding(self, parameters: Parameters, task: Task) -> Tensor:
         """Return what each symbol is turned into: (K, S, D), the object of spectral measures."""
+
+    @classmethod
+    def suited(cls, section: Mapping[str, Any], task: Task | None) -> Mapping[str, Any]:  # noqa: ARG003
+        """Return the section of a configuration with what the task, if it is known, asks for where nothing is said."""
+        return section
 
     def misfits(self, task: Task) -> Iterator[str]:  # noqa: ARG002
         """Yield why the model cannot read the task; nothing if it can."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import torch
 from annotated_types import Ge
@@ -40,7 +40,8 @@ class MLP(Model):
     embedding_width: Annotated[int, Ge(1)] | None = None
     """Width of learned embeddings; the hidden width if not given. Only with inputs = "embedding"."""
     combine: Literal["sum", "concat"] = "sum"
-    """Whether operands are added up (their order is then invisible) or put side by side."""
+    """Whether operands are added up, so that their order is invisible, or put side by side. If a configuration does not
+    say, they are added where the order does not matter to the task, and put side by side elsewhere."""
     bias: bool = True
     """Whether layers have biases."""
     outputs: Literal["classes", "templates"] = "classes"
@@ -53,8 +54,16 @@ class MLP(Model):
         if self.inputs == "real" and self.combine == "sum":
             yield 'combine = "sum": bits as numbers are read side by side; with "real" take combine = "concat".'
 
+    @classmethod
+    def suited(cls, section: Mapping[str, Any], task: Task | None) -> Mapping[str, Any]:
+        """Put bits as numbers side by side, and operands whose order matters, if only to labels that are noise."""
+        ordered = task is not None and (task.label_noise or not task.sharing.commutative)
+        return {"combine": "concat", **section} if ordered or section.get("inputs") == "real" else section
+
     def misfits(self, task: Task) -> Iterator[str]:
-        """Yield that tokens are no bits, or that there are no templates."""
+        """Yield that tokens are no bits, that the order of operands is lost, or that there are no templates."""
+        if self.inputs != "real" and self.combine == "sum" and not task.sharing.commutative:
+            yield 'model.combine = "sum": hides the order of operands, which matters to the task; take "concat".'
         if self.inputs == "real" and task.table.symbols != 2:
             yield f'model.inputs = "real": reads bits, and the task has {task.table.symbols} symbols; take "one_hot".'
         if self.regresses and task.table.templates is None:

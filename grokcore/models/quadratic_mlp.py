@@ -13,6 +13,9 @@ from torch import Tensor
 from grokcore.models.mlp import MLP
 from grokcore.tasks.base import Task
 
+NEURONS = 6
+"""Fewest neurons of each frequency that the analytic solution takes."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class QuadraticMLP(MLP):
@@ -49,14 +52,21 @@ class QuadraticMLP(MLP):
     def analytic(self, task: Task, generator: torch.Generator) -> dict[str, Tensor]:
         """Return Gromov's solution of a + b mod p: neuron n adds up the angles of its frequency k.
 
-        First layer cos(2πk a/p + φ) beside cos(2πk b/p + ψ), second layer cos(2πk c/p + φ + ψ), with random phases
-        φ and ψ: of the square only the product of the cosines survives the sum over neurons, and leaves
-        Σ_k cos(2πk (a + b − c)/p), which is largest at c = a + b. Scaled so that the right output is about 1.
+        First layer cos(2πk a/p + φ) beside cos(2πk b/p + ψ), second layer cos(2πk c/p + φ + ψ): of the square only the
+        product of the cosines survives the sum over a frequency's neurons, and leaves Σ_k cos(2πk (a + b − c)/p), which
+        is largest at c = a + b. With Gromov's random phases it does so for wide networks; here a frequency's phases are
+        spread evenly, φ = 2πj/n and ψ = r φ, and rotated at random: all other products, whose phases go with 2φ, 2ψ,
+        φ ± ψ, 2 (φ + ψ), 3φ + ψ and φ + 3ψ, cancel exactly if n divides none of these multiples of j. That takes six
+        neurons of each frequency (r = 4; 3 for seven, 2 for more). The right output is 1.
         """
-        p = task.table.symbols
-        frequencies = 1 + torch.arange(self.width, dtype=torch.float64) % (p // 2)
-        phases = 2 * math.pi * torch.rand(2, self.width, generator=generator, dtype=torch.float64)
-        angles = 2 * math.pi * torch.arange(p, dtype=torch.float64)[:, None] * frequencies / p
+        p, count = task.table.symbols, task.table.symbols // 2
+        neurons = torch.arange(self.width)
+        own, places = neurons % count, neurons // count
+        sizes = torch.bincount(own, minlength=count)[own]
+        turns = torch.where(sizes == 6, 4, torch.where(sizes == 7, 3, 2))
+        rotations = torch.rand(2, count, generator=generator, dtype=torch.float64)[:, own]
+        phases = 2 * math.pi * (rotations + places * torch.stack([torch.ones_like(turns), turns]) / sizes.double())
+        angles = 2 * math.pi * torch.arange(p, dtype=torch.float64)[:, None] * (1 + own) / p
         first = torch.cat([torch.cos(angles + phases[0]), torch.cos(angles + phases[1])])
         second = torch.cos(angles + phases.sum(0)).T
-        return {"weight_0": first, "weight_1": second * (2 / self.width)}
+        return {"weight_0": first, "weight_1": second * (2 / (count * sizes[:, None]))}

@@ -138,20 +138,8 @@ class Task(Part, abc.ABC):
 
     @property
     def sharing(self) -> Sharing:
-        """What repeats in the inputs."""
-        table = self.table
-        codes = np.zeros(len(table.inputs), dtype=np.int64)
-        prefixes = []
-        for tokens in table.inputs.T:
-            codes = codes * table.symbols + tokens
-            prefixes.append(len(np.unique(codes)))
-        commutative = True
-        for i in range(len(prefixes) - 1):
-            exchanged = table.inputs.copy()
-            exchanged[:, [i, i + 1]] = exchanged[:, [i + 1, i]]
-            labels = self.label(exchanged)
-            commutative &= bool(np.all((labels == table.targets) | (labels < 0)))
-        return Sharing(prefixes=tuple(prefixes), commutative=commutative)
+        """What repeats in the inputs, found once per process."""
+        return _sharing(self)
 
     @property
     def chance(self) -> float:
@@ -180,6 +168,23 @@ class Task(Part, abc.ABC):
 @functools.lru_cache(maxsize=64)
 def _table(task: Task) -> Table:
     return task.build()
+
+
+@functools.lru_cache(maxsize=64)
+def _sharing(task: Task) -> Sharing:
+    table = task.table
+    codes = np.zeros(len(table.inputs), dtype=np.int64)
+    prefixes = []
+    for tokens in table.inputs.T:
+        codes = codes * table.symbols + tokens
+        prefixes.append(len(np.unique(codes)))
+    commutative = True
+    for i in range(len(prefixes) - 1):
+        exchanged = table.inputs.copy()
+        exchanged[:, [i, i + 1]] = exchanged[:, [i + 1, i]]
+        labels = task.label(exchanged)
+        commutative &= bool(np.all((labels == table.targets) | (labels < 0)))
+    return Sharing(prefixes=tuple(prefixes), commutative=commutative)
 
 
 def pairs(p: int) -> npt.NDArray[np.int64]:

@@ -1,4 +1,4 @@
-"""Modular multiplication: (x, y) ↦ x · y mod p (Power et al. 2022, arXiv 2201.02177)."""
+"""Modular multiplication: (x, y) ↦ x · y mod p; without zero, a cyclic group."""
 
 from __future__ import annotations
 

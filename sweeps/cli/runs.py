@@ -57,10 +57,11 @@ def _config_of(settings: list[str]) -> RunConfig:
     """Return the run that the words of `grokmap run` describe: files first, then changes, over the default run."""
     import tomllib
 
-    from grokcore.config import RunConfig, flatten, nest
+    from grokcore.config import FAMILIES, RunConfig, flatten, nest
     from grokcore.errors import ConfigError
 
     flat = flatten(DEFAULT_RUN)
+    changes: dict[str, Any] = {}
     for word in settings:
         name, equals, text = word.partition("=")
         if equals:
@@ -68,16 +69,19 @@ def _config_of(settings: list[str]) -> RunConfig:
                 value = json.loads(text)
             except ValueError:
                 value = text
-            if name.endswith(".name") and value != flat.get(name):
-                # Another member of a family has other fields.
-                flat = {key: old for key, old in flat.items() if not key.startswith(name.removesuffix("name"))}
-            flat |= flatten({name: value})
+            if name in FAMILIES and isinstance(value, str):
+                name = f"{name}.name"
+            changes |= flatten({name: value})
             continue
         try:
             flat = flatten(nest(tomllib.loads(Path(word).read_text(encoding="utf-8"))))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise ConfigError([f"{word!r} is neither a change (name=value) nor a TOML file: {error}."]) from None
-    return RunConfig.from_dict(flat)
+    for name, value in changes.items():
+        if name.endswith(".name") and value != flat.get(name, flat.get(name.removesuffix(".name"))):
+            # Another member of a family has other fields than the one that was changed.
+            flat = {key: old for key, old in flat.items() if not f"{key}.".startswith(name.removesuffix("name"))}
+    return RunConfig.from_dict(flat | changes)
 
 
 def _train_one(config: RunConfig, device: str, say: Any, measures: str, keep: Path | None) -> RunRecord:

@@ -23,7 +23,11 @@ BITS = {"name": "parity", "bits": 6, "samples": 60}
         ({"loss": "mse", "temperature": 2.0}, r'temperature = 2: is for a softmax, not for loss = "mse"'),
         ({"loss": "hinge", "temperature": 2.0}, r"is for a softmax"),
         ({"loss": "cross_entropy_float64", "dtype": "float64"}, r'is for dtype = "float32"'),
-        ({"model": {"name": "mlp", "inputs": "real"}}, r"side by side"),
+        ({"model": {"name": "mlp", "inputs": "real", "combine": "sum"}}, r"side by side"),
+        (
+            {"model": {"name": "mlp", "combine": "sum"}, "task": {"name": "modular_subtraction", "modulus": 11}},
+            r"hides the order of operands, which matters to the task; take \"concat\"",
+        ),
         ({"model": {"name": "mlp", "inputs": "real", "combine": "concat"}}, r"reads bits, and the task has 11 symbols"),
         ({"model": {"name": "mlp", "outputs": "templates"}, "loss": "mse"}, r"the task has none"),
         ({"model": {"name": "decoder"}, "task": "toy_addition"}, r'only "mse" does'),

@@ -9,6 +9,8 @@ from dataclasses import FrozenInstanceError
 import pytest
 
 from grokcore import ConfigError, RunConfig
+from grokcore.config import nest
+from grokcore.errors import unknown_name
 
 GOOD = {
     "task": {"name": "modular_addition", "modulus": 53},
@@ -108,3 +110,28 @@ def test_errors_survive_the_way_between_processes():
     error = ConfigError(["one", "two"])
     copy = pickle.loads(pickle.dumps(error))
     assert (copy.complaints, str(copy)) == (error.complaints, str(error))
+
+
+def test_an_mlp_puts_operands_side_by_side_where_their_order_matters_unless_told():
+    def combined(task, **model):
+        sections = {"task": task, "model": {"name": "mlp", **model}, "optimizer": "adamw"}
+        return RunConfig.from_dict({**sections, "fraction": 0.5, "steps": 5}).model.combine
+
+    assert combined({"name": "modular_addition", "modulus": 7}) == "sum"
+    assert combined({"name": "modular_addition", "modulus": 7}, combine="concat") == "concat"
+    assert combined({"name": "modular_subtraction", "modulus": 7}) == "concat"
+    assert combined({"name": "random_labels", "modulus": 7}) == "concat"
+    assert combined({"name": "modular_addition", "modulus": 7, "label_noise": 0.1}) == "concat"
+    assert combined({"name": "modular_addition", "modulus": 7, "label_noise": 0.1}, combine="sum") == "sum"
+    assert combined({"name": "majority", "bits": 7, "samples": 100}, inputs="real") == "concat"
+
+
+def test_a_bare_name_keeps_what_was_said_of_its_member_in_any_order():
+    expected = {"model": {"name": "transformer", "heads": 3}}
+    assert nest({"model.heads": 3, "model": "transformer"}) == expected
+    assert nest({"model": "transformer", "model.heads": 3}) == expected
+
+
+@pytest.mark.parametrize(("given", "meant"), [("weight_decay", "decay"), ("lr", "rate"), ("learning_rate", "rate")])
+def test_what_others_call_a_field_leads_to_it(given, meant):
+    assert f"Did you mean {meant!r}?" in unknown_name("field", given, ["decay", "embedding_decay", "rate"])

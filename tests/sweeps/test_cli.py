@@ -65,6 +65,8 @@ def test_run_trains_one_network_and_draws_it(grokmap, tmp_path):
 
 
 def test_another_member_of_a_family_leaves_the_fields_of_the_first_behind():
+    config = runs._config_of(["model.heads=2", "model=transformer", "model.width=16", "model.mlp_width=32"])
+    assert config.model.heads == 2
     config = runs._config_of(["model.name=transformer", "model.width=16", "model.heads=2", "model.mlp_width=32"])
     assert config.to_dict()["model"]["name"] == "transformer"
 

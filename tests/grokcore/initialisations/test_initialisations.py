@@ -96,20 +96,53 @@ def test_files_that_hold_no_embedding_are_refused(tmp_path):
     np.save(tmp_path / "nan.npy", np.full((11, 4), np.nan))
     with pytest.raises(ConfigError, match="finite"):
         make(initialisation={"name": "transferred", "path": str(tmp_path / "nan.npy")})
+    np.save(tmp_path / "complex.npy", np.ones((11, 4), dtype=complex))
+    with pytest.raises(ConfigError, match="finite numbers"):
+        make(initialisation={"name": "transferred", "path": str(tmp_path / "complex.npy")})
+    with pytest.raises(ConfigError, match=r"^initialisation\.path = .*: cannot be read"):
+        make(initialisation={"name": "transferred", "path": str(tmp_path / "nowhere.npy")})
     np.save(tmp_path / "e.npy", np.zeros((11, 4)))
     with pytest.raises(ConfigError, match="no embedding"):
         make(**{"model.inputs": "one_hot"}, initialisation={"name": "transferred", "path": str(tmp_path / "e.npy")})
 
 
-@pytest.mark.parametrize("modulus", [23, 97])
-def test_gromovs_weights_answer_every_sum(modulus):
+@pytest.mark.parametrize("neurons", [6, 7, 8.4, 11])
+@pytest.mark.parametrize("modulus", [2, 7, 12, 23])
+def test_gromovs_weights_give_one_at_every_sum_however_many_neurons_each_frequency_has(modulus, neurons):
     config = make(
-        task={"name": "modular_addition", "modulus": modulus},
         model="quadratic_mlp",
         loss="mse",
         initialisation="analytic",
-        **{"model.width": 500, "steps": 1},
+        dtype="float64",
+        **{"task.modulus": modulus, "model.width": int(neurons * (modulus // 2)), "fraction": 0.5},
     )
+    cohort = Cohort([config])
+    with torch.no_grad():
+        outputs = cohort.model.forward(cohort.parameters, cohort.everything.inputs)[0]
+    x, y = cohort.everything.inputs[0].T
+    own = outputs.gather(1, ((x + y) % modulus).unsqueeze(1))
+    torch.testing.assert_close(own, torch.ones_like(own), rtol=0, atol=1e-12)
+    assert (outputs.argmax(1) == (x + y) % modulus).all()
+
+
+def test_a_network_too_narrow_for_the_solution_is_refused():
+    with pytest.raises(ConfigError, match=r"6 neurons for each of 11 frequencies; take at least 66"):
+        make(
+            model="quadratic_mlp",
+            initialisation="analytic",
+            **{"task.modulus": 23, "model.width": 65},
+        )
+
+
+@pytest.mark.parametrize("modulus", [23, 97])
+def test_gromovs_weights_answer_every_sum(modulus):
+    config = make(
+        model="quadratic_mlp",
+        loss="mse",
+        initialisation="analytic",
+        **{"task.modulus": modulus, "model.width": 500, "steps": 1},
+    )
+    assert config.task.examples == modulus**2
     (record,) = train([config])
     assert record.columns["train_accuracy"][0] == record.columns["val_accuracy"][0] == 1.0
 
