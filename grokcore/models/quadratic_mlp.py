@@ -62,10 +62,10 @@ class QuadraticMLP(MLP):
         p, count = task.table.symbols, task.table.symbols // 2
         neurons = torch.arange(self.width)
         own, places = neurons % count, neurons // count
-        sizes = torch.bincount(own, minlength=count)[own]
+        sizes = torch.bincount(own, minlength=count)[own].double()
         turns = torch.where(sizes == 6, 4, torch.where(sizes == 7, 3, 2))
         rotations = torch.rand(2, count, generator=generator, dtype=torch.float64)[:, own]
-        phases = 2 * math.pi * (rotations + places * torch.stack([torch.ones_like(turns), turns]) / sizes.double())
+        phases = 2 * math.pi * (rotations + places * torch.stack([torch.ones_like(turns), turns]) / sizes)
         angles = 2 * math.pi * torch.arange(p, dtype=torch.float64)[:, None] * (1 + own) / p
         first = torch.cat([torch.cos(angles + phases[0]), torch.cos(angles + phases[1])])
         second = torch.cos(angles + phases.sum(0)).T
