@@ -4,7 +4,8 @@
 and of the engine on the same run, and prints medians; "peak" is a float32 matrix product of 1024 × 1024 measured
 between them, by the library that the engine takes (grokcore/products.py), and the share of it counts the operations of
 the engine's own matrix products (``FlopCounterMode``), less padding. With ``GROKMAP_PRODUCTS=mkl`` both ways multiply
-with what torch takes by itself.
+with what torch takes by itself. The last columns are the roofline of a run-step: operations of its products and bytes
+beyond the cache that it needs, the time they would take at the peak and at the bandwidth of a copy, and what it takes.
 """
 
 from __future__ import annotations
@@ -20,11 +21,12 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.plain import build
+from benchmarks.plain import build, parameter_count
 from grokcore.cohort import Cohort, one_thread
 from grokcore.config import RunConfig
 from grokcore.environment import processor
 from grokcore.products import library, product
+from grokcore.shape import distinct_examples
 from grokcore.width import measured_width
 
 SHAPES: dict[str, dict[str, Any]] = {
@@ -70,6 +72,12 @@ class Reading:
     """Median over repetitions of engine over plain, each pair taken back to back."""
     share: float
     """Floating-point operations of the engine's matrix products per second, over the peak (median)."""
+    operations: float
+    """Floating-point operations of a run-step's matrix products."""
+    bytes: float
+    """What a run-step moves beyond the cache, by the memory that is predicted for it."""
+    roof: float
+    """Seconds of a run-step whose products run at the peak and whose bytes move as in a copy, one after the other."""
     width: int
     """Runs per cohort."""
 
@@ -95,6 +103,18 @@ def _repeat(work: Callable[[], None], times: int) -> None:
 def _peak() -> float:
     a, b = torch.randn(1, 1024, 1024), torch.randn(1, 1024, 1024)
     return 2 * 1024**3 / min(_seconds(lambda: product(a, b)) for _ in range(5))
+
+
+def _bandwidth() -> float:
+    """Return the bytes per second of a copy that no cache holds."""
+    source, target = torch.randn(1 << 24), torch.empty(1 << 24)
+    return 8 * len(source) / min(_seconds(lambda: target.copy_(source)) for _ in range(5))
+
+
+def needed_bytes(run: RunConfig) -> float:
+    """Return the bytes of a step: AdamW reads four numbers per weight and writes three; activations come and go."""
+    examples = distinct_examples(run) if run.batch == "full" else run.batch
+    return 4.0 * (7 * parameter_count(run) + 2 * run.model.activations(run.task) * examples)
 
 
 def _linear_operations(*shapes: Any, **_: Any) -> int:
@@ -132,8 +152,9 @@ def measure(shape: str, repetitions: int, seconds: float) -> Reading:
                 fast = width * engine_steps / _seconds(lambda: cohort.train_to(cohort.step + engine_steps))
             torch.set_flush_denormal(False)
             readings.append((slow, fast, fast / slow, flops * fast / _peak()))
+        roof = flops / _peak() + needed_bytes(run) / _bandwidth()
     plain_rate, engine_rate, ratio, share = (statistics.median(column) for column in zip(*readings, strict=True))
-    return Reading(plain_rate, engine_rate, ratio, share, width)
+    return Reading(plain_rate, engine_rate, ratio, share, flops, needed_bytes(run), roof, width)
 
 
 def main() -> None:
@@ -144,10 +165,15 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=1.5, help="seconds of each (default 1.5)")
     given = parser.parse_args()
     print(f"large products of the engine by {library()}, on {processor()}")
-    print(f"{'shape':<16}{'plain steps/s':>15}{'engine':>10}{'ratio':>8}{'of peak':>9}{'width':>7}")
+    columns = ("plain steps/s", "engine", "ratio", "of peak", "width", "GFLOP", "MB", "roof ms", "ms")
+    print(f"{'shape':<16}" + "".join(f"{name:>{max(9, len(name) + 2)}}" for name in columns))
     for shape in given.shapes or SHAPES:
         r = measure(shape, given.repetitions, given.seconds)
-        print(f"{shape:<16}{r.plain:>15,.1f}{r.engine:>10,.1f}{r.ratio:>8.2f}{r.share:>9.2f}{r.width:>7}", flush=True)
+        print(
+            f"{shape:<16}{r.plain:>15,.1f}{r.engine:>9,.1f}{r.ratio:>9.2f}{r.share:>9.2f}{r.width:>9}"
+            f"{r.operations / 1e9:>9.3f}{r.bytes / 1e6:>9.1f}{1e3 * r.roof:>9.2f}{1e3 / r.engine:>9.2f}",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":
