@@ -50,6 +50,10 @@ class Prior:
         return np.array([*lengths, self.amplitude[1], self.slope[1], self.noise[1]])
 
 
+STEEP = Prior(length=(1.0, 0.7), amplitude=(10.0, 1.0), slope=(10.0, 1.0), noise=(1.0, 0.0))
+"""Hyperprior of a classifier's latent: steep edges over long lengths; the noise has scale one by definition."""
+
+
 @dataclass(frozen=True)
 class Kernel:
     """Matérn 5/2 or squared exponential with a length scale per feature, plus a linear and a constant part."""

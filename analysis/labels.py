@@ -17,13 +17,11 @@ from scipy.stats import qmc
 
 from analysis.axes import Array
 from analysis.frame import BoolArray
-from analysis.kernel import Prior
+from analysis.kernel import STEEP, Prior
 from analysis.latent import Posterior, train
-from analysis.observations import LOGISTIC, Observations
+from analysis.observations import LOGISTIC, sided
 from analysis.questions import QUESTIONS, answers_of, deciding
 
-STEEP = Prior(length=(1.0, 0.7), amplitude=(10.0, 1.0), slope=(10.0, 1.0), noise=(1.0, 0.0))
-"""Hyperprior of a classifier's latent: steep edges over long lengths; the noise has scale one by definition."""
 PLAIN = Prior(
     length=(0.7, 3.0),
     amplitude=(3.0, 3.0),
@@ -70,13 +68,7 @@ class LabelProcess:
         for index, (positive, negative) in enumerate(answers):
             rows = np.flatnonzero(positive | negative)
             sign = positive[rows]
-            seen = Observations(
-                points=points[rows],
-                low=np.where(sign, 0.0, -np.inf),
-                high=np.where(sign, np.inf, 0.0),
-                blur=np.zeros(len(rows)),
-                logistic=True,
-            )
+            seen = sided(points[rows], sign)
             centre = float(logit((sign.sum() + 0.5) / (len(rows) + 1.0))) if prior.constant else 0.0
             theta = start.latent[index].theta if start is not None else None
             if theta is None:

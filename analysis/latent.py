@@ -8,6 +8,8 @@ Williams 2006, chapters 3 and 5); beyond `EXACT` rows it works on a chosen basis
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 from scipy.linalg import cho_solve, cholesky, solve_triangular
@@ -23,6 +25,8 @@ TRAINED_ON = 250
 """Rows, spread over the box, on which hyperparameters are fitted when there are more."""
 REMEMBERED = 4
 """Sets of points whose predictions a posterior keeps."""
+STEP = 2.0
+"""Prior standard deviation of the height of a step, in the latent's unit."""
 FARTHEST = 7.0
 """Factors of e that a hyperparameter may end from its prior's median; beyond it nothing changes but rounding."""
 JITTER = 1e-8
@@ -36,9 +40,10 @@ def _distances(a: Array, b: Array) -> Array:
 class _Evidence:
     """Minus the log of Laplace's evidence times the hyperprior, with its gradient (Rasmussen and Williams, 5.5.1)."""
 
-    def __init__(self, seen: Observations, centre: float, prior: Prior) -> None:
+    def __init__(self, seen: Observations, centre: float, prior: Prior, beyond: Array | None = None) -> None:
         self.seen, self.centre, self.prior = seen, centre, prior
         features = seen.points.shape[1]
+        self.step = 0.0 if beyond is None else STEP**2 * np.outer(beyond, beyond)
         self.middle, self.free, self.spread = prior.centre(features), prior.free(features), prior.spread(features)
         self.squares = _distances(seen.points, seen.points)
         self.linear = (seen.points - 0.5) @ (seen.points - 0.5).T
@@ -70,13 +75,29 @@ class _Evidence:
         root = np.sqrt(like.weight)
         return f, like, root, cholesky(np.eye(len(f)) + root[:, None] * K * root, lower=True, check_finite=False)
 
+    def left_out(self, step: Array) -> tuple[Array, Array]:
+        """Return mean and variance of the latent at each point, told by the others (Laplace's approximation)."""
+        kernel = Kernel.of(self.middle + self.free @ step, self.prior)
+        K, _, _, _ = self._covariance(kernel)
+        f, like, root, L = self._mode(K, kernel.noise)
+        reached = solve_triangular(L, root[:, None] * K, lower=True, check_finite=False)
+        own = np.maximum(np.diag(K) - (reached**2).sum(axis=0), 1e-10)
+        precision = np.maximum(1.0 / own - like.weight, 1e-6)
+        mean = (f / own - like.weight * f - like.first) / precision
+        return self.centre + mean, 1.0 / precision
+
+    def _covariance(self, kernel: Kernel) -> tuple[Array, Array, Array, Array]:
+        """Return the covariance of the points, its stationary part with that one's slope, and its linear part."""
+        stationary, slope = kernel.stationary(np.tensordot(1.0 / kernel.lengths**2, self.squares, axes=1))
+        linear = kernel.slope**2 * self.linear
+        K = stationary + linear + (kernel.constant + self.step)
+        K[np.diag_indices_from(K)] += JITTER
+        return K, stationary, slope, linear
+
     def __call__(self, step: Array) -> tuple[float, Array]:
         """Return the loss and its gradient at `step` free numbers away from the prior's median."""
         kernel = Kernel.of(self.middle + self.free @ step, self.prior)
-        stationary, slope = kernel.stationary(np.tensordot(1.0 / kernel.lengths**2, self.squares, axes=1))
-        linear = kernel.slope**2 * self.linear
-        K = stationary + linear + kernel.constant
-        K[np.diag_indices_from(K)] += JITTER
+        K, stationary, slope, linear = self._covariance(kernel)
         f, like, root, L = self._mode(K, kernel.noise)
         value = like.value.sum() - 0.5 * self.alpha @ f - np.log(np.diag(L)).sum()
         inverse = cho_solve((L, True), np.diag(root), check_finite=False)
@@ -100,24 +121,63 @@ class _Evidence:
         return float(0.5 * z @ z - value), z / self.spread - np.array(gradient) @ self.free
 
 
-def train(seen: Observations, centre: float, prior: Prior, start: Array | None = None) -> Array:
-    """Return the log hyperparameters of highest evidence times prior, found from `start` (the prior's median)."""
-    features = seen.points.shape[1]
-    middle, free, spread = prior.centre(features), prior.free(features), prior.spread(features)
-    if len(seen.low) < 2:
-        return middle
-    if len(seen.low) > TRAINED_ON:
-        seen = seen.rows(spread_rows(seen.points, TRAINED_ON))
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """Hyperparameters and the latent at its own points."""
+
+    theta: Array
+    """The log hyperparameters of highest evidence times prior."""
+    loss: float
+    """Minus the log of that product; differences between fits of the same values are log odds."""
+    mean: Array
+    """(n,) mean of the latent at each point, told by all other points."""
+    variance: Array
+    """(n,) its variance."""
+    height: float
+    """Height of the step at the points beyond, where some were."""
+
+
+def trained(
+    seen: Observations,
+    centre: float,
+    prior: Prior,
+    start: Array | None = None,
+    *,
+    beyond: Array | None = None,
+    turns: int = 30,
+) -> Trained:
+    """Fit hyperparameters, from `start` (the prior's median), in at most `turns` steps; all rows are used.
+
+    `beyond`, ones and zeros, adds a step of unknown height to the latent of some rows.
+    """
+    evidence = _Evidence(seen, centre, prior, beyond)
+    middle, free, spread = evidence.middle, evidence.free, evidence.spread
     begin = np.zeros(len(spread)) if start is None else np.linalg.lstsq(free, start - middle, rcond=None)[0]
     found = minimize(
-        _Evidence(seen, centre, prior),
+        evidence,
         begin,
         jac=True,
         method="L-BFGS-B",
         bounds=[(-reach, reach) for reach in np.minimum(4.0 * spread, FARTHEST)],
-        options={"maxiter": 30, "ftol": 1e-6, "gtol": 1e-3},
+        options={"maxiter": turns, "ftol": 1e-6, "gtol": 1e-3},
     )
-    return np.asarray(middle + free @ found.x)
+    loss, _ = evidence(found.x)
+    mean, variance = evidence.left_out(found.x)
+    height = STEP**2 * float(beyond @ evidence.alpha) if beyond is not None else 0.0
+    theta = np.asarray(middle + free @ found.x)
+    return Trained(theta=theta, loss=loss, mean=mean, variance=variance, height=height)
+
+
+def train(seen: Observations, centre: float, prior: Prior, start: Array | None = None) -> Array:
+    """Return the log hyperparameters of highest evidence times prior, found from `start` (the prior's median)."""
+    if len(seen.low) < 2:
+        return prior.centre(seen.points.shape[1])
+    return trained(thinned(seen), centre, prior, start).theta
+
+
+def thinned(seen: Observations, count: int = TRAINED_ON) -> Observations:
+    """Return at most `count` of the observations, spread over the box."""
+    return seen if len(seen.low) <= count else seen.rows(spread_rows(seen.points, count))
 
 
 def spread_rows(points: Array, count: int) -> npt.NDArray[np.intp]:

@@ -1,8 +1,8 @@
 """Milestone times: log10 t_mem and log10 of the delay t_gen − t_mem as censored Gaussian processes, and their regimes.
 
-The delay, not t_gen, is modelled: a run that generalises later than it memorises does so by a mechanism of its own, and
-a run that never memorised says nothing about it. A delay that the evaluation grid or the seeds' spread of t_mem cannot
-tell from zero is known only to be small (censored from the left).
+Either may jump (`analysis.jumps`). The delay, not t_gen, is modelled: a run that generalises later than it memorises
+does so by a mechanism of its own, and a run that never memorised says nothing about it. A delay that the evaluation
+grid or the seeds' spread of t_mem cannot tell from zero is known only to be small (censored from the left).
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ from scipy.special import ndtr, ndtri
 
 from analysis.axes import Array
 from analysis.frame import Runs
-from analysis.kernel import Prior
-from analysis.latent import Posterior, train
+from analysis.jumps import JumpingLatent, Level
 from analysis.observations import Observations
 from grokcore.regimes import RegimeRule
 
@@ -29,14 +28,10 @@ NODES = 24
 
 
 class Times(NamedTuple):
-    """Posterior of log10 t_mem and log10 delay at n points: means and variances of the median run, and seed noise."""
+    """Posterior of log10 t_mem and log10 delay at n points."""
 
-    mem_mean: Array
-    mem_variance: Array
-    mem_noise: float
-    delay_mean: Array
-    delay_variance: Array
-    delay_noise: float
+    mem: Level
+    delay: Level
 
 
 def memorization_times(runs: Runs, points: Array) -> Observations:
@@ -80,18 +75,15 @@ def _grid_interval(step: Array) -> tuple[Array, Array]:
 
 def regimes_from_times(times: Times, rule: RegimeRule, *, noise: bool = True) -> Array:
     """Return (n, 4) probabilities of the regimes under `rule`; without `noise`, those of the median run's regime."""
-    extra = (times.mem_noise**2, times.delay_noise**2) if noise else (0.0, 0.0)
-    return regimes_of_normals(
-        (times.mem_mean, np.sqrt(times.mem_variance + extra[0])),
-        (times.delay_mean, np.sqrt(times.delay_variance + extra[1])),
-        rule,
-    )
+    delays = list(times.delay.parts(noise=noise))
+    parts = [weight[:, None] * _regimes(mean, sd, delays, rule) for weight, mean, sd in times.mem.parts(noise=noise)]
+    result = np.sum(parts, axis=0)
+    return np.asarray(result / result.sum(axis=1, keepdims=True))
 
 
-def regimes_of_normals(mem: tuple[Array, Array], delay: tuple[Array, Array], rule: RegimeRule) -> Array:
-    """Return (n, 4) regime probabilities for independent normal log10 t_mem and log10 delay, each (mean, sd)."""
-    mem_mean, mem_sd = mem[0], np.maximum(mem[1], 1e-9)
-    delay_mean, delay_sd = delay[0], np.maximum(delay[1], 1e-9)
+def _regimes(mem_mean: Array, mem_sd: Array, delay: list[tuple[Array, Array, Array]], rule: RegimeRule) -> Array:
+    """Return (n, 4) regime probabilities for a normal log10 t_mem and a mixture of normals for the log10 delay."""
+    mem_sd = np.maximum(mem_sd, 1e-9)
     memorised = ndtr((np.log10(rule.budget) - mem_mean) / mem_sd)
     shares = (np.arange(NODES) + 0.5) / NODES
     u = np.clip(memorised[:, None] * shares, 1e-300, 1.0 - 1e-16)
@@ -101,21 +93,21 @@ def regimes_of_normals(mem: tuple[Array, Array], delay: tuple[Array, Array], rul
 
     def reached(steps: Array) -> Array:
         logs = np.log10(np.maximum(steps, 1e-12))
-        return np.asarray(ndtr((logs - delay_mean[:, None]) / delay_sd[:, None]))
+        parts = [w[:, None] * ndtr((logs - m[:, None]) / np.maximum(s, 1e-9)[:, None]) for w, m, s in delay]
+        return np.asarray(np.sum(parts, axis=0))
 
     in_time, prompt = reached(left), reached(np.minimum(left, need))
     weight = memorised[:, None] / NODES
     columns = [1.0 - memorised, *(np.sum(weight * part, axis=1) for part in (1.0 - in_time, in_time - prompt, prompt))]
-    result = np.column_stack(columns)
-    return np.asarray(result / result.sum(axis=1, keepdims=True))
+    return np.column_stack(columns)
 
 
 @dataclass(frozen=True)
 class MilestoneTimes:
-    """The two fitted processes at one threshold."""
+    """The two fitted latents at one threshold."""
 
-    mem: Posterior
-    delay: Posterior
+    mem: JumpingLatent
+    delay: JumpingLatent
 
     @classmethod
     def fit(
@@ -131,26 +123,29 @@ class MilestoneTimes:
             edges = np.where(np.isfinite(seen.low), seen.low, seen.high)
             everything = values if len(values) else edges
             centre = float(np.median(everything)) if len(everything) else float(np.log10(runs.budget_limit))
-            theta = before.theta if before is not None else None
-            if learn or theta is None:
-                theta = train(seen, centre, Prior(), theta)
-            fitted.append(Posterior(seen, theta, centre, Prior()))
+            if before is not None and not learn:
+                fitted.append(before.refitted(seen, centre))
+            else:
+                fitted.append(JumpingLatent.fit(seen, centre, before))
         return cls(*fitted)
+
+    @property
+    def jumps(self) -> dict[str, list[float]]:
+        """Return by how much each time jumps, in log10 steps; nothing for one that does not."""
+        return {
+            name: [jump.height for jump in latent.jumps]
+            for name, latent in (("t_mem", self.mem), ("delay", self.delay))
+        }
 
     def predict(self, points: Array) -> Times:
         """Return the posterior at feature rows."""
-        mem, delay = self.mem.predict(points), self.delay.predict(points)
-        return Times(*mem, self.mem.noise, *delay, self.delay.noise)
+        return Times(self.mem.predict(points), self.delay.predict(points))
 
     def sample(self, times: Times, normals: Array, rule: RegimeRule) -> Array:
-        """Return (S, n, 4): seeds' probabilities for draws of the median run's times at standard `normals` (S, 2)."""
-        draws = []
-        for a, b in normals:
-            mem = times.mem_mean + a * np.sqrt(times.mem_variance)
-            delay = times.delay_mean + b * np.sqrt(times.delay_variance)
-            spread = (np.full_like(mem, times.mem_noise), np.full_like(delay, times.delay_noise))
-            draws.append(regimes_of_normals((mem, spread[0]), (delay, spread[1]), rule))
-        return np.stack(draws)
+        """Return (S, n, 4): seeds' probabilities for draws of the median run's times at (S, unknowns) `normals`."""
+        own = 1 + len(times.mem.steps)
+        draws = [Times(times.mem.drawn(row[:own]), times.delay.drawn(row[own:])) for row in normals]
+        return np.stack([regimes_from_times(draw, rule) for draw in draws])
 
     def generalises_between(self, points: Array, begin: Array, end: Array, memorised_at: Array | None) -> Array:
         """Return (n,) P(t_gen ≤ end | t_gen > begin) at feature rows, given t_mem where it is known (NaN elsewhere)."""
@@ -160,12 +155,14 @@ class MilestoneTimes:
 
     def generalised_by(self, times: Times, step: Array, memorised_at: Array | None = None) -> Array:
         """Return (n,) P(t_gen ≤ step), given t_mem where it is known (NaN where it is not)."""
-        mean, sd = times.mem_mean, np.sqrt(times.mem_variance + times.mem_noise**2)
         shares = (np.arange(NODES) + 0.5) / NODES
-        t_mem = 10.0 ** (mean[:, None] + sd[:, None] * ndtri(shares))
-        if memorised_at is not None:
-            known = np.isfinite(memorised_at)
-            t_mem[known] = memorised_at[known, None]
-        left = np.log10(np.maximum(step[:, None] - t_mem, 1e-12))
-        spread = np.sqrt(times.delay_variance + times.delay_noise**2)
-        return np.asarray(ndtr((left - times.delay_mean[:, None]) / spread[:, None]).mean(axis=1))
+        chance = np.zeros(len(step))
+        for weight, mean, sd in times.mem.parts():
+            t_mem = 10.0 ** (mean[:, None] + sd[:, None] * ndtri(shares))
+            if memorised_at is not None:
+                known = np.isfinite(memorised_at)
+                t_mem[known] = memorised_at[known, None]
+            left = np.log10(np.maximum(step[:, None] - t_mem, 1e-12))
+            for share, delay, spread in times.delay.parts():
+                chance += weight * share * ndtr((left - delay[:, None]) / spread[:, None]).mean(axis=1)
+        return chance

@@ -35,6 +35,17 @@ class Observations:
         return replace(self, **some)
 
 
+def sided(points: Array, positive: npt.NDArray[np.bool_]) -> Observations:
+    """Return answers, yes where `positive`, as observations of a classifier's latent."""
+    return Observations(
+        points=points,
+        low=np.where(positive, 0.0, -np.inf),
+        high=np.where(positive, np.inf, 0.0),
+        blur=np.zeros(len(points)),
+        logistic=True,
+    )
+
+
 @dataclass(frozen=True)
 class Likelihood:
     """Log likelihood of a latent and its derivatives, per row; `_noise` marks derivatives by the log of the noise."""

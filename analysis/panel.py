@@ -18,6 +18,7 @@ from scipy.optimize import minimize_scalar
 
 from analysis.axes import Array, Axis, features
 from analysis.frame import BoolArray, Runs, allowed_regimes
+from analysis.jumps import Level
 from analysis.labels import PLAIN, LabelProcess, Propagation
 from analysis.latent import spread_rows
 from analysis.laws import CriticalLaw, fit_critical_law
@@ -99,7 +100,8 @@ class Panel:
         smooth = weights["times"] + weights.get("law", 0.0)
         kind = "smooth times with some jumps"
         if smooth >= 2 / 3:
-            kind = "times are smooth"
+            jumps = [f"a jump of {name}" for name, heights in self.times.jumps.items() if heights]
+            kind = f"times are smooth but for {' and '.join(jumps)}" if jumps else "times are smooth"
         elif smooth <= 1 / 3:
             kind = "the edge is a jump"
         return f"{kind} ({shares})"
@@ -152,7 +154,7 @@ class Panel:
         if name == "law":
             times, delays = self.predict_times(points, name), self.law_delays(points)
             some = delays[:: -(-len(delays) // LAW_AVERAGED)]
-            each = [regimes_from_times(times._replace(delay_mean=delay), rule) for delay in some]
+            each = [regimes_from_times(times._replace(delay=times.delay._replace(mean=mean)), rule) for mean in some]
             return np.asarray(sum(each) / len(each))
         sharpness = self.sharpness.get(name, 1.0)
         if name in ("labels", "plain"):
@@ -167,11 +169,13 @@ class Panel:
     @property
     def features(self) -> int:
         """Return the number of features the members read."""
-        return int(self.times.mem.basis.shape[1])
+        return int(self.times.mem.smooth.basis.shape[1])
 
     def hyperparameters(self) -> dict[str, dict[str, Any]]:
         """Return each process's length scales (in box widths), amplitude, slope and noise as plain values."""
-        named = {"t_mem": self.times.mem, "delay": self.times.delay}
+        named = {"t_mem": self.times.mem.smooth, "delay": self.times.delay.smooth}
+        for time, latent in (("t_mem", self.times.mem), ("delay", self.times.delay)):
+            named |= {f"{time} jump {number}": jump.side for number, jump in enumerate(latent.jumps, start=1)}
         named |= {f"label {name}": process for name, process in zip(QUESTIONS, self.labels.latent, strict=True)}
         named |= {f"plain {regime}": process for regime, process in zip(REGIMES, self.plain.latent, strict=True)}
         return {
@@ -186,7 +190,7 @@ class Panel:
             return times
         with np.errstate(divide="ignore"):
             delay = np.clip(self.law.predict(self._table(points)), -1.0, FOREVER)
-        return times._replace(delay_mean=delay, delay_variance=np.zeros(len(delay)), delay_noise=self.law.noise)
+        return times._replace(delay=Level(delay, np.zeros(len(delay)), self.law.noise))
 
     def law_delays(self, points: Array) -> Array:
         """Return (S, n) log10 delays of the median run at feature rows, by draws of the law."""

@@ -88,9 +88,15 @@ def payload(fitted: RegimeMap, source: Source, values: Volume, drawn: Drawn) -> 
 
 
 def _milestones(fitted: RegimeMap, values: Volume, threshold: float) -> pd.DataFrame:
+    """Return the milestones' posterior on the grid with jumps taken out of the means, which then interpolate well."""
     own = threshold == fitted.rule.threshold
     found = values.milestones if own else fitted.milestones(values.points, threshold)
-    return found if fitted.panel.law is None else found.assign(law_delay=fitted.law_delay(values.points, threshold))
+    found = found if fitted.panel.law is None else found.assign(law_delay=fitted.law_delay(values.points, threshold))
+    for column in [column for column in found.columns if "_jump_" in column]:
+        name, number = column.split("_jump_")
+        beyond = found[f"{name}_side_{number}"] > 0
+        found = found.assign(**{f"{name}_mean": found[f"{name}_mean"] - found[column] * beyond})
+    return found
 
 
 def _panel(fitted: RegimeMap) -> dict[str, Any]:

@@ -210,20 +210,20 @@ class RegimeMap:
         """Return the posterior of the milestone times in log10 steps, at a recorded threshold (the rule's).
 
         `t_mem_mean, delay_mean` are those of the median run, `_sd` how unsure they are, `_noise` the spread of seeds.
+        Where a time jumps, `_jump_1` is by how much, and `_side_1` with its `_sd` the latent that tells on which side a
+        point lies: beyond the jump, which the mean has in it, where it is positive.
         """
         times = self._times(self.rule.threshold if threshold is None else threshold)
         found = times.predict(self._features(points))
-        return pd.DataFrame(
-            {
-                "t_mem_mean": found.mem_mean,
-                "t_mem_sd": np.sqrt(found.mem_variance),
-                "t_mem_noise": found.mem_noise,
-                "delay_mean": found.delay_mean,
-                "delay_sd": np.sqrt(found.delay_variance),
-                "delay_noise": found.delay_noise,
-            },
-            index=points.index,
-        )
+        columns: dict[str, Array] = {}
+        for name, level in (("t_mem", found.mem), ("delay", found.delay)):
+            columns |= {f"{name}_mean": level.median, f"{name}_sd": np.sqrt(level.variance)}
+            columns[f"{name}_noise"] = np.full(len(points), level.noise)
+            for number, step in enumerate(level.steps, start=1):
+                columns[f"{name}_jump_{number}"] = np.full(len(points), step.height)
+                columns[f"{name}_side_{number}"] = step.mean
+                columns[f"{name}_side_{number}_sd"] = np.sqrt(step.variance)
+        return pd.DataFrame(columns, index=points.index)
 
     def law_delay(self, points: pd.DataFrame, threshold: float) -> Array:
         """Return the law member's log10 delays at a recorded threshold, 9 where it says never."""
@@ -231,7 +231,7 @@ class RegimeMap:
         if threshold != self.rule.threshold:
             law = law_member(check_runs(self.source, self.scales, threshold), panel.law)
             panel = dataclasses.replace(panel, law=law or panel.law)
-        return panel.predict_times(self._features(points), "law").delay_mean
+        return panel.predict_times(self._features(points), "law").delay.mean
 
     # Geometry -----------------------------------------------------------------------------------------------------
 
@@ -327,6 +327,7 @@ class RegimeMap:
             "weight_sentence": self.weight_sentence,
             "sharpness": dict(self.panel.sharpness),
             "noise_log10": noise,
+            "jumps_log10": self.panel.times.jumps,
             "hyperparameters": self.panel.hyperparameters(),
             "warnings": list(self.warnings),
         }

@@ -43,12 +43,14 @@ def _draws(panel: Panel, name: str, rows: Array) -> Array:
     """Return (S, n, 4): regimes' probabilities over seeds, for draws of what the member does not know."""
     if name == "times":
         times = panel.times.predict(rows)
-        return panel.times.sample(times, _normals(2), panel.rule)
+        unknowns = 2 + len(times.mem.steps) + len(times.delay.steps)
+        return panel.times.sample(times, _normals(unknowns), panel.rule)
     if name == "law":
         times = panel.predict_times(rows, name)
         delays = panel.law_delays(rows)
         some = delays[:: max(1, len(delays) // DRAWS)]
-        return np.stack([regimes_from_times(times._replace(delay_mean=delay), panel.rule) for delay in some])
+        each = [times._replace(delay=times.delay._replace(mean=mean)) for mean in some]
+        return np.stack([regimes_from_times(draw, panel.rule) for draw in each])
     if name in ("labels", "plain"):
         process, sharpness = panel.label_process(name), panel.sharpness.get(name, 1.0)
         mean, variance = process.latents(rows)
@@ -78,11 +80,12 @@ def _medians(panel: Panel, name: str, rows: Array) -> Array:
 def _law_medians(panel: Panel, rows: Array) -> Array:
     """Return (n, 4): how often the median run is in each regime, over draws of t_mem and of the law."""
     times, delays = panel.times.predict(rows), panel.law_delays(rows)
-    order = np.random.default_rng(0).permutation(len(delays))
-    normals = ndtri((order + 0.5) / len(delays))
+    rng = np.random.default_rng(0)
+    shares = (np.arange(len(delays)) + 0.5) / len(delays)
+    normals = np.column_stack([ndtri(rng.permutation(shares)) for _ in range(1 + len(times.mem.steps))])
     counts, row = np.zeros((len(rows), 4)), np.arange(len(rows))
     for z, delay in zip(normals, delays, strict=True):
-        mem = 10.0 ** (times.mem_mean + z * np.sqrt(times.mem_variance))
+        mem = 10.0 ** times.mem.drawn(z).median
         gen = mem + 10.0**delay
         counts[row, panel.rule.labels(mem, mem <= panel.rule.budget, gen, gen <= panel.rule.budget)] += 1.0
     return counts / len(delays)

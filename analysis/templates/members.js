@@ -231,9 +231,9 @@ function membersOn(cut, nx, ny, rule) {
     if (name === "times" || name === "law") {
       const middle = new Float64Array(4 * count), law = name === "law";
       for (let i = 0; i < count; i++) {
-        const mean = law ? cut.law_delay[i] : cut.delay_mean[i], unsure = law ? 0 : cut.delay_sd[i], noise = law ? PANEL.law_noise : cut.delay_noise[i];
-        regimeProbabilities(cut.t_mem_mean[i], Math.hypot(cut.t_mem_sd[i], cut.t_mem_noise[i]), mean, Math.hypot(unsure, noise), rule, p, 4 * i);
-        regimeProbabilities(cut.t_mem_mean[i], cut.t_mem_sd[i], mean, unsure, rule, middle, 4 * i);
+        const mem = levelAt(cut, "t_mem", i), delay = law ? { mean: cut.law_delay[i], sd: 0, noise: PANEL.law_noise, steps: [] } : levelAt(cut, "delay", i);
+        regimesOfLevels(mem, delay, true, rule, p, 4 * i);
+        regimesOfLevels(mem, delay, false, rule, middle, 4 * i);
       }
       members[name] = { p, side: ratio(middle) };
     } else if (name === "propagation") {

@@ -60,6 +60,34 @@ function regimeProbabilities(mm, sm, md, sd, rule, out, o) {
   out[o] = 1 - memorised; out[o + 1] = memorization * weight; out[o + 2] = grokking * weight; out[o + 3] = comprehension * weight;
 }
 
+// The posterior of a milestone's log10 steps at point i of a slice: a smooth field's mean and spread, seed noise, and
+// jumps: how high each is, and the latent of the side, positive beyond.
+function levelAt(cut, name, i) {
+  const level = { mean: cut[`${name}_mean`][i], sd: cut[`${name}_sd`][i], noise: cut[`${name}_noise`][i], steps: [] };
+  for (let k = 1; cut[`${name}_jump_${k}`]; k++) level.steps.push({ height: cut[`${name}_jump_${k}`][i], mean: cut[`${name}_side_${k}`][i], sd: cut[`${name}_side_${k}_sd`][i] });
+  return level;
+}
+const likeliest = level => level.steps.reduce((value, step) => value + (step.mean > 0 ? step.height : 0), level.mean);
+// The normals it is a mixture of, as [weight, mean, sd]: for a run with a new seed, or (not `noise`) for the median run.
+function partsOf(level, noise) {
+  const sd = noise ? Math.hypot(level.sd, level.noise) : level.sd;
+  let parts = [[1, level.mean, sd]];
+  for (const step of level.steps) {
+    const beyond = noise ? 1 / (1 + Math.exp(-step.mean / Math.sqrt(1 + Math.PI / 8 * step.sd ** 2))) : phi(step.mean / Math.max(step.sd, 1e-6));
+    parts = parts.flatMap(([w, m, s]) => [[w * (1 - beyond), m, s], [w * beyond, m + step.height, s]]);
+  }
+  return parts;
+}
+function regimesOfLevels(mem, delay, noise, rule, out, o) {
+  const delays = partsOf(delay, noise), p = [0, 0, 0, 0];
+  for (let k = 0; k < 4; k++) out[o + k] = 0;
+  for (const [w, mm, sm] of partsOf(mem, noise)) for (const [v, md, sd] of delays) {
+    if (w * v < 1e-6) continue;
+    regimeProbabilities(mm, sm, md, sd, rule, p, 0);
+    for (let k = 0; k < 4; k++) out[o + k] += w * v * p[k];
+  }
+}
+
 // A run's regime under a rule, and whether that is certain: a run stopped before the budget may still have changed.
 function labelRun(mem, memEvent, gen, genEvent, rule) {
   const memorised = memEvent && mem <= rule.budget, generalised = genEvent && gen <= rule.budget;
@@ -137,13 +165,18 @@ function entropyBits(p, o) {
 
 // Split the entropy of the regime into what more runs would settle and what differs between seeds, in bits.
 const SPREAD = [[-1.7320508, 1 / 6], [0, 2 / 3], [1.7320508, 1 / 6]];
-function entropyParts(mm, em, nm, md, ed, nd, rule) {
-  const p = new Float64Array(4);
-  regimeProbabilities(mm, Math.hypot(em, nm), md, Math.hypot(ed, nd), rule, p, 0);
+function drawsOf(level) {
+  let draws = SPREAD.map(([u, w]) => [w, { ...level, mean: level.mean + u * level.sd, sd: 0, steps: [] }]);
+  for (const step of level.steps) draws = draws.flatMap(([w, one]) => SPREAD.map(([u, z]) => [w * z, { ...one, steps: [...one.steps, { height: step.height, mean: step.mean + u * step.sd, sd: 0 }] }]));
+  return draws;
+}
+function entropyParts(mem, delay, rule) {
+  const p = new Float64Array(4), delays = drawsOf(delay);
+  regimesOfLevels(mem, delay, true, rule, p, 0);
   const total = entropyBits(p, 0);
   let seeds = 0;
-  for (const [u, w] of SPREAD) for (const [v, z] of SPREAD) {
-    regimeProbabilities(mm + u * em, nm, md + v * ed, nd, rule, p, 0);
+  for (const [w, one] of drawsOf(mem)) for (const [z, other] of delays) {
+    regimesOfLevels(one, other, true, rule, p, 0);
     seeds += w * z * entropyBits(p, 0);
   }
   return { epistemic: Math.max(0, total - seeds), seeds: Math.min(total, seeds) };

@@ -64,8 +64,10 @@ const SCALARS = {
 function coarseLayer(name) {
   const { cut, layers, nx, ny } = scene;
   if (layers[name]) return layers[name];
-  return Float32Array.from({ length: nx * ny }, (_, i) => name === "time" ? Math.log10(Math.pow(10, cut.t_mem_mean[i]) + Math.pow(10, cut.delay_mean[i])) :
-    entropyParts(cut.t_mem_mean[i], cut.t_mem_sd[i], cut.t_mem_noise[i], cut.delay_mean[i], cut.delay_sd[i], cut.delay_noise[i], state.rule)[name]);
+  return Float32Array.from({ length: nx * ny }, (_, i) => {
+    const mem = levelAt(cut, "t_mem", i), delay = levelAt(cut, "delay", i);
+    return name === "time" ? Math.log10(Math.pow(10, likeliest(mem)) + Math.pow(10, likeliest(delay))) : entropyParts(mem, delay, state.rule)[name];
+  });
 }
 
 const mix = p => [0, 1, 2].map(c => p.reduce((sum, w, k) => sum + w * RGB[k][c], 0));
