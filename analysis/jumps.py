@@ -15,6 +15,7 @@ from typing import NamedTuple, Self
 import numpy as np
 from scipy.special import expit, log_expit, log_ndtr, logit, ndtr
 
+from analysis.breaks import first_guesses
 from analysis.kernel import STEEP, Array, Prior
 from analysis.latent import Posterior, Trained, spread_rows, thinned, trained
 from analysis.observations import LOGISTIC, Observations, sided
@@ -25,25 +26,13 @@ MOST = 2
 """Jumps of one latent at most."""
 FEWEST = 6
 """Runs on each side of a jump at least."""
-SEARCHED = 128
+SEARCHED = 100
 """Rows, spread over the box, among which a jump is looked for."""
 TURNS = 8
 """Times that runs may change sides."""
 FIRST_TURNS = 2
 """Of them, how many each first guess gets; the best `FINALISTS` go on."""
 FINALISTS = 2
-BEYOND = 0.3
-"""How far, in the latent's unit, a censored value is taken to lie beyond its edge in a first guess."""
-CLUSTERED = (1.5, 3.0)
-"""Weights of the value against the places, in standard deviations, where both are clustered."""
-SCANNED = 256
-"""Directions in which a break is looked for, half of them straight."""
-BROKEN = (0.15, 0.3, 0.5, 0.7, 0.85)
-"""Shares of the runs on one side of a break."""
-BREAKS = 4
-"""Breaks that become first guesses."""
-DIFFERENT = 0.12
-"""Share of the runs by which two of them differ at least."""
 
 
 class Step(NamedTuple):
@@ -182,12 +171,14 @@ class _Split:
 def _split(seen: Observations, centre: float, whole: Trained, guesses: list[Array]) -> _Split | None:
     """Return the best split of observations in two, or None if one smooth field is likelier."""
     rows = np.arange(len(seen.low))
+    if len(rows) < 2 * FEWEST:
+        return None
     if len(rows) > SEARCHED:
         rows = spread_rows(seen.points, SEARCHED)
     some = seen.rows(rows)
     all_of_them = len(rows) == len(seen.low)
     whole_of_some = whole if all_of_them else trained(some, centre, Prior(), whole.theta, turns=10)
-    starts = [*(guess[rows] for guess in guesses), *_guesses(some)]
+    starts = [*(guess[rows] for guess in guesses), *first_guesses(some)]
     settled = [_settled(some, centre, whole_of_some.theta, None, beyond, FIRST_TURNS) for beyond in starts]
     best = sorted((split for split in settled if split is not None), key=lambda split: split.loss)[:FINALISTS]
     last = [_settled(some, centre, each.smooth.theta, each.sides.theta, each.beyond) for each in best]
@@ -202,48 +193,6 @@ def _split(seen: Observations, centre: float, whole: Trained, guesses: list[Arra
     return found if found is not None and found.loss < whole.loss else None
 
 
-def _guesses(seen: Observations) -> list[Array]:
-    """Return first guesses of who is beyond: clusters of places and values, and where a quadratic trend breaks best."""
-    value = _edge(seen) + np.where(seen.high == np.inf, BEYOND, 0.0)
-    return [
-        *(_clusters(seen.points, scale * _standard(value)) for scale in CLUSTERED),
-        *_breaks(seen.points - 0.5, value),
-    ]
-
-
-def _clusters(points: Array, value: Array) -> Array:
-    """Return the two means' clusters of places and values, begun at the least and the greatest value."""
-    rows = np.column_stack([_standard(points), value])
-    middles = rows[[int(value.argmin()), int(value.argmax())]]
-    beyond = np.zeros(len(value), dtype=bool)
-    for _ in range(30):
-        far = ((rows[:, None] - middles) ** 2).sum(axis=-1)
-        beyond = far[:, 1] < far[:, 0]
-        if beyond.all() or not beyond.any():
-            break
-        middles = np.array([rows[~beyond].mean(axis=0), rows[beyond].mean(axis=0)])
-    return beyond.astype(float)
-
-
-def _breaks(off: Array, value: Array) -> list[Array]:
-    """Return the half spaces and quadrics at whose edge a step explains most of what a quadratic trend leaves."""
-    squares = [off[:, i] * off[:, j] for i in range(off.shape[1]) for j in range(i, off.shape[1])]
-    trend, _ = np.linalg.qr(np.column_stack([np.ones(len(off)), off, *squares]))
-    ways = np.random.default_rng(0).standard_normal((SCANNED, off.shape[1] + len(squares)))
-    ways[: SCANNED // 2, off.shape[1] :] = 0.0
-    along = np.column_stack([off, *(2.0 * square for square in squares)]) @ ways.T
-    sides = np.column_stack([along > np.quantile(along, share, axis=0) for share in BROKEN]).astype(float)
-    rest, steps = (x - trend @ (trend.T @ x) for x in (value, sides))
-    gain = (rest @ steps) ** 2 / np.maximum((steps**2).sum(axis=0), 1e-9)
-    chosen: list[Array] = []
-    for side in sides[:, np.argsort(-gain)].T:
-        if all(DIFFERENT < np.abs(side - other).mean() < 1.0 - DIFFERENT for other in chosen):
-            chosen.append(side)
-        if len(chosen) == BREAKS:
-            break
-    return chosen
-
-
 def _settled(
     seen: Observations, centre: float, smooth: Array, side: Array | None, beyond: Array, turns: int = TURNS
 ) -> _Split | None:
@@ -252,8 +201,8 @@ def _settled(
     for _ in range(turns):
         if not FEWEST <= beyond.sum() <= len(beyond) - FEWEST:
             return None
-        field = trained(seen, centre, Prior(), smooth, beyond=beyond, turns=8)
-        sides = trained(sided(seen.points, beyond > 0.5), _middle(beyond), STEEP, side, turns=8)
+        field = trained(seen, centre, Prior(), smooth, beyond=beyond, turns=4)
+        sides = trained(sided(seen.points, beyond > 0.5), _middle(beyond), STEEP, side, turns=4)
         smooth, side = field.theta, sides.theta
         split = _Split(beyond, field, sides)
         leaning = sides.mean / np.sqrt(1.0 + LOGISTIC * sides.variance)
@@ -271,17 +220,9 @@ def _log_chance(seen: Observations, mean: Array, variance: Array, noise: float) 
     """Return the log chance (density where a value was seen) of each observation."""
     exact = seen.low == seen.high
     spread = np.sqrt(noise**2 + variance + np.where(exact, seen.blur**2, 0.0))
-    off = (_edge(seen) - mean) / spread
+    off = (seen.edges - mean) / spread
     tail = log_ndtr(np.where(np.isfinite(seen.low), -off, off))
     return np.asarray(np.where(exact, -0.5 * off**2 - np.log(spread) - 0.5 * np.log(2 * np.pi), tail))
-
-
-def _standard(values: Array) -> Array:
-    return np.asarray((values - values.mean(axis=0)) / np.maximum(values.std(axis=0), 1e-9))
-
-
-def _edge(seen: Observations) -> Array:
-    return np.where(np.isfinite(seen.low), seen.low, seen.high)
 
 
 def _shifted(seen: Observations, by: Array) -> Observations:

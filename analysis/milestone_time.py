@@ -120,8 +120,7 @@ class MilestoneTimes:
             (delays(runs, points), start.delay if start is not None else None),
         ):
             values = seen.low[seen.low == seen.high]
-            edges = np.where(np.isfinite(seen.low), seen.low, seen.high)
-            everything = values if len(values) else edges
+            everything = values if len(values) else seen.edges
             centre = float(np.median(everything)) if len(everything) else float(np.log10(runs.budget_limit))
             if before is not None and not learn:
                 fitted.append(before.refitted(seen, centre))

@@ -29,6 +29,11 @@ class Observations:
     logistic: bool = False
     """Whether the noise is logistic rather than normal; then no value is known and the noise has scale one."""
 
+    @property
+    def edges(self) -> Array:
+        """Return (n,) the values seen, and the one known end of the others."""
+        return np.where(np.isfinite(self.low), self.low, self.high)
+
     def rows(self, chosen: npt.NDArray[np.intp]) -> Observations:
         """Return some of the observations."""
         some = {name: getattr(self, name)[chosen] for name in ("points", "low", "high", "blur")}

@@ -100,11 +100,11 @@ class Panel:
         smooth = weights["times"] + weights.get("law", 0.0)
         kind = "smooth times with some jumps"
         if smooth >= 2 / 3:
-            jumps = [f"a jump of {name}" for name, heights in self.times.jumps.items() if heights]
-            kind = f"times are smooth but for {' and '.join(jumps)}" if jumps else "times are smooth"
+            kind = "times are smooth"
         elif smooth <= 1 / 3:
             kind = "the edge is a jump"
-        return f"{kind} ({shares})"
+        jumps = " and ".join(f"a jump of {name}" for name, heights in self.times.jumps.items() if heights)
+        return f"{kind} ({shares})" + (f", with {jumps}" if jumps else "")
 
     @classmethod
     def fit(cls, runs: Runs, points: Array, rule: RegimeRule, seed: int, start: Panel | None = None) -> Panel:

@@ -21,7 +21,7 @@ QUESTIONS: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
 """Per question, the regimes (indices into `REGIMES`) of a no and of a yes."""
 FLOOR = 0.005
 """Smallest weight of a member: what foretold badly so far may be right elsewhere."""
-PRIOR = {"times": 2.0, "labels": 1.5, "plain": 1.0, "propagation": 0.1, "law": 1.0}
+PRIOR = {"times": 6.0, "labels": 1.5, "plain": 1.0, "propagation": 0.1, "law": 1.0}
 """Odds of the members before any run was foretold: what they were worth on many diagrams with few runs."""
 Trust = dict[str, dict[str, float]]
 """Weight of each member for each question; sums to one over the members."""

@@ -7,7 +7,7 @@ from scipy.optimize import approx_fprime
 from analysis import latent
 from analysis.kernel import Kernel, Prior
 from analysis.labels import PLAIN
-from analysis.latent import Posterior, train
+from analysis.latent import Posterior, train, trained
 from analysis.observations import Observations
 
 
@@ -32,6 +32,25 @@ def test_the_evidence_has_the_gradient_it_says(prior):
     step = np.array([0.2, -0.3, 0.1, 0.2, 0.3])[: len(prior.spread(2))]
     numeric = approx_fprime(step, lambda t: evidence(t)[0], 1e-5)
     assert evidence(step)[1] == pytest.approx(numeric, abs=2e-2, rel=1e-3)
+
+
+def test_the_evidence_of_a_step_has_the_gradient_it_says():
+    seen = observations(above=1.0)
+    evidence = latent._Evidence(seen, 0.5, Prior(), (seen.points[:, 0] > 0.5).astype(float))
+    step = np.array([0.2, -0.3, 0.1, 0.2, 0.3])
+    evidence(step)  # the mode is found from the one before, and numeric differences are taken from the first
+    numeric = approx_fprime(step, lambda t: evidence(t)[0], 1e-5)
+    assert evidence(step)[1] == pytest.approx(numeric, abs=2e-2, rel=1e-3)
+
+
+def test_what_the_others_tell_of_a_point_is_regression_without_it():
+    seen = observations()
+    found = trained(seen, 0.5, Prior())
+    for left in (0, 7, 23):
+        others = seen.rows(np.delete(np.arange(40), left))
+        mean, variance = Posterior(others, found.theta, 0.5, Prior()).predict(seen.points[[left]])
+        assert found.mean[left] == pytest.approx(mean[0], abs=1e-4)
+        assert found.variance[left] == pytest.approx(variance[0], abs=1e-4)
 
 
 def test_without_censoring_the_posterior_is_that_of_exact_regression():
