@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple, Self
 
 import numpy as np
-from scipy.special import expit, log_expit, log_ndtr, logit, ndtr
+from scipy.optimize import minimize_scalar
+from scipy.special import log_expit, log_ndtr, logit, ndtr
 
 from analysis.breaks import first_guesses
 from analysis.kernel import STEEP, Array, Prior
@@ -57,12 +58,7 @@ class Level(NamedTuple):
         With `noise` for a run with a new seed, else for the median run.
         """
         spread = np.sqrt(self.variance + (self.noise**2 if noise else 0.0))
-        chances = [
-            expit(step.mean / np.sqrt(1.0 + LOGISTIC * step.variance))
-            if noise
-            else ndtr(step.mean / np.sqrt(np.maximum(step.variance, 1e-12)))
-            for step in self.steps
-        ]
+        chances = [ndtr(step.mean / np.sqrt(np.maximum(step.variance, 1e-12))) for step in self.steps]
         for beyond in itertools.product((False, True), repeat=len(self.steps)):
             weight, shift = np.ones(len(self.mean)), 0.0
             for step, chance, there in zip(self.steps, chances, beyond, strict=True):
@@ -91,6 +87,13 @@ class Jump:
 
     height: float
     side: Posterior
+    sureness: float
+    """Factor of the latent's mean that makes its sides as sure as they are right of runs left out."""
+
+    def at(self, points: Array) -> Step:
+        """Return the step at feature rows."""
+        mean, variance = self.side.predict(points)
+        return Step(self.height, self.sureness * mean, variance)
 
 
 @dataclass(frozen=True)
@@ -115,7 +118,7 @@ class JumpingLatent:
             found.append(split)
             left = _shifted(left, split.smooth.height * split.beyond)
             best, guess = trained(left, centre, prior, split.smooth.theta), []
-        jumps = tuple(Jump(each.smooth.height, each.side(rows)) for each in found)
+        jumps = tuple(each.jump(rows) for each in found)
         fitted = cls(Posterior(left, best.theta, centre, prior), jumps)
         return fitted if rows is seen else fitted.refitted(seen, centre)
 
@@ -124,7 +127,7 @@ class JumpingLatent:
         sides, jumps = self.sides(seen), []
         for jump, beyond in zip(self.jumps, sides, strict=True):
             own = sided(seen.points, beyond > 0.5)
-            jumps.append(Jump(jump.height, Posterior(own, jump.side.theta, _middle(beyond), STEEP)))
+            jumps.append(replace(jump, side=Posterior(own, jump.side.theta, _middle(beyond), STEEP)))
         shift = sum((jump.height * beyond for jump, beyond in zip(self.jumps, sides, strict=True)), np.zeros(1))
         smooth = Posterior(_shifted(seen, shift), self.smooth.theta, centre, Prior())
         return type(self)(smooth, tuple(jumps))
@@ -148,7 +151,7 @@ class JumpingLatent:
 
     def predict(self, points: Array) -> Level:
         """Return the latent's posterior at rows of `points`."""
-        steps = tuple(Step(jump.height, *jump.side.predict(points)) for jump in self.jumps)
+        steps = tuple(jump.at(points) for jump in self.jumps)
         return Level(*self.smooth.predict(points), self.noise, steps)
 
 
@@ -164,8 +167,16 @@ class _Split:
     def loss(self) -> float:
         return self.smooth.loss + self.sides.loss + PRICE
 
-    def side(self, seen: Observations) -> Posterior:
-        return Posterior(sided(seen.points, self.beyond > 0.5), self.sides.theta, _middle(self.beyond), STEEP)
+    def jump(self, seen: Observations) -> Jump:
+        """Return the jump; `seen` are the observations that were split."""
+        side = Posterior(sided(seen.points, self.beyond > 0.5), self.sides.theta, _middle(self.beyond), STEEP)
+        margin = (2.0 * self.beyond - 1.0) * self.sides.mean / np.sqrt(self.sides.variance)
+
+        def loss(log_factor: float) -> float:
+            return float(0.5 * log_factor**2 - log_ndtr(np.exp(log_factor) * margin).sum())
+
+        sureness = float(np.exp(minimize_scalar(loss, bounds=(-1.5, 2.5), method="bounded").x))
+        return Jump(self.smooth.height, side, sureness)
 
 
 def _split(seen: Observations, centre: float, whole: Trained, guesses: list[Array]) -> _Split | None:
@@ -188,7 +199,7 @@ def _split(seen: Observations, centre: float, whole: Trained, guesses: list[Arra
     if all_of_them:
         return found
     field = Posterior(_shifted(some, found.smooth.height * found.beyond), found.smooth.theta, centre, Prior())
-    fitted = JumpingLatent(field, (Jump(found.smooth.height, found.side(some)),))
+    fitted = JumpingLatent(field, (found.jump(some),))
     found = _settled(seen, centre, found.smooth.theta, found.sides.theta, fitted.sides(seen)[0])
     return found if found is not None and found.loss < whole.loss else None
 

@@ -73,7 +73,7 @@ function partsOf(level, noise) {
   const sd = noise ? Math.hypot(level.sd, level.noise) : level.sd;
   let parts = [[1, level.mean, sd]];
   for (const step of level.steps) {
-    const beyond = noise ? 1 / (1 + Math.exp(-step.mean / Math.sqrt(1 + Math.PI / 8 * step.sd ** 2))) : phi(step.mean / Math.max(step.sd, 1e-6));
+    const beyond = phi(step.mean / Math.max(step.sd, 1e-6));
     parts = parts.flatMap(([w, m, s]) => [[w * (1 - beyond), m, s], [w * beyond, m + step.height, s]]);
   }
   return parts;
