@@ -88,15 +88,19 @@ def payload(fitted: RegimeMap, source: Source, values: Volume, drawn: Drawn) -> 
 
 
 def _milestones(fitted: RegimeMap, values: Volume, threshold: float) -> pd.DataFrame:
-    """Return the milestones' posterior on the grid with jumps taken out of the means, which then interpolate well."""
     own = threshold == fitted.rule.threshold
-    found = values.milestones if own else fitted.milestones(values.points, threshold)
-    found = found if fitted.panel.law is None else found.assign(law_delay=fitted.law_delay(values.points, threshold))
-    for column in [column for column in found.columns if "_jump_" in column]:
-        name, number = column.split("_jump_")
-        beyond = found[f"{name}_side_{number}"] > 0
-        found = found.assign(**{f"{name}_mean": found[f"{name}_mean"] - found[column] * beyond})
-    return found
+    found = without_jumps(values.milestones if own else fitted.milestones(values.points, threshold))
+    return found if fitted.panel.law is None else found.assign(law_delay=fitted.law_delay(values.points, threshold))
+
+
+def without_jumps(milestones: pd.DataFrame) -> pd.DataFrame:
+    """Return the milestones' posterior with jumps taken out of the means, which then interpolate well."""
+    for column in [name for name in milestones.columns if "_jump_" in name]:
+        time, number = column.split("_jump_")
+        beyond = milestones[f"{time}_side_{number}"] > 0
+        smooth = milestones[f"{time}_mean"] - milestones[column] * beyond
+        milestones = milestones.assign(**{f"{time}_mean": smooth})
+    return milestones
 
 
 def _panel(fitted: RegimeMap) -> dict[str, Any]:

@@ -12,7 +12,9 @@ import pytest
 from analysis import RegimeMap, RegimeRule, report
 from analysis.axes import features
 from analysis.export import define
-from analysis.payload import Drawn
+from analysis.jumps import Level, Step
+from analysis.milestone_time import Times, regimes_from_times
+from analysis.payload import Drawn, without_jumps
 from analysis.source import read_source
 from analysis.volume import volume
 from grokcore.regimes import REGIMES
@@ -132,19 +134,39 @@ def test_another_rule_is_drawn_by_the_same_panel(page, made):
 def test_probabilities_in_the_browser_equal_those_of_the_library(page, made):
     fitted, _ = made
     points = fitted.runs.sample(40, random_state=1)
-    times = fitted.milestones(points)
+    cut = {str(name): column.tolist() for name, column in without_jumps(fitted.milestones(points)).items()}
+    script = """([cut, rule]) => cut.t_mem_mean.map((_, i) => {
+        const p = [];
+        regimesOfLevels(levelAt(cut, "t_mem", i), levelAt(cut, "delay", i), true, rule, p, 0);
+        return p;
+    })"""
     for rule in (RegimeRule(budget=1200, gap=250), RegimeRule(budget=2500, ratio=3), RegimeRule(budget=700, ratio=1)):
         expected = fitted.member_probabilities("times", points, rule).to_numpy()
-        given = [
-            [t.t_mem_mean, np.hypot(t.t_mem_sd, t.t_mem_noise), t.delay_mean, np.hypot(t.delay_sd, t.delay_noise)]
-            for t in times.itertuples()
-        ]
-        found = page.evaluate(
-            "([rows, rule]) => rows.map(r => { const p = []; regimeProbabilities(...r, rule, p, 0); return p; })",
-            [np.array(given).tolist(), {"budget": rule.budget, "gap": rule.gap, "ratio": rule.ratio}],
-        )
+        found = page.evaluate(script, [cut, {"budget": rule.budget, "gap": rule.gap, "ratio": rule.ratio}])
         np.testing.assert_allclose(found, expected, atol=0.02)
         np.testing.assert_allclose(np.sum(found, axis=1), 1, atol=1e-6)
+
+
+def test_jumping_times_give_the_same_probabilities_in_the_browser(page):
+    def level(mean, *steps):
+        ones = np.ones(1)
+        return Level(mean * ones, 0.03 * ones, 0.12, tuple(Step(h, m * ones, v * ones) for h, m, v in steps))
+
+    def told(some):
+        steps = [{"height": s.height, "mean": s.mean[0], "sd": s.variance[0] ** 0.5} for s in some.steps]
+        return {"mean": some.mean[0], "sd": some.variance[0] ** 0.5, "noise": some.noise, "steps": steps}
+
+    mem, delay = level(2.5, (0.8, -0.4, 0.3)), level(2.3, (0.9, 0.5, 0.8), (-0.7, 0.2, 0.4))
+    rule = RegimeRule(budget=1200, ratio=3)
+    script = (
+        """([mem, delay, noise, rule]) => { const p = []; regimesOfLevels(mem, delay, noise, rule, p, 0); return p; }"""
+    )
+    for noise in (True, False):
+        given = [told(mem), told(delay), noise, {"budget": 1200, "gap": None, "ratio": 3}]
+        expected = regimes_from_times(Times(mem, delay), rule, noise=noise)[0]
+        np.testing.assert_allclose(page.evaluate(script, given), expected, atol=0.02)
+    parts = page.evaluate("([mem, delay, rule]) => entropyParts(mem, delay, rule)", [given[0], given[1], given[3]])
+    assert 0 < parts["epistemic"] < parts["epistemic"] + parts["seeds"] < 2
 
 
 def test_every_slider_moves_the_map(page):
