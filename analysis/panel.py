@@ -103,8 +103,8 @@ class Panel:
             kind = "times are smooth"
         elif smooth <= 1 / 3:
             kind = "the edge is a jump"
-        jumps = " and ".join(f"a jump of {name}" for name, heights in self.times.jumps.items() if heights)
-        return f"{kind} ({shares})" + (f", with {jumps}" if jumps else "")
+        jumping = " and of ".join(name for name, heights in self.times.jumps.items() if heights)
+        return f"{kind} ({shares})" + (f", with a jump of {jumping}" if jumping else "")
 
     @classmethod
     def fit(cls, runs: Runs, points: Array, rule: RegimeRule, seed: int, start: Panel | None = None) -> Panel:

@@ -43,7 +43,7 @@ def write_run_page(
         figure = run_inside.draw(run_inside.info(record, portrait, rule), look)
     paths = {suffix: out / f"{record.run_id}.{suffix}" for suffix in ("png", "svg", "pdf")}
     base.save(figure, list(paths.values()), look)
-    drawn = base.svg(figure, look, outlined=True).encode()
+    drawn = base.svg(figure, look).encode()
     page = _page(record, curves, portrait, drawn, dict(skipped or {}), list(notes))
     return {**paths, "html": write_text(out / f"{record.run_id}.html", page)}
 

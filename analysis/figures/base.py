@@ -159,10 +159,10 @@ def _settle(figure: Figure) -> None:
         figure.set_layout_engine("none")
 
 
-def svg(figure: Figure, style: Style, *, outlined: bool = False) -> str:
+def svg(figure: Figure, style: Style) -> str:
     """Return `figure` as an SVG element to stand inside an HTML page.
 
-    Outlined letters look the same where the figure's fonts are not installed, and cannot be searched.
+    Its letters are outlines, which look the same where the figure's fonts are not installed.
     """
     import io
 
@@ -171,7 +171,7 @@ def svg(figure: Figure, style: Style, *, outlined: bool = False) -> str:
     buffer = io.StringIO()
     with drawing(style):
         _settle(figure)
-        matplotlib.rcParams["svg.fonttype"] = "path" if outlined else "none"
+        matplotlib.rcParams["svg.fonttype"] = "path"
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     return buffer.getvalue()[buffer.getvalue().index("<svg") :]
 

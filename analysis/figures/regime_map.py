@@ -287,43 +287,52 @@ def _draw_runs(axes: Axes, runs: pd.DataFrame, style: Style) -> None:
 
 
 def _name_regions(axes: Axes, panel: Panel, style: Style) -> None:
-    """Write each regime's name inside its region, where it covers the fewest runs."""
+    """Write each regime's name inside its region, where it lies under the fewest runs."""
+    from matplotlib.font_manager import FontProperties
     from matplotlib.patheffects import withStroke
+    from matplotlib.textpath import TextPath
 
+    bold = FontProperties(weight="bold")
     box = axes.get_window_extent()
     # Beside the unit square there may be a strip for zero; the layout may still shrink the panel a little.
-    across, up = (1.1 * (1 - plane.ZERO_STRIP[0] * (side in panel.strips)) for side in "xy")
-    height = up * style.font * 1.5 * axes.figure.dpi / 72 / box.height
+    across, up = (1.05 * (1 - plane.ZERO_STRIP[0] * (side in panel.strips)) for side in "xy")
+    point = np.array([across / box.width, up / box.height]) * axes.figure.dpi / 72
     for index, name in enumerate(REGIMES):
-        width = across * style.font * 0.68 * len(name) * axes.figure.dpi / 72 / box.width
-        place = label_place(panel.cells.regime == index, panel.runs[["x", "y"]].to_numpy(), (width, height))
+        written = TextPath((0, 0), str(name), size=style.font, prop=bold).get_extents()
+        width, height = point * (written.width + 0.1 * style.font, style.font)
+        place = label_place(
+            panel.cells.regime == index, panel.runs[["x", "y"]].to_numpy(), (width, height), style.marker * point
+        )
         if place is not None:
             axes.text(
                 *place, str(name), ha="center", va="center", color=REGIME_INK[name], fontsize=style.font,
-                fontweight="bold", zorder=4,
+                fontweight="bold", zorder=2.5,
                 path_effects=[withStroke(linewidth=style.font * 0.3, foreground=REGIME_COLOURS[name])],
             )  # fmt: skip
 
 
 def label_place(
-    region: npt.NDArray[np.bool_], points: npt.NDArray[np.float64], size: tuple[float, float]
+    region: npt.NDArray[np.bool_],
+    points: npt.NDArray[np.float64],
+    size: tuple[float, float],
+    mark: npt.NDArray[np.float64] | tuple[float, float] = (0.0, 0.0),
 ) -> tuple[float, float] | None:
     """Return the centre, in unit coordinates, of a box of `size` inside `region` (ny, nx); None if it fits nowhere.
 
-    Among the boxes that cover the fewest points the one farthest from the region's rim is taken.
+    Among the boxes that touch the fewest points, drawn as marks of size `mark`, that deepest in the region is taken.
     """
-    from scipy.ndimage import distance_transform_edt, minimum_filter, uniform_filter
+    from scipy.ndimage import distance_transform_edt, minimum_filter
 
     ny, nx = region.shape
     cells = (max(int(np.ceil(size[1] * ny)), 1) | 1, max(int(np.ceil(size[0] * nx)), 1) | 1)
     fits = minimum_filter(region, size=cells, mode="constant", cval=False)
     if not fits.any():
         return None
-    inside = points[((points >= 0) & (points <= 1)).all(1)]
-    counts, _, _ = np.histogram2d(inside[:, 1], inside[:, 0], bins=(ny, nx), range=((0, 1), (0, 1)))
-    covered = uniform_filter(counts, size=cells, mode="constant") * cells[0] * cells[1]
+    v, u = np.meshgrid(np.linspace(0, 1, ny), np.linspace(0, 1, nx), indexing="ij")
+    reach_x, reach_y = (np.array(size) + mark) / 2
+    touched = sum(((np.abs(u - x) < reach_x) & (np.abs(v - y) < reach_y)).astype(int) for x, y in points)
     depth = distance_transform_edt(np.pad(region, 1))[1:-1, 1:-1]
-    score = np.where(fits, depth - 1000 * np.round(covered), -np.inf)
+    score = np.where(fits, depth - 1000 * touched, -np.inf)
     row, column = np.unravel_index(int(score.argmax()), score.shape)
     return float(column / (nx - 1)), float(row / (ny - 1))
 
