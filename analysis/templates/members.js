@@ -77,14 +77,22 @@ class Latent {
   fit(signs) {
     const n = this.n, { A, rest } = this.seen, rows = signs.map((_, i) => i).filter(i => signs[i] !== 0), positive = rows.filter(i => signs[i] > 0).length;
     this.centre = this.kernel.constant ? Math.log((positive + 0.5) / (rows.length - positive + 0.5)) : 0;
-    let v = this.mean, H, gain = Infinity;
-    for (let turn = 0; turn < 25 && gain > 1e-3; turn++) {
+    const latent = (v, i) => { let f = this.centre; const o = i * n; for (let k = 0; k < n; k++) f += v[k] * A[o + k]; return f; };
+    const width = i => Math.sqrt(1 + WIDER * rest[i]);
+    // The log posterior is concave: with steps that are halved until it rises, Newton's method finds its only top.
+    const height = v => {
+      let sum = 0;
+      for (let k = 0; k < n; k++) sum -= v[k] * v[k] / 2;
+      for (const i of rows) { const u = signs[i] * latent(v, i) / width(i); sum -= u > 0 ? Math.log1p(Math.exp(-u)) : Math.log1p(Math.exp(u)) - u; }
+      return sum;
+    };
+    let v = this.mean, best = height(v), H;
+    if (best < height(new Float64Array(n))) { v = new Float64Array(n); best = height(v); }
+    for (let turn = 0, gain = Infinity; turn < 40 && gain > 1e-4; turn++) {
       const force = new Float64Array(n);
       H = new Float64Array(n * n);
       for (const i of rows) {
-        let f = this.centre;
-        for (let k = 0; k < n; k++) f += v[k] * A[i * n + k];
-        const tau = Math.sqrt(1 + WIDER * rest[i]), wrong = expit(-signs[i] * f / tau), weight = Math.max(wrong * (1 - wrong), 1e-12) / tau ** 2, first = signs[i] * wrong / tau;
+        const f = latent(v, i), tau = width(i), wrong = expit(-signs[i] * f / tau), weight = Math.max(wrong * (1 - wrong), 1e-12) / tau ** 2, first = signs[i] * wrong / tau;
         const own = A.subarray(i * n, i * n + n);
         for (let a = 0; a < n; a++) force[a] += first * own[a];
         if (weight < SURE) continue;
@@ -92,10 +100,12 @@ class Latent {
       }
       for (let a = 0; a < n; a++) { H[a * n + a] += 1; force[a] -= v[a]; }
       cholesky(H, n); forward(H, n, force, 0); backward(H, n, force);
-      gain = 0;
-      const next = new Float64Array(n);
-      for (let a = 0; a < n; a++) { const step = Math.max(-3, Math.min(3, force[a])); next[a] = v[a] + step; gain = Math.max(gain, Math.abs(step)); }
-      v = next;
+      let next = v, reached = best;
+      for (let scale = 1; scale > 1e-3; scale /= 2) {
+        next = v.map((value, a) => value + scale * force[a]); reached = height(next);
+        if (reached >= best - 1e-9) break;
+      }
+      gain = reached - best; v = next; best = reached;
     }
     this.mean = v; this.hessian = H;
   }

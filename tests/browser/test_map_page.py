@@ -169,6 +169,21 @@ def test_jumping_times_give_the_same_probabilities_in_the_browser(page):
     assert 0 < parts["epistemic"] < parts["epistemic"] + parts["seeds"] < 2
 
 
+def test_steep_latents_find_their_top_in_the_browser_from_anywhere(page):
+    script = """cuts => {
+        makeAll();
+        const latent = new Latent({ lengths: [1, 0.7, 1.9], amplitude: 37, slope: 9, constant: 4, smooth: false });
+        const rows = latent.coordinates(RUN_ROWS);
+        return cuts.map(cut => {
+            const signs = RUN_ROWS.map(row => row[0] > cut ? 1 : -1);
+            latent.fit(signs);
+            const { mean } = latent.predict(rows);
+            return signs.filter((sign, i) => sign * mean[i] > 0).length / signs.length;
+        });
+    }"""
+    assert page.evaluate(script, [0.5, 0.2, 0.8, 0.05, 0.95]) == [1.0] * 5
+
+
 def test_every_slider_moves_the_map(page):
     seen = [page.evaluate("document.getElementById('map').toDataURL()")]
     for name, value in (("delay", 500), ("slice-2", 14), ("threshold", 3), ("budget", 850)):
