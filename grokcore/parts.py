@@ -49,12 +49,15 @@ def check_fields(part: Any, values: Mapping[str, Any]) -> list[str]:
 def _checked(adapter: TypeAdapter[Any], name: str, value: object, complaints: list[str]) -> Any:
     if isinstance(value, np.generic):
         value = value.item()
+    truth = isinstance(value, bool)
     try:
         value = adapter.validate_python(value)
     except ValidationError as error:
         reasons = dict.fromkeys(detail["msg"][0].lower() + detail["msg"][1:] for detail in error.errors())
         complaints.append(f"{name} = {value!r}: {', or '.join(reasons)}.")
         return value
+    if truth and not isinstance(value, bool):
+        complaints.append(f"{name} = {bool(value)}: should be a number.")
     if isinstance(value, float) and not math.isfinite(value):
         complaints.append(f"{name} = {value!r}: should be a finite number.")
     return value

@@ -56,8 +56,8 @@ class MLP(Model):
 
     @classmethod
     def suited(cls, section: Mapping[str, Any], task: Task | None) -> Mapping[str, Any]:
-        """Put bits as numbers side by side, and operands whose order matters, if only to labels that are noise."""
-        ordered = task is not None and (task.label_noise or not task.sharing.commutative)
+        """Put bits as numbers side by side, and operands whose order matters."""
+        ordered = task is not None and not task.sharing.commutative
         return {"combine": "concat", **section} if ordered or section.get("inputs") == "real" else section
 
     def misfits(self, task: Task) -> Iterator[str]:

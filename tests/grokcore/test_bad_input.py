@@ -19,6 +19,7 @@ BITS = {"name": "parity", "bits": 6, "samples": 60}
         ({"task": {"name": "parity", "bits": 4, "relevant": 5}}, r"relevant = 5: is more than the 4 bits"),
         ({"model": {"name": "transformer", "heads": 3}}, r"heads = 3: must divide width = 128"),
         ({"batch": 500}, r"batch = 500"),
+        ({"batch": True}, r"batch = True: should be a number"),
         ({"loss": "stablemax_mse"}, r"loss = 'stablemax_mse': input should be 'cross_entropy'"),
         ({"loss": "mse", "temperature": 2.0}, r'temperature = 2: is for a softmax, not for loss = "mse"'),
         ({"loss": "hinge", "temperature": 2.0}, r"is for a softmax"),

@@ -121,8 +121,8 @@ def test_an_mlp_puts_operands_side_by_side_where_their_order_matters_unless_told
     assert combined({"name": "modular_addition", "modulus": 7}, combine="concat") == "concat"
     assert combined({"name": "modular_subtraction", "modulus": 7}) == "concat"
     assert combined({"name": "random_labels", "modulus": 7}) == "concat"
-    assert combined({"name": "modular_addition", "modulus": 7, "label_noise": 0.1}) == "concat"
-    assert combined({"name": "modular_addition", "modulus": 7, "label_noise": 0.1}, combine="sum") == "sum"
+    # Noise is an axis to sweep over: it changes no network.
+    assert combined({"name": "modular_addition", "modulus": 7, "label_noise": 0.1}) == "sum"
     assert combined({"name": "majority", "bits": 7, "samples": 100}, inputs="real") == "concat"
 
 
