@@ -136,6 +136,8 @@ def check_runs(frame: pd.DataFrame, scales: Mapping[str, str], threshold: float)
         raise DataError("\n".join(complaints))
     table["outcome"] = table["outcome"].fillna("").astype(str) if "outcome" in table else ""
     thresholds = recorded_thresholds(frame) or (threshold,)
+    if not recorded_thresholds(frame) and threshold != RegimeRule.threshold:
+        warnings.append(f"the table does not say at which accuracy its milestones were reached: read as {threshold:g}.")
     axes = make_axes(table, scales)
     for axis in axes:
         table[axis.name] = numbers(table, axis.name)

@@ -127,7 +127,7 @@ def info(
         y=second,
         panels=tuple(panels),
         rule=fitted.rule,
-        caption=map_caption(fitted, [panel.at for panel in panels]),
+        caption=map_caption(fitted, [panel.at for panel in panels], edges=any(panel.boundaries for panel in panels)),
     )
 
 
@@ -183,8 +183,8 @@ def meeting_boundaries(fitted: RegimeMap, cells: MapSlice) -> list[Boundary]:
     return [boundary for boundary in found if boundary.curves]
 
 
-def map_caption(fitted: RegimeMap, slices: Sequence[Mapping[str, float]]) -> str:
-    """Return a map's caption: its rule, its runs, its slices, who drew it, and every warning."""
+def map_caption(fitted: RegimeMap, slices: Sequence[Mapping[str, float]], *, edges: bool = True) -> str:
+    """Return a map's caption: its rule, its runs, its slices, whether there are `edges`, its model, every warning."""
     runs = fitted.runs
     marks = pd.Series(mark_of(runs)).value_counts()
     counts = "; ".join(f"{marks[name]} {name.replace(': ', ', ')}" for name in MARKS if name in marks)
@@ -198,7 +198,9 @@ def map_caption(fitted: RegimeMap, slices: Sequence[Mapping[str, float]]) -> str
         text += (
             f" Slices at {sliced}; a run stands in the nearest." if several else f" Slice at {sliced}; all runs drawn."
         )
-    if len(fitted.axes) > 1:
+    if len(fitted.axes) > 1 and not edges:
+        text += f" No boundary {'in these slices' if sliced else 'in this box'}."
+    elif len(fitted.axes) > 1:
         text += " Lines: two regimes equally likely; bands: where the line lies with 50 % and 90 % probability."
     text += f" Model: {fitted.weight_sentence}."
     return "\n".join([text, *(f"Warning: {warning}" for warning in fitted.warnings)])
@@ -225,7 +227,8 @@ def draw(figure_info: MapFigure, style: Style = STYLES["screen"]) -> Figure:
                 )
         marks = {str(mark) for panel in figure_info.panels for mark in panel.runs["mark"]}
         words = Words(caption=figure_info.caption)
-        furnish(figure, words, style, legend(marks, style), columns=3 if width > 5 else 2)
+        lines = any(panel.boundaries for panel in figure_info.panels)
+        furnish(figure, words, style, legend(marks, style, lines=lines), columns=3 if width > 5 else 2)
     return figure
 
 

@@ -138,6 +138,15 @@ def test_the_caption_names_rule_runs_slices_and_model(fitted):
     assert fitted.weight_sentence in caption
 
 
+def test_a_map_of_one_regime_says_that_it_has_no_boundary(known):
+    frame = known.runs(32, 0).assign(t_mem=100, t_mem_event=True, t_gen=10_000, t_gen_event=False)
+    what = regime_map.info(RegimeMap.fit(frame, known.scales(), rule=known.rule), resolution=21)
+    assert "No boundary in this box." in what.caption
+    assert "Lines" not in what.caption
+    drawn = regime_map.draw(what)
+    assert "boundary" not in [text.get_text() for text in drawn.legends[0].get_texts()]
+
+
 def test_boundaries_are_those_of_neighbours_in_the_slice(fitted):
     figure = regime_map.info(fitted, "decay", "fraction", {"rate": 0.005}, resolution=31)
     assert (figure.x.short, figure.y.short) == ("decay", "fraction")

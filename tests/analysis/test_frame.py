@@ -91,6 +91,13 @@ def test_duplicate_runs_count_once_with_a_warning_and_contradicting_ones_are_ref
         check_runs(pd.concat([frame, other], ignore_index=True), AXES, 0.9)
 
 
+def test_a_threshold_that_the_table_cannot_confirm_is_said(known):
+    frame = known.runs(16, 0)
+    assert check_runs(frame, known.scales(), 0.9).warnings == ()
+    (said,) = check_runs(frame, known.scales(), 0.95).warnings
+    assert "read as 0.95" in said
+
+
 def test_events_may_be_words_or_numbers():
     frame = table(t_mem_event=["True"] * 10, t_gen_event=[0] * 10)
     runs = check_runs(frame, AXES, 0.9)
