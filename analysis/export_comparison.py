@@ -23,6 +23,8 @@ from analysis.versions import code_revision
 if TYPE_CHECKING:
     from grokcore.regimes import RegimeRule
 
+HEADINGS = {"first_edge": "edge in A", "second_edge": "edge in B"}
+"""How the page calls columns of the crossings' table."""
 EDGE = ("memorization", "grokking")
 """The edge that is compared unless another is named."""
 
@@ -113,7 +115,11 @@ def _page(shown: comparison.Compared, maps: tuple[RegimeMap, RegimeMap], figure:
         figure=markup(figure),
         first=found.first,
         second=found.second,
-        table=markup(found.table.to_html(index=False, na_rep="", border=0, float_format=base.number)),
+        table=markup(
+            found.table.rename(columns=lambda name: HEADINGS.get(name, base.pretty(name))).to_html(
+                index=False, na_rep="", border=0, float_format=base.number
+            )
+        ),
         facts=[(name, a, b) for (name, a), (_, b) in facts],
         command=command,
     )
