@@ -103,8 +103,12 @@ class Panel:
             kind = "times are smooth"
         elif smooth <= 1 / 3:
             kind = "the edge is a jump"
-        jumping = " and of ".join(name for name, heights in self.times.jumps.items() if heights)
-        return f"{kind} ({shares})" + (f", with a jump of {jumping}" if jumping else "")
+        jumping = " and of ".join(
+            name.replace("delay", "the delay") for name, jumps in self.times.jumps.items() if jumps
+        )
+        if jumping:
+            kind += f" but for a jump of {jumping}" if smooth >= 2 / 3 else f", also a jump of {jumping}"
+        return f"{kind} ({shares})"
 
     @classmethod
     def fit(cls, runs: Runs, points: Array, rule: RegimeRule, seed: int, start: Panel | None = None) -> Panel:
