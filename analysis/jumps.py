@@ -58,6 +58,10 @@ class Level(NamedTuple):
         With `noise` for a run with a new seed, else for the median run.
         """
         spread = np.sqrt(self.variance + (self.noise**2 if noise else 0.0))
+        if not any(step.variance.any() for step in self.steps):
+            # In a draw, and where nothing jumps, every point has its side.
+            yield np.ones(len(self.mean)), self.median, spread
+            return
         chances = [ndtr(step.mean / np.sqrt(np.maximum(step.variance, 1e-12))) for step in self.steps]
         for beyond in itertools.product((False, True), repeat=len(self.steps)):
             weight, shift = np.ones(len(self.mean)), 0.0
@@ -77,8 +81,7 @@ class Level(NamedTuple):
     @property
     def median(self) -> Array:
         """Return the likeliest side's mean."""
-        shifts = [step.height * (step.mean > 0) for step in self.steps]
-        return np.asarray(self.mean + sum(shifts))
+        return self.mean + sum((step.height * (step.mean > 0) for step in self.steps), np.zeros(1))
 
 
 @dataclass(frozen=True)

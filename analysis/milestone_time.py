@@ -25,6 +25,8 @@ SMALLEST_DELAY = 0.1
 """Delays below this share of t_mem count as "small", since t_mem itself is no surer than that."""
 NODES = 24
 """Nodes over t_mem when its uncertainty is integrated out."""
+NEGLIGIBLE = 1e-6
+"""Probability below which a side of the jumps is not looked at."""
 
 
 class Times(NamedTuple):
@@ -76,14 +78,20 @@ def _grid_interval(step: Array) -> tuple[Array, Array]:
 def regimes_from_times(times: Times, rule: RegimeRule, *, noise: bool = True) -> Array:
     """Return (n, 4) probabilities of the regimes under `rule`; without `noise`, those of the median run's regime."""
     delays = list(times.delay.parts(noise=noise))
-    parts = [weight[:, None] * _regimes(mean, sd, delays, rule) for weight, mean, sd in times.mem.parts(noise=noise)]
-    result = np.sum(parts, axis=0)
+    result = np.zeros((len(times.mem.mean), 4))
+    for weight, mem_mean, mem_sd in times.mem.parts(noise=noise):
+        for share, mean, sd in delays:
+            both = weight * share
+            rows = np.flatnonzero(both > NEGLIGIBLE)
+            if len(rows):
+                own = _regimes(mem_mean[rows], mem_sd[rows], mean[rows], sd[rows], rule)
+                result[rows] += both[rows, None] * own
     return np.asarray(result / result.sum(axis=1, keepdims=True))
 
 
-def _regimes(mem_mean: Array, mem_sd: Array, delay: list[tuple[Array, Array, Array]], rule: RegimeRule) -> Array:
-    """Return (n, 4) regime probabilities for a normal log10 t_mem and a mixture of normals for the log10 delay."""
-    mem_sd = np.maximum(mem_sd, 1e-9)
+def _regimes(mem_mean: Array, mem_sd: Array, delay_mean: Array, delay_sd: Array, rule: RegimeRule) -> Array:
+    """Return (n, 4) regime probabilities for normal log10 t_mem and log10 delay."""
+    mem_sd, delay_sd = np.maximum(mem_sd, 1e-9), np.maximum(delay_sd, 1e-9)
     memorised = ndtr((np.log10(rule.budget) - mem_mean) / mem_sd)
     shares = (np.arange(NODES) + 0.5) / NODES
     u = np.clip(memorised[:, None] * shares, 1e-300, 1.0 - 1e-16)
@@ -92,9 +100,7 @@ def _regimes(mem_mean: Array, mem_sd: Array, delay: list[tuple[Array, Array, Arr
     need = np.full_like(left, rule.gap) if rule.gap is not None else ((rule.ratio or 1.0) - 1.0) * t_mem
 
     def reached(steps: Array) -> Array:
-        logs = np.log10(np.maximum(steps, 1e-12))
-        parts = [w[:, None] * ndtr((logs - m[:, None]) / np.maximum(s, 1e-9)[:, None]) for w, m, s in delay]
-        return np.asarray(np.sum(parts, axis=0))
+        return np.asarray(ndtr((np.log10(np.maximum(steps, 1e-12)) - delay_mean[:, None]) / delay_sd[:, None]))
 
     in_time, prompt = reached(left), reached(np.minimum(left, need))
     weight = memorised[:, None] / NODES
