@@ -6,6 +6,7 @@ None needs to be right: `analysis.jumps` lets runs change sides afterwards.
 from __future__ import annotations
 
 import numpy as np
+from scipy.cluster.vq import kmeans2
 
 from analysis.kernel import Array
 from analysis.observations import Observations
@@ -35,16 +36,12 @@ def first_guesses(seen: Observations) -> list[Array]:
 
 def _clusters(points: Array, value: Array) -> Array:
     """Return the two means' clusters of places and values, begun at the least and the greatest value."""
+    if value.min() == value.max():
+        return np.zeros(len(value))
     rows = np.column_stack([_standard(points), value])
     middles = rows[[int(value.argmin()), int(value.argmax())]]
-    beyond = np.zeros(len(value), dtype=bool)
-    for _ in range(30):
-        far = ((rows[:, None] - middles) ** 2).sum(axis=-1)
-        beyond = far[:, 1] < far[:, 0]
-        if beyond.all() or not beyond.any():
-            break
-        middles = np.array([rows[~beyond].mean(axis=0), rows[beyond].mean(axis=0)])
-    return beyond.astype(float)
+    _, nearest = kmeans2(rows, middles, iter=30, minit="matrix")
+    return np.asarray(nearest, dtype=float)
 
 
 def _breaks(off: Array, value: Array) -> list[Array]:

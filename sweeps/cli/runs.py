@@ -188,5 +188,5 @@ def reproduce(
         console.print(f"  {name} was {then}, is {now}", markup=False, soft_wrap=True)
     if different:
         if not changed:
-            console.print("  the environment is as it was: another revision of the code has trained them")
+            console.print("  the environment is as it was; most likely another revision of the code trained them")
         raise typer.Exit(1)
