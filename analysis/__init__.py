@@ -5,16 +5,20 @@ The public doors: `RegimeMap`, `RegimeRule`, `read_runs`.
 
 from typing import TYPE_CHECKING
 
-from grokcore.doors import lazily
+from grokcore.lazy_imports import lazy_imports
 
 if TYPE_CHECKING:
-    from analysis.frame import read_runs
-    from analysis.regime_map import RegimeMap
-    from grokcore.regimes import RegimeRule
+    from analysis.maps.regime_map import RegimeMap
+    from analysis.runs.run_table import read_runs
+    from grokcore.records.regimes import RegimeRule
 
 __all__ = ["RegimeMap", "RegimeRule", "read_runs"]
 
-_HOMES = {"RegimeMap": "analysis.regime_map", "RegimeRule": "grokcore.regimes", "read_runs": "analysis.frame"}
+_HOMES = {
+    "RegimeMap": "analysis.maps.regime_map",
+    "RegimeRule": "grokcore.records.regimes",
+    "read_runs": "analysis.runs.run_table",
+}
 
 # Fitting needs SciPy; whoever only imports a submodule that does not should not wait for it.
-__getattr__ = lazily(__name__, _HOMES)
+__getattr__ = lazy_imports(__name__, _HOMES)

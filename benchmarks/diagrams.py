@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.stats import qmc
 
-from grokcore.regimes import RegimeRule
+from grokcore.records.regimes import RegimeRule
 
 Array = npt.NDArray[np.float64]
 BOX = {"fraction": (0.1, 0.9, "linear"), "optimizer.decay": (1e-2, 1e0, "log"), "optimizer.rate": (1e-4, 1e-2, "log")}

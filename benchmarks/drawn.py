@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 
 from benchmarks.diagrams import Array, Diagram, sobol
-from grokcore.regimes import RegimeRule
+from grokcore.records.regimes import RegimeRule
 
 Field = Callable[[Array], Array]
 WAVES = 8

@@ -2,10 +2,11 @@
 
 ``python -m benchmarks.engine [SHAPE ...]`` alternates short repetitions of the plain PyTorch loop (benchmarks/plain.py)
 and of the engine on the same run, and prints medians; "peak" is a float32 matrix product of 1024 × 1024 measured
-between them, by the library that the engine takes (grokcore/products.py), and the share of it counts the operations of
-the engine's own matrix products (``FlopCounterMode``), less padding. With ``GROKMAP_PRODUCTS=mkl`` both ways multiply
-with what torch takes by itself. The last columns are the roofline of a run-step: operations of its products and bytes
-beyond the cache that it needs, the time they would take at the peak and at the bandwidth of a copy, and what it takes.
+between them, by the library that the engine takes (grokcore/numerics/matmul.py), and the share of it counts the
+operations of the engine's own matrix products (``FlopCounterMode``), less padding. With ``GROKMAP_MATMUL=mkl`` both
+ways multiply with what torch takes by itself. The last columns are the roofline of a run-step: operations of its
+products and bytes beyond the cache that it needs, the time they would take at the peak and at the bandwidth of a copy,
+and what it takes.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.plain import build, parameter_count
-from grokcore.cohort import Cohort, one_thread
-from grokcore.config import RunConfig
-from grokcore.environment import processor
-from grokcore.products import library, product
-from grokcore.shape import distinct_examples
-from grokcore.width import measured_width
+from grokcore.data.bucketing import distinct_count
+from grokcore.engine.cohort import Cohort, one_thread
+from grokcore.engine.width_tuning import measured_width
+from grokcore.numerics.matmul import matmul, matmul_library
+from grokcore.numerics.processor import processor
+from grokcore.run_config import RunConfig
 
 SHAPES: dict[str, dict[str, Any]] = {
     "small-mlp": {
@@ -102,7 +103,7 @@ def _repeat(work: Callable[[], None], times: int) -> None:
 
 def _peak() -> float:
     a, b = torch.randn(1, 1024, 1024), torch.randn(1, 1024, 1024)
-    return 2 * 1024**3 / min(_seconds(lambda: product(a, b)) for _ in range(5))
+    return 2 * 1024**3 / min(_seconds(lambda: matmul(a, b)) for _ in range(5))
 
 
 def _bandwidth() -> float:
@@ -113,7 +114,7 @@ def _bandwidth() -> float:
 
 def needed_bytes(run: RunConfig) -> float:
     """Return the bytes of a step: AdamW reads four numbers per weight and writes three; activations come and go."""
-    examples = distinct_examples(run) if run.batch == "full" else run.batch
+    examples = distinct_count(run) if run.batch == "full" else run.batch
     return 4.0 * (7 * parameter_count(run) + 2 * run.model.activations(run.task) * examples)
 
 
@@ -164,7 +165,7 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=7, help="alternating repetitions (default 7)")
     parser.add_argument("--seconds", type=float, default=1.5, help="seconds of each (default 1.5)")
     given = parser.parse_args()
-    print(f"large products of the engine by {library()}, on {processor()}")
+    print(f"large products of the engine by {matmul_library()}, on {processor()}")
     columns = ("plain steps/s", "engine", "ratio", "of peak", "width", "GFLOP", "MB", "roof ms", "ms")
     print(f"{'shape':<16}" + "".join(f"{name:>{max(9, len(name) + 2)}}" for name in columns))
     for shape in given.shapes or SHAPES:

@@ -18,8 +18,8 @@ import pandas as pd
 from scipy.special import log_ndtr, ndtr
 from scipy.stats import norm
 
-from analysis.frame import check_runs
-from analysis.laws import fit_critical_law
+from analysis.models.critical_law import fit_critical_law
+from analysis.runs.run_table import check_runs
 
 TRUTH = {"a_decay": 0.8, "gamma": 1.5, "critical_fraction": 0.3, "noise": 0.15}
 AXES = {"fraction": "linear", "decay": "log"}

@@ -26,15 +26,15 @@ from pathlib import Path
 
 import numpy as np
 
-from grokcore.clock import evaluation_steps, measure_steps
-from grokcore.config import RunConfig
-from grokcore.record import Outcome, RunRecord
-from grokcore.regimes import RegimeRule
-from grokcore.shape import cohort_key
+from grokcore.engine.evaluation_schedule import evaluation_steps, measure_steps
+from grokcore.engine.grouping import cohort_key
+from grokcore.records.regimes import RegimeRule
+from grokcore.records.run_record import Outcome, RunRecord
+from grokcore.run_config import RunConfig
 from sweeps.driver import CohortTask, Driver
-from sweeps.space import Choice, Range
-from sweeps.spec import SweepSpec
-from sweeps.store import Store, write_tables
+from sweeps.spec.space import Choice, Range
+from sweeps.spec.sweep_spec import SweepSpec
+from sweeps.store.run_store import Store, write_tables
 
 BUDGET = 5000
 """Steps of a synthetic run."""
@@ -160,8 +160,8 @@ def mirror(path: Path, runs: int, there: int) -> dict[str, float]:
 
     Those are copies of a few that were written first.
     """
-    from sweeps.store import read_records
-    from sweeps.tracking import Mirror
+    from sweeps.store.run_store import read_records
+    from sweeps.tracking.mlflow_mirror import Mirror
 
     records = read_records(path)
     first = Mirror(path)

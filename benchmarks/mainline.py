@@ -18,10 +18,10 @@ from pathlib import Path
 import pandas as pd
 
 from grokcore import RunConfig, train
-from grokcore.checkpoint import write_atomically
-from grokcore.kept import WeightFolder
-from grokcore.record import RunRecord
-from sweeps.inside import measure, show
+from grokcore.atomic_files import write_bytes
+from grokcore.records.run_record import RunRecord
+from grokcore.records.weight_snapshots import SnapshotFolder
+from sweeps.finished_runs.inspect import measure, show
 
 SIZES = {113: (0.3, 15000), 53: (0.5, 4000)}
 """Fraction and steps by modulus."""
@@ -59,8 +59,8 @@ def trained(run: RunConfig, results: Path) -> RunRecord:
     path = folder / "record.json"
     if not path.exists():
         begun, used = time.monotonic(), time.process_time()
-        (record,) = train([run], keep=WeightFolder(folder))
-        write_atomically(path, record.to_json().encode() + b"\n")
+        (record,) = train([run], on_snapshot=SnapshotFolder(folder))
+        write_bytes(path, record.to_json().encode() + b"\n")
         used = time.process_time() - used
         print(f"{run.steps:,} steps: {used:,.0f} s of one processor, {time.monotonic() - begun:,.0f} s on the clock")
     return RunRecord.from_json(path.read_text(encoding="utf-8"))

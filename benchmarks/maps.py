@@ -26,7 +26,7 @@ from scipy.stats import sem
 from analysis import RegimeMap, RegimeRule, read_runs
 from benchmarks.diagrams import CLIFFS, SMOOTH, Array, Diagram, sobol
 from benchmarks.drawn import drawn, has_cliff
-from grokcore.regimes import REGIMES
+from grokcore.records.regimes import REGIMES
 
 if TYPE_CHECKING:
     from pandas.core.groupby import SeriesGroupBy

@@ -21,14 +21,14 @@ import torch
 
 from benchmarks.engine import SHAPES, config
 from grokcore import train
-from grokcore.clock import evaluation_steps
-from grokcore.cohort import Cohort, one_thread
-from grokcore.config import RunConfig
-from grokcore.measures._fourier import characters
+from grokcore.engine.cohort import Cohort, one_thread
+from grokcore.engine.early_stopping import EarlyStopping
+from grokcore.engine.evaluation_schedule import evaluation_steps
+from grokcore.engine.width_tuning import measured_width
 from grokcore.measures.base import Measure, defined_measures, take
-from grokcore.measures.view import View
-from grokcore.retirement import Retirement
-from grokcore.width import measured_width
+from grokcore.run_config import RunConfig
+from grokcore.views.characters import characters
+from grokcore.views.view import View
 
 BUDGETS = {"small-mlp": 3000, "embedding-mlp": 3000, "deep-mlp": 3000, "transformer": 10000, "power": 10000}
 """Steps of a run of each shape, in the sweeps it is meant for."""
@@ -88,7 +88,7 @@ def whole_runs(run: RunConfig, width: int, repetitions: int) -> None:
         times = {}
         for chosen in ("none", *ratios):
             begun = time.process_time()
-            records = train(runs, measures=chosen, retire=Retirement())
+            records = train(runs, measures=chosen, retire=EarlyStopping())
             times[chosen] = time.process_time() - begun
             end = statistics.median_low([record.steps for record in records])
         for chosen, found in ratios.items():
@@ -118,8 +118,8 @@ def shares(run: RunConfig, width: int, repetitions: int) -> None:
     """Print the share of a sweep's time that `light` and `full` take; training and measuring alternate."""
     cohort = Cohort([run] * width, measures="none")
     cohort.train_to(20)
-    member = cohort.members[0]
-    early = min(at for at in member.measurements if at >= EARLIEST)
+    state = cohort.runs[0]
+    early = min(at for at in state.measurements if at >= EARLIEST)
     sets = {name: defined_measures(run.task, run.model, name) for name in ("light", "full")}
     seen: list[dict[str, float]] = []
     for _ in range(repetitions):
@@ -128,12 +128,12 @@ def shares(run: RunConfig, width: int, repetitions: int) -> None:
         light, full = (seconds(lambda found=found: take(found, cohort.view()), 1) for found in sets.values())  # type: ignore[misc]
         seen.append({"step": step, "light": light, "full": full})
         for name, points in {
-            "light": {light: member.measurements},
-            "full": {light: member.measurements - member.looks, full: member.looks},
+            "light": {light: state.measurements},
+            "full": {light: state.measurements - state.looks, full: state.looks},
         }.items():
             seen[-1] |= {f"{name} {end}": share(points, step, evaluation, end) for end in (run.steps, early)}
     median = {name: statistics.median(one[name] for one in seen) for name in seen[0]}
-    for name, steps in (("light", member.measurements), ("full", member.looks)):
+    for name, steps in (("light", state.measurements), ("full", state.looks)):
         print(
             f"  {name}: {1e6 * median[name] / width:,.0f} µs per run and point, {len(steps)} points in {run.steps:,} "
             f"steps of {1e6 * median['step'] / width:,.0f} µs: {median[f'{name} {run.steps}']:.1%} of the time, "

@@ -15,14 +15,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from grokcore.config import RunConfig
+from grokcore.data.split import split
+from grokcore.losses.base import LOSSES
 from grokcore.models.mlp import MLP
 from grokcore.models.transformer import Transformer
+from grokcore.numerics.random_streams import generator
 from grokcore.optimizers.adam import Adam
 from grokcore.optimizers.adamw import AdamW
 from grokcore.optimizers.base import Optimizer
 from grokcore.optimizers.sgd import SGD
-from grokcore.randomness import generator, split
+from grokcore.run_config import RunConfig
 
 
 class PlainMLP(nn.Module):
@@ -217,16 +219,17 @@ def _optimizer(chosen: Optimizer, network: nn.Module) -> torch.optim.Optimizer:
 
 
 def _loss(config: RunConfig) -> Callable[[Tensor, Tensor], Tensor]:
-    if config.loss.startswith("cross_entropy"):
+    name = LOSSES.name_of(config.loss)
+    if name.startswith("cross_entropy"):
         return functional.cross_entropy
-    if config.loss == "mse":
+    if name == "mse":
         templates = config.task.table.templates if config.model.regresses else None
         vectors = torch.eye(config.task.table.classes) if templates is None else torch.from_numpy(templates.copy())
         return lambda outputs, y: functional.mse_loss(outputs, vectors.to(outputs)[y])
-    if config.loss == "hinge":
+    if name == "hinge":
         # torch divides by the number of classes.
         return lambda outputs, y: outputs.shape[1] * functional.multi_margin_loss(outputs, y)
-    raise TypeError(f"no plain form of {config.loss}")
+    raise TypeError(f"no plain form of {name}")
 
 
 def parameter_count(config: RunConfig) -> int:

@@ -24,13 +24,13 @@ import torch
 
 from benchmarks.plain import build
 from grokcore import train
-from grokcore.clock import evaluation_steps
-from grokcore.config import RunConfig
-from grokcore.environment import pin_threads
-from grokcore.record import RunRecord
-from grokcore.regimes import REGIMES
-from grokcore.retirement import Retirement
-from grokcore.shape import cohort_key
+from grokcore.engine.early_stopping import EarlyStopping
+from grokcore.engine.evaluation_schedule import evaluation_steps
+from grokcore.engine.grouping import cohort_key
+from grokcore.numerics.processor import pin_threads
+from grokcore.records.regimes import REGIMES
+from grokcore.records.run_record import RunRecord
+from grokcore.run_config import RunConfig
 
 WIDTHS, DECAYS, FRACTIONS = (16, 32, 64), (0.0, 1e-3, 1e-2, 0.1, 1.0), (0.3, 0.5, 0.7, 0.9)
 SLOTS = 2
@@ -56,7 +56,7 @@ def engine(given: Sequence[dict[str, Any]]) -> tuple[float, list[RunRecord]]:
     """Train runs of one shape; return the processor's seconds it took, preparations included, and the records."""
     pin_threads(1)
     begun = time.process_time()
-    records = train([RunConfig.from_dict(one) for one in given], retire=Retirement())
+    records = train([RunConfig.from_dict(one) for one in given], retire=EarlyStopping())
     return time.process_time() - begun, records
 
 

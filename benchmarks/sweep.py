@@ -27,12 +27,12 @@ from typing import Any
 
 import psutil
 
-from grokcore.config import RunConfig
-from grokcore.regimes import REGIMES
+from grokcore.records.regimes import REGIMES
+from grokcore.run_config import RunConfig
 from sweeps.progress import Watcher
-from sweeps.run import SweepOptions, run_sweep
-from sweeps.spec import SweepSpec
-from sweeps.store import read_records
+from sweeps.run_sweep import SweepOptions, run_sweep
+from sweeps.spec.sweep_spec import SweepSpec
+from sweeps.store.run_store import read_records
 
 SWEEP = Path(__file__).resolve().parents[1] / "sweep.py"
 
@@ -103,7 +103,8 @@ def ours(spec: SweepSpec, results: Path) -> tuple[Cost, list[RunConfig]]:
 
 def _mirror_cpu(path: Path) -> float:
     """Write the whole mirror in a process of its own and return the processor time it took, start-up apart."""
-    code = "import sys, time; from pathlib import Path; from sweeps.tracking import Mirror, read_records\n"
+    code = "import sys, time; from pathlib import Path\n"
+    code += "from sweeps.tracking.mlflow_mirror import Mirror, read_records\n"
     code += "mirror = Mirror(Path(sys.argv[1])); begun = time.process_time()\n"
     code += "[mirror.write(record) for record in read_records(mirror.path)]; mirror.write_sweep()\n"
     code += "print(time.process_time() - begun)"
@@ -117,12 +118,12 @@ def plain_run(config: dict[str, Any]) -> None:
     from ray import tune
 
     from benchmarks.plain import build
-    from grokcore.clock import evaluation_steps
-    from grokcore.retirement import Retirement
+    from grokcore.engine.early_stopping import EarlyStopping
+    from grokcore.engine.evaluation_schedule import evaluation_steps
 
     torch.set_num_threads(1)
     run = RunConfig.from_dict(config["run"])
-    plain, rule = build(run), Retirement()
+    plain, rule = build(run), EarlyStopping()
     curves: dict[str, list[float]] = {}
     steps: list[int] = []
     marks = frozenset(evaluation_steps(run.steps))

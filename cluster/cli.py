@@ -40,7 +40,7 @@ def new(  # noqa: PLR0917 - options of a command, given by name
 
     For example: grokmap cluster new --head 10.0.0.10 --worker 10.0.0.11 --user me, or: grokmap cluster new aws --gpus 1
     """
-    from cluster.launch import Hosts, launch_file
+    from cluster.launch.files import Hosts, launch_file
     from grokcore.errors import ConfigError
 
     named = {"head": head, "workers": tuple(worker or ())} if head is not None else {}
@@ -60,7 +60,7 @@ def new(  # noqa: PLR0917 - options of a command, given by name
 @app.command()
 def check(file: File = LAUNCH_FILE, reach: Annotated[bool, typer.Option(help="Enter every host too.")] = True) -> None:
     """Say what is wrong with a launch file or its hosts."""
-    from cluster.checks import check_launch_file
+    from cluster.diagnosis.checks import check_launch_file
 
     check_launch_file(file, reach=reach)
     typer.echo(f"{file} can be launched")
@@ -140,7 +140,7 @@ def plan(
     2x16cpu,32cpu8gpu@80G: two hosts of 16 cores, and one of 32 with eight GPUs of 80 GB.
     """
     from cluster.plan import make_plan, parse_nodes
-    from sweeps.spec import SweepSpec
+    from sweeps.spec.sweep_spec import SweepSpec
 
     read = SweepSpec.from_toml(spec)
     nodes = parse_nodes(hosts) if hosts is not None else _nodes(address)
@@ -163,7 +163,7 @@ def _nodes(address: str | None) -> tuple[Node, ...]:
         import os
 
         return (Node(name="here", cpus=len(os.sched_getaffinity(0))),)
-    from cluster.census import joined
+    from cluster.diagnosis.node_survey import joined
 
     with joined(address) as entries:
         return nodes_of(entries)
@@ -187,7 +187,7 @@ def doctor(
     Versions, clocks, disks, threads, GPUs and ports: of this machine, or with a launch file of every host of a running
     cluster, compared with this laptop. For example: grokmap doctor cluster.yaml --storage s3://BUCKET/grokmap
     """
-    from cluster import doctor as examine
+    from cluster.diagnosis import doctor as examine
 
     if file is not None:
         from cluster import commands

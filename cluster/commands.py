@@ -13,10 +13,10 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from cluster import recipe
-from cluster.checks import check_launch_file, read_launch_file
+from cluster.diagnosis.checks import check_launch_file, read_launch_file
+from cluster.launch import recipe
 from grokcore.errors import ConfigError, GrokmapError
-from sweeps.versions import REMEDY, differences, versions
+from sweeps.execution.versions import REMEDY, differences, versions
 
 NODES_SECONDS = 600.0
 """How long the hosts of a cluster get to join it; a fresh host installs torch first."""
@@ -105,7 +105,7 @@ def submit(file: Path, script: Path, words: Sequence[str] = ()) -> str:
 
 def laptop_complaints(file: Path) -> Iterator[str]:
     """Yield what this laptop and the head of a running cluster have in different versions."""
-    said = on_head(file, ["python", "-m", "sweeps.versions"], check=False)
+    said = on_head(file, ["python", "-m", "sweeps.execution.versions"], check=False)
     try:
         there = dict(json.loads(said.strip().splitlines()[-1]))
     except (ValueError, IndexError, TypeError):

@@ -1,4 +1,4 @@
-# Environment of every host of a Grokmap cluster, read by ~/.bashrc. Rendered from cluster/recipe.py: edit that.
+# Environment of every host of a Grokmap cluster, read by ~/.bashrc. Rendered from cluster/launch/recipe.py: edit that.
 export PATH="$HOME/grokmap/.venv/bin:$PATH" PYTHONPATH="$HOME/grokmap"
 # The password of a locked MLflow server (`python -m cluster.services lock`).
 if [ -f ~/.grokmap/mlflow.env ]; then set -a; . ~/.grokmap/mlflow.env; set +a; fi

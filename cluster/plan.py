@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Ge, Gt, Le
 
+from grokcore.config.component import Component
 from grokcore.errors import ConfigError
-from grokcore.parts import Part
 
 if TYPE_CHECKING:
-    from grokcore.config import RunConfig
-    from sweeps.spec import SweepSpec
+    from grokcore.run_config import RunConfig
+    from sweeps.spec.sweep_spec import SweepSpec
 
 MEMORY_SHARE = 0.8
 """Part of a device's memory that cohorts may fill; the rest is the allocator's and the framework's."""
@@ -28,7 +28,7 @@ _NODE = re.compile(r"(?:(\d+)x)?(\d+)cpu(?:(\d+)gpu(?:@(\d+(?:\.\d+)?)G)?)?")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Node(Part):
+class Node(Component):
     """A host, as far as a plan needs to know it."""
 
     name: str
@@ -149,7 +149,7 @@ def make_plan(spec: SweepSpec, nodes: Sequence[Node]) -> Plan:
 
     Raises `ConfigError` if no host has what the sweep asks for.
     """
-    from grokcore.width import measured_width, run_steps_per_second
+    from grokcore.engine.width_tuning import measured_width, run_steps_per_second
 
     places = slots(nodes, spec.device, spec.device_share)
     if not places:
@@ -202,8 +202,8 @@ def measured_footprint(config: RunConfig) -> Footprint:
 
 
 def _peak(values: dict[str, Any], width: int) -> float:
-    from grokcore.cohort import Cohort
-    from grokcore.config import RunConfig
+    from grokcore.engine.cohort import Cohort
+    from grokcore.run_config import RunConfig
 
     config = RunConfig.from_dict(values)
     # The height that importing reached is forgotten, so that the cohort's own is seen.

@@ -9,49 +9,49 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from grokcore.doors import lazily
+from grokcore.lazy_imports import lazy_imports
 
 # MKL reads it at its first product. Without it, on some processors (AMD's among them) a product's last bits depend on
 # where in memory its matrices lie, so on a run's place in its cohort; "AUTO" takes the same instructions and no longer.
 os.environ.setdefault("MKL_CBWR", "AUTO")
 
 if TYPE_CHECKING:
-    from grokcore.config import RunConfig
+    from grokcore.engine.early_stopping import EarlyStopping
     from grokcore.errors import ConfigError, GrokmapError
-    from grokcore.milestones import THRESHOLDS, Milestone
-    from grokcore.record import Outcome, RunRecord
-    from grokcore.regimes import REGIMES, Regime, RegimeRule
-    from grokcore.retirement import Retirement
+    from grokcore.records.milestones import THRESHOLDS, Milestone
+    from grokcore.records.regimes import REGIMES, Regime, RegimeRule
+    from grokcore.records.run_record import Outcome, RunRecord
+    from grokcore.run_config import RunConfig
     from grokcore.training import train
 
 __all__ = [
     "REGIMES",
     "THRESHOLDS",
     "ConfigError",
+    "EarlyStopping",
     "GrokmapError",
     "Milestone",
     "Outcome",
     "Regime",
     "RegimeRule",
-    "Retirement",
     "RunConfig",
     "RunRecord",
     "train",
 ]
 
 _HOMES = {
-    "REGIMES": "grokcore.regimes",
-    "THRESHOLDS": "grokcore.milestones",
+    "REGIMES": "grokcore.records.regimes",
+    "THRESHOLDS": "grokcore.records.milestones",
     "ConfigError": "grokcore.errors",
     "GrokmapError": "grokcore.errors",
-    "Milestone": "grokcore.milestones",
-    "Outcome": "grokcore.record",
-    "Regime": "grokcore.regimes",
-    "RegimeRule": "grokcore.regimes",
-    "Retirement": "grokcore.retirement",
-    "RunConfig": "grokcore.config",
-    "RunRecord": "grokcore.record",
+    "Milestone": "grokcore.records.milestones",
+    "Outcome": "grokcore.records.run_record",
+    "Regime": "grokcore.records.regimes",
+    "RegimeRule": "grokcore.records.regimes",
+    "EarlyStopping": "grokcore.engine.early_stopping",
+    "RunConfig": "grokcore.run_config",
+    "RunRecord": "grokcore.records.run_record",
     "train": "grokcore.training",
 }
 
-__getattr__ = lazily(__name__, _HOMES)
+__getattr__ = lazy_imports(__name__, _HOMES)

@@ -34,6 +34,7 @@ class SweepExistsError(GrokmapError):
 
 
 SYNONYMS = {
+    "accelerator": "transform",
     "batch_size": "batch",
     "d_model": "width",
     "epochs": "steps",

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from grokcore.checkpoint import write_atomically
-from grokcore.cohort import Cohort
-from grokcore.config import RunConfig
+from grokcore.atomic_files import write_bytes
+from grokcore.engine.cohort import Cohort
 from grokcore.errors import ConfigError
+from grokcore.run_config import RunConfig
 
 
 def save_embedding(config: RunConfig, path: Path | str, device: str = "cpu") -> None:
@@ -19,7 +19,9 @@ def save_embedding(config: RunConfig, path: Path | str, device: str = "cpu") -> 
         raise ConfigError(['model: has no embedding to hand on; take inputs = "embedding" or a transformer.'])
     cohort = Cohort([config], device)
     cohort.train_to(config.steps)
-    embedding = config.model.embedding(cohort.parameters, config.task)[0]
+    embedding = config.model.embedding(cohort.parameters, config.task)
+    if embedding is None:
+        raise ConfigError(["model: names no embedding to hand on."])
     buffer = io.BytesIO()
-    np.save(buffer, embedding.detach().double().cpu().numpy(), allow_pickle=False)
-    write_atomically(Path(path), buffer.getvalue())
+    np.save(buffer, embedding[0].detach().double().cpu().numpy(), allow_pickle=False)
+    write_bytes(Path(path), buffer.getvalue())

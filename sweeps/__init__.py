@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from grokcore.doors import lazily
+from grokcore.lazy_imports import lazy_imports
 
 if TYPE_CHECKING:
-    from grokcore.regimes import RegimeRule
+    from grokcore.records.regimes import RegimeRule
     from sweeps.cli import main
-    from sweeps.run import SweepResult, run_sweep
+    from sweeps.run_sweep import SweepResult, run_sweep
     from sweeps.samplers.boundary import BoundarySampler
-    from sweeps.space import Choice, Range
-    from sweeps.spec import SweepSpec
+    from sweeps.spec.space import Choice, Range
+    from sweeps.spec.sweep_spec import SweepSpec
     from sweeps.study import tell_milestones
 
 __all__ = [
@@ -33,14 +33,14 @@ __all__ = [
 
 _HOMES = {
     "BoundarySampler": "sweeps.samplers.boundary",
-    "Choice": "sweeps.space",
-    "Range": "sweeps.space",
-    "RegimeRule": "grokcore.regimes",
-    "SweepResult": "sweeps.run",
-    "SweepSpec": "sweeps.spec",
+    "Choice": "sweeps.spec.space",
+    "Range": "sweeps.spec.space",
+    "RegimeRule": "grokcore.records.regimes",
+    "SweepResult": "sweeps.run_sweep",
+    "SweepSpec": "sweeps.spec.sweep_spec",
     "main": "sweeps.cli",
-    "run_sweep": "sweeps.run",
+    "run_sweep": "sweeps.run_sweep",
     "tell_milestones": "sweeps.study",
 }
 
-__getattr__ = lazily(__name__, _HOMES)
+__getattr__ = lazy_imports(__name__, _HOMES)

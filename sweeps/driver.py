@@ -1,7 +1,7 @@
 """Driver: which cohort comes next and what to do with what comes back; knows nothing of processes.
 
 Ask and tell, no more: `next_cohort` hands out a cohort, `receive` takes finished runs, `ended` says that a cohort is
-over, well or not. Ray Tune runs it in `sweeps.search`; a test or a simulation may run it in a loop.
+over, well or not. Ray Tune runs it in `sweeps.execution.searcher`; a test or a simulation may run it in a loop.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import Final
 
 import numpy as np
 
-from grokcore.config import RunConfig
 from grokcore.errors import GrokmapError
-from grokcore.milestones import Milestone
-from grokcore.record import Outcome, RunRecord
-from sweeps.store import Asked, Store
+from grokcore.records.milestones import Milestone
+from grokcore.records.run_record import Outcome, RunRecord
+from grokcore.run_config import RunConfig
+from sweeps.store.run_store import Asked, Store
 from sweeps.study import rebuild, tell_record
 
 WIDE_WAVE: Final = 1024

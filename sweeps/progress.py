@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 from analysis.figures.base import REGIME_COLOURS
-from grokcore.record import Outcome, RunRecord
-from grokcore.regimes import REGIMES, Regime
-from sweeps.space import Range
-from sweeps.spec import SweepSpec
+from grokcore.records.regimes import REGIMES, Regime
+from grokcore.records.run_record import Outcome, RunRecord
+from sweeps.spec.space import Range
+from sweeps.spec.sweep_spec import SweepSpec
 
 if TYPE_CHECKING:
     from rich.console import Console, Group

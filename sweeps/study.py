@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from grokcore.milestones import Milestone
-from grokcore.record import Outcome, RunRecord
-from grokcore.regimes import RegimeRule
-from sweeps.store import Asked
+from grokcore.records.milestones import Milestone
+from grokcore.records.regimes import RegimeRule
+from grokcore.records.run_record import Outcome, RunRecord
+from sweeps.store.run_store import Asked
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler

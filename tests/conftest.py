@@ -14,8 +14,8 @@ import pandas as pd
 import pytest
 from scipy.stats import qmc
 
-from cluster.launch import Hosts, launch_file
-from cluster.rehearsal import CLIENT, Rehearsal, missing
+from cluster.launch.files import Hosts, launch_file
+from tests.hosts import CLIENT, Rehearsal, missing
 
 BUDGET = 3000
 THRESHOLDS = ((0.5, 0.8), (0.9, 1.0), (0.95, 1.1), (0.99, 1.3))

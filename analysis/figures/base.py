@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analysis.files import replacing
+from grokcore.atomic_files import replacing
 from grokcore.errors import ConfigError, unknown_name
-from grokcore.regimes import Regime
+from grokcore.records.regimes import Regime
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

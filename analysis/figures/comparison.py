@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from analysis.axes import Axis
-    from analysis.compare import Comparison
-    from analysis.geometry import Boundary
-    from analysis.regime_map import RegimeMap
+    from analysis.maps.comparison import Comparison
+    from analysis.maps.geometry import Boundary
+    from analysis.maps.regime_map import RegimeMap
+    from analysis.runs.axes import Axis
 
 LOOKS: tuple[tuple[str, Any], ...] = ((INK, "-"), ("#d0603a", (0, (4, 1.5))))
 """Colour and dashes of A and of B; the dashes tell them apart in grey."""

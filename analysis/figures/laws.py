@@ -22,13 +22,13 @@ from analysis.figures.base import (
     number,
     pretty,
 )
-from analysis.survival import LogRank, Mean, kaplan_meier, log_rank, restricted_mean
+from analysis.statistics.survival import LogRank, Mean, kaplan_meier, log_rank, restricted_mean
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from analysis.regime_map import RegimeMap
+    from analysis.maps.regime_map import RegimeMap
 
 FEWEST = 5
 """Runs below which a third of an axis is not drawn."""

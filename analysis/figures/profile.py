@@ -12,12 +12,12 @@ import pandas as pd
 from analysis.figures import plane
 from analysis.figures.base import INK, REGIME_COLOURS, STYLES, Style, Words, drawing, furnish, new_figure
 from analysis.figures.regime_map import MARKS, legend, map_caption, mark_of
-from grokcore.regimes import REGIMES
+from grokcore.records.regimes import REGIMES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from analysis.regime_map import RegimeMap
+    from analysis.maps.regime_map import RegimeMap
 
 
 @dataclass(frozen=True, kw_only=True)

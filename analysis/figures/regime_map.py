@@ -29,14 +29,14 @@ from analysis.figures.base import (
     pretty,
 )
 from grokcore.errors import DataError
-from grokcore.regimes import REGIMES, RegimeRule
+from grokcore.records.regimes import REGIMES, RegimeRule
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from analysis.geometry import Boundary, MapSlice
-    from analysis.regime_map import RegimeMap
+    from analysis.maps.geometry import Boundary, MapSlice
+    from analysis.maps.regime_map import RegimeMap
 
 SLICES = (1 / 6, 1 / 2, 5 / 6)
 """Where a third axis is cut when no slice is named: the middles of its thirds."""

@@ -26,9 +26,9 @@ from analysis.figures.base import (
     pretty,
 )
 from grokcore.errors import DataError
-from grokcore.milestones import Milestone, first_passage
-from grokcore.record import DEFAULT_RATIO, Outcome, RunRecord
-from grokcore.regimes import Regime, RegimeRule
+from grokcore.records.milestones import Milestone, first_passage
+from grokcore.records.regimes import Regime, RegimeRule
+from grokcore.records.run_record import DEFAULT_RATIO, Outcome, RunRecord
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,13 +11,14 @@ import torch
 from annotated_types import Gt
 from torch import Tensor
 
+from grokcore.config.component import Component
+from grokcore.config.registry import ComponentRegistry
 from grokcore.models.base import Model
-from grokcore.parts import Family, Part
 from grokcore.tasks.base import Task
 
 
 @dataclass(frozen=True, kw_only=True)
-class Initialisation(Part, abc.ABC):
+class Initialisation(Component, abc.ABC):
     """Draws one run's weights."""
 
     scale: Annotated[float, Gt(0)] = 1.0
@@ -37,4 +38,8 @@ class Initialisation(Part, abc.ABC):
         return drawn if self.scale == 1 else {name: self.scale * value for name, value in drawn.items()}
 
 
-INITIALISATIONS: Family[Initialisation] = Family("grokcore.initialisations", Initialisation, "initialisation")  # type: ignore[type-abstract]
+INITIALISATIONS: ComponentRegistry[Initialisation] = ComponentRegistry(
+    "grokcore.initialisations",
+    Initialisation,  # type: ignore[type-abstract]
+    "initialisation",
+)

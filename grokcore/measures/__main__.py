@@ -6,10 +6,10 @@ import inspect
 import sys
 from collections.abc import Iterator
 
-from grokcore.config import RunConfig
 from grokcore.errors import ConfigError
 from grokcore.measures.base import Measure, measures
 from grokcore.models.base import Model
+from grokcore.run_config import RunConfig
 from grokcore.tasks.base import Task
 
 NEEDS = {

@@ -3,29 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from grokcore.measures._anatomy import (
-    Tap,
-    enter,
-    heads,
-    hidden_layers,
-    leave,
-    no_anatomy,
-    silenced,
-    without_head,
-    without_neurons,
-)
-from grokcore.measures._circuit import no_circuit, of_examples, target_means
-from grokcore.measures._fourier import characters
-from grokcore.measures._statistics import gini
 from grokcore.measures.base import Measure
-from grokcore.measures.view import INSIDE_EXAMPLES, View
-from grokcore.models.base import Model
+from grokcore.models.base import Model, Tap, untouched
+from grokcore.numerics.statistics import gini
 from grokcore.tasks.base import Task
+from grokcore.views.characters import characters
+from grokcore.views.circuit import no_circuit, of_examples, target_means
+from grokcore.views.view import INSIDE_EXAMPLES, View
 
 BLOCKS = 32
 """Blocks into which the neurons of a hidden layer are put, at most; each is taken away at once."""
@@ -55,14 +43,14 @@ class Ablation(Measure):
 
 
 def _kinds(task: Task, model: Model) -> tuple[str, ...]:
-    there = (heads(model) > 1, no_anatomy(task, model) is None, no_circuit(task, model) is None)
+    there = (model.attention_heads > 1, model.hidden_layers > 0, no_circuit(task, model) is None)
     return tuple(kind for kind, has in zip(KINDS, there, strict=True) if has)
 
 
 def parts(model: Model, kind: str, neurons: int) -> list[tuple[int, int]]:
     """Return the (layer, number) of each head or block of neurons, layer by layer."""
-    count = heads(model) if kind == "head" else min(BLOCKS, neurons)
-    return [(layer, i) for layer in range(hidden_layers(model)) for i in range(count)]
+    count = model.attention_heads if kind == "head" else min(BLOCKS, neurons)
+    return [(layer, i) for layer in range(model.hidden_layers) for i in range(count)]
 
 
 def damage(view: View) -> dict[str, Tensor]:
@@ -78,7 +66,7 @@ def damage(view: View) -> dict[str, Tensor]:
 
 
 def _whole(view: View) -> Tensor:
-    return _outputs(view, leave(view.model, view.parameters, view.inside))
+    return _tapped(view, untouched)
 
 
 def _loss(view: View, logits: Tensor) -> Tensor:
@@ -94,28 +82,21 @@ def _outputs(view: View, logits: Tensor) -> Tensor:
 
 
 def _tapped(view: View, tap: Tap) -> Tensor:
-    found = []
-    for inputs in view.everything.inputs.split(INSIDE_EXAMPLES, dim=1):
-        found.append(leave(view.model, view.parameters, enter(view.model, view.parameters, inputs, tap)))
-    return _outputs(view, torch.cat(found, dim=1))
+    chunks = view.everything.inputs.split(INSIDE_EXAMPLES, dim=1)
+    return _outputs(view, torch.cat([view.model.forward(view.parameters, inputs, tap) for inputs in chunks], dim=1))
 
 
 def _without_heads(view: View) -> Iterator[Tensor]:
     for layer, head in parts(view.model, "head", 0):
-        yield _tapped(view, without_head(layer, head))
+        yield _tapped(view, silencing(f"heads_{layer}", slice(head, head + 1), -2))
 
 
 def _without_neurons(view: View) -> Iterator[Tensor]:
-    neurons = view.inside.neurons.shape[2]
+    neurons = view.activations.shape[2]
     blocks = torch.arange(neurons).tensor_split(min(BLOCKS, neurons))
     for layer, i in parts(view.model, "neuron", neurons):
         block = slice(int(blocks[i][0]), int(blocks[i][-1]) + 1)
-        if layer + 1 < hidden_layers(view.model):
-            yield _tapped(view, without_neurons(layer, block))
-        else:
-            # What comes before the last hidden layer stays as it is.
-            inside = replace(view.inside, neurons=silenced(view.inside.neurons, block))
-            yield _outputs(view, leave(view.model, view.parameters, inside))
+        yield _tapped(view, silencing(f"neurons_{layer}", block, -1))
 
 
 def _without_frequencies(view: View) -> Iterator[Tensor]:
@@ -126,3 +107,16 @@ def _without_frequencies(view: View) -> Iterator[Tensor]:
         chosen[:, k] = True
         gone = waves.part(means, chosen, constant=False)[:, elements]
         yield view.logits.double() - gone * inside.unsqueeze(1)
+
+
+def silencing(name: str, some: slice, axis: int) -> Tap:
+    """Return a tap that puts some of what passes a place, along an axis counted from the last, to zero."""
+
+    def tap(at: str, value: Tensor) -> Tensor:
+        if at != name:
+            return value
+        value = value.clone()
+        value.movedim(axis, 0)[some] = 0
+        return value
+
+    return tap

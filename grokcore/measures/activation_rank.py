@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from grokcore.measures._statistics import effective_number, evenly, participation, singular_values, weighted_means
 from grokcore.measures.base import Measure
-from grokcore.measures.view import View
+from grokcore.numerics.statistics import effective_number, evenly, participation, singular_values, weighted_means
+from grokcore.views.view import View
 
 EXAMPLES = 4096
 """Examples looked at, at most."""

@@ -12,21 +12,18 @@ from __future__ import annotations
 
 import abc
 import functools
-import importlib
-import inspect
 import logging
 import math
-import pkgutil
 from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar, Literal
 
 from torch import Tensor
 
+from grokcore.config.registry import Registry
 from grokcore.errors import ConfigError, unknown_name
-from grokcore.measures._anatomy import no_anatomy
-from grokcore.measures.view import View
-from grokcore.models.base import Model
+from grokcore.models.base import Model, no_embedding, no_places
 from grokcore.tasks.base import Task
+from grokcore.views.view import View
 
 logger = logging.getLogger("grokcore.measures")
 
@@ -41,13 +38,13 @@ SETS: dict[str, tuple[Cost, ...]] = {
 }
 """Names of the sets, each with all that is cheaper: `light` at most 5 % of a sweep's time, `full` at most 50 %."""
 
-Need = Literal["weights", "activations", "logits", "gradients", "hessian", "update", "keys"]
-"""What a measure looks at. `update` is there while training only, `keys` on kept weights only."""
+Need = Literal["weights", "embedding", "activations", "logits", "gradients", "hessian", "update", "keys"]
+"""What a measure looks at. `update` is there while training only, `keys` on weight snapshots only."""
 
-WHOLE: frozenset[Need] = frozenset({"weights", "gradients", "update"})
+WHOLE: frozenset[Need] = frozenset({"weights", "embedding", "gradients", "update"})
 """What is looked at for all runs of a cohort at once; the rest is larger."""
 
-Choice = str | Sequence[str]
+MeasureChoice = str | Sequence[str]
 """A set, a measure, several of them with commas between, or a list of such names."""
 
 
@@ -59,7 +56,12 @@ def _no_logits(task: Task, model: Model) -> str | None:  # noqa: ARG001
     return "outputs are no logits" if model.regresses else None
 
 
-_LIMITS: dict[Need, Limit] = {"activations": no_anatomy, "logits": _no_logits}
+_LIMITS: dict[Need, Limit] = {
+    "activations": no_places,
+    "embedding": no_embedding,
+    "keys": no_embedding,
+    "logits": _no_logits,
+}
 
 
 class Measure(abc.ABC):
@@ -94,21 +96,20 @@ class Measure(abc.ABC):
         """Return the values for every run, (K,), or (K, columns) where there are several."""
 
 
-@functools.cache
+MEASURES: Registry[Measure] = Registry("grokcore.measures", Measure, "measure")  # type: ignore[type-abstract]
+
+
 def measures() -> dict[str, Measure]:
-    """Return all measures by name, found by scanning the folder."""
-    package = importlib.import_module("grokcore.measures")
-    found: dict[str, Measure] = {}
-    for module in pkgutil.iter_modules(package.__path__):
-        if module.name not in {"base", "view"} and not module.name.startswith("_"):
-            loaded = importlib.import_module(f"grokcore.measures.{module.name}")
-            for _, value in inspect.getmembers(loaded, inspect.isclass):
-                if issubclass(value, Measure) and value.__module__ == loaded.__name__:
-                    found[module.name] = value()
-    return found
+    """Return all measures by name."""
+    return _measures(MEASURES.names)
 
 
-def chosen_measures(choice: Choice) -> dict[str, Measure]:
+@functools.lru_cache(maxsize=4)
+def _measures(names: tuple[str, ...]) -> dict[str, Measure]:
+    return {name: MEASURES.member(name)() for name in names}
+
+
+def chosen_measures(choice: MeasureChoice) -> dict[str, Measure]:
     """Return the measures that `choice` names; raises `ConfigError` for a name that is neither set nor measure."""
     words = choice.split(",") if isinstance(choice, str) else list(choice)
     found, unknown = set[str](), []
@@ -125,7 +126,7 @@ def chosen_measures(choice: Choice) -> dict[str, Measure]:
 
 
 def skipped_measures(
-    choice: Choice, task: Task, model: Model, lacking: frozenset[Need] = frozenset()
+    choice: MeasureChoice, task: Task, model: Model, lacking: frozenset[Need] = frozenset()
 ) -> dict[str, str]:
     """Return the measures of `choice` that cannot be taken, each with its reason; `lacking` is what there is not."""
     reasons: dict[str, str] = {}
@@ -139,13 +140,13 @@ def skipped_measures(
 
 
 _MISSING: dict[Need, str] = {
-    "keys": "the key frequencies the run will end with, so that it is taken on kept weights only (grokmap measure)",
-    "update": "the optimizer's state, which kept weights do not hold; take it while training",
+    "keys": "the key frequencies the run will end with, so that it is taken on weight snapshots only (grokmap measure)",
+    "update": "the optimizer's state, which weight snapshots do not hold; take it while training",
 }
 
 
 def defined_measures(
-    task: Task, model: Model, choice: Choice = "light", lacking: frozenset[Need] = frozenset({"keys"})
+    task: Task, model: Model, choice: MeasureChoice = "light", lacking: frozenset[Need] = frozenset({"keys"})
 ) -> dict[str, Measure]:
     """Return the measures of `choice` that are defined for `model` on `task`; say once why others are not."""
     reasons = skipped_measures(choice, task, model, lacking)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from grokcore.measures._circuit import no_circuit, pair_rows
 from grokcore.measures.base import Measure
-from grokcore.measures.view import View
 from grokcore.models.base import Model
 from grokcore.tasks.base import Task
+from grokcore.views.circuit import no_circuit, pair_rows
+from grokcore.views.view import View
 
 
 def _no_distances(task: Task, model: Model) -> str | None:

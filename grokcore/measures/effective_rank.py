@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from grokcore.measures._statistics import effective_number, singular_values
 from grokcore.measures.base import Measure
-from grokcore.measures.view import View
+from grokcore.numerics.statistics import effective_number, singular_values
+from grokcore.views.view import View
 
 
 class EffectiveRank(Measure):
@@ -17,6 +17,7 @@ class EffectiveRank(Measure):
     """
 
     cost = "light"
+    needs = frozenset({"embedding"})
 
     def compute(self, view: View) -> Tensor:
         """Return the effective rank of the embedding per run, (K,)."""

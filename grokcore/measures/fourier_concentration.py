@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from grokcore.measures import _fourier
-from grokcore.measures._statistics import gini
 from grokcore.measures.base import Measure
-from grokcore.measures.view import View
+from grokcore.numerics.statistics import gini
+from grokcore.views.characters import no_frequencies
+from grokcore.views.view import View
 
 
 class FourierConcentration(Measure):
@@ -18,7 +18,8 @@ class FourierConcentration(Measure):
     """
 
     cost = "light"
-    limits = (_fourier.no_frequencies,)
+    needs = frozenset({"embedding"})
+    limits = (no_frequencies,)
 
     def compute(self, view: View) -> Tensor:
         """Return the Gini coefficient per run, (K,)."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from grokcore.measures._circuit import no_circuit, no_table, pair_rows, target_means
-from grokcore.measures._fourier import characters
-from grokcore.measures._statistics import total, weighted_means
 from grokcore.measures.base import Measure
-from grokcore.measures.view import View
 from grokcore.models.base import Model
+from grokcore.numerics.statistics import total, weighted_means
 from grokcore.tasks.base import Task
+from grokcore.views.characters import characters
+from grokcore.views.circuit import no_circuit, no_table, pair_rows, target_means
+from grokcore.views.view import View
 
 
 def _no_spectrum(task: Task, model: Model) -> str | None:

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from grokcore.measures.base import Measure
-from grokcore.measures.view import View
 from grokcore.measures.weight_norm import squares
+from grokcore.views.view import View
 
 
 class GradientAlignment(Measure):

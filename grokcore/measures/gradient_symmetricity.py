@@ -8,23 +8,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from grokcore.measures._anatomy import forward, no_anatomy
-from grokcore.measures._statistics import padded
 from grokcore.measures.base import Measure
-from grokcore.measures.view import View
-from grokcore.models.base import Model
-from grokcore.models.mlp import MLP
-from grokcore.models.transformer import Transformer
+from grokcore.models.base import Model, no_places
+from grokcore.numerics.statistics import padded
 from grokcore.tasks.base import Task
+from grokcore.views.view import View
 
 SAMPLES = 100
 """Triples (a, b, c) looked at; Zhong et al. take 100."""
 
 
 def _no_shared_embedding(task: Task, model: Model) -> str | None:
-    if isinstance(model, MLP) and (model.inputs == "real" or (model.combine, model.inputs) == ("concat", "one_hot")):
-        return "operands have no embedding in common"
-    return no_anatomy(task, model) if task.table.inputs.shape[1] == 2 else "there are not two operands"
+    if task.table.inputs.shape[1] != 2:
+        return "there are not two operands"
+    return no_places(task, model) or (None if model.shares_embedding else "operands have no embedding in common")
 
 
 class GradientSymmetricity(Measure):
@@ -51,12 +48,12 @@ class GradientSymmetricity(Measure):
             return value
 
         with torch.enable_grad():
-            logits = forward(view.model, parameters, inputs.expand(view.runs, -1, -1), tap)
+            logits = view.model.forward(parameters, inputs.expand(view.runs, -1, -1), tap)
             # An example's logits depend on its own operands only: the gradient of the sum has each one's.
             chosen = logits.gather(2, classes.expand(view.runs, -1).unsqueeze(2)).sum()
             (slopes,) = torch.autograd.grad(chosen, leaves)
-        second = 2 if isinstance(view.model, Transformer) and view.model.operator_token else 1
-        one, other = slopes[:, :SAMPLES, 0], slopes[:, :SAMPLES, second]
+        first, second = view.model.operand_positions(view.task)
+        one, other = slopes[:, :SAMPLES, first], slopes[:, :SAMPLES, second]
         norms = (one.square().sum(2) * other.square().sum(2)).sqrt()
         return ((one * other).sum(2) / norms.clamp_min(1e-300)).mean(1)
 

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from grokcore.measures.base import Measure
-from grokcore.measures.view import View
 from grokcore.measures.weight_norm import squares
 from grokcore.models.base import Model
 from grokcore.tasks.base import Task
+from grokcore.views.view import View
 
 
 class GroupNorms(Measure):

@@ -7,9 +7,9 @@ from torch import Tensor
 
 from grokcore.errors import DataError
 from grokcore.measures.base import Measure
-from grokcore.measures.view import View
 from grokcore.models.base import Model
 from grokcore.tasks.base import Task
+from grokcore.views.view import View
 
 MOST = 24
 """Irreducibles of a group up to which there is a column for each."""
@@ -34,6 +34,7 @@ class IrreducibleShares(Measure):
     """
 
     cost = "full"
+    needs = frozenset({"embedding"})
     limits = (_no_irreducibles,)
 
     def columns(self, task: Task, model: Model) -> tuple[str, ...]:  # noqa: ARG002

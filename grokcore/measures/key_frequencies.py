@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from grokcore.measures import _fourier
+from grokcore.algebra.fourier import keys
 from grokcore.measures.base import Measure
-from grokcore.measures.view import View
+from grokcore.views.characters import no_frequencies
+from grokcore.views.view import View
 
 
 class KeyFrequencies(Measure):
@@ -16,8 +17,9 @@ class KeyFrequencies(Measure):
     """
 
     cost = "light"
-    limits = (_fourier.no_frequencies,)
+    needs = frozenset({"embedding"})
+    limits = (no_frequencies,)
 
     def compute(self, view: View) -> Tensor:
         """Return the number of key frequencies per run, (K,)."""
-        return _fourier.keys(view.energies).sum(1).double()
+        return keys(view.energies).sum(1).double()

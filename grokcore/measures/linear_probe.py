@@ -5,13 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from grokcore.measures._circuit import no_circuit
-from grokcore.measures._fourier import characters
-from grokcore.measures._statistics import weighted_means
 from grokcore.measures.base import Measure
-from grokcore.measures.view import View
 from grokcore.models.base import Model
+from grokcore.numerics.statistics import weighted_means
 from grokcore.tasks.base import Task
+from grokcore.views.characters import characters
+from grokcore.views.circuit import no_circuit
+from grokcore.views.view import View
 
 RIDGE = 1e-4
 """Ridge penalty as a share of the mean eigenvalue of the activations' covariance."""
@@ -37,7 +37,7 @@ class LinearProbe(Measure):
         """Return the numbers per run, (K, 1 or 2)."""
         train, targets, val = view.training, view.everything.targets, view.val_counts.double()
         wanted = torch.nn.functional.one_hot(train.targets, view.task.table.classes)
-        guess = Ridge(view.training_inside.neurons, wanted, train.weights)(view.activations)
+        guess = Ridge(view.training_activations, wanted, train.weights)(view.activations)
         right = (guess.argmax(2) == targets).double()
         found = [(right * val).sum(1) / val.sum(1)]
         if no_circuit(view.task, view.model) is None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from grokcore.measures._anatomy import no_anatomy
-from grokcore.measures._landscape import flat_weights, learning_coefficient, training_loss
+from grokcore.algebra.landscape import learning_coefficient
 from grokcore.measures.base import Measure
-from grokcore.measures.view import View
+from grokcore.views.landscape import flat_weights, training_loss
+from grokcore.views.view import View
 
 LOCALISATION, STEP, STEPS = 100.0, 1e-4, 150
 """Pull back to the weights γ, step size ε and steps of the sampler."""
@@ -24,7 +24,6 @@ class LocalLearningCoefficient(Measure):
 
     cost = "circuit"
     needs = frozenset({"hessian"})
-    limits = (no_anatomy,)
 
     def compute(self, view: View) -> Tensor:
         """Return the estimate per run, (K,)."""

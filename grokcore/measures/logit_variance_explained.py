@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from grokcore.measures._circuit import final_keys, no_circuit, pair_rows, target_means
-from grokcore.measures._fourier import characters
-from grokcore.measures._statistics import total, weighted_means
 from grokcore.measures.base import Measure
-from grokcore.measures.view import View
+from grokcore.numerics.statistics import total, weighted_means
+from grokcore.views.characters import characters
+from grokcore.views.circuit import final_keys, no_circuit, pair_rows, target_means
+from grokcore.views.view import View
 
 
 class LogitVarianceExplained(Measure):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from grokcore.measures._circuit import no_table, pair_rows
-from grokcore.measures._fourier import characters
 from grokcore.measures.base import Measure
-from grokcore.measures.view import View
+from grokcore.views.characters import characters
+from grokcore.views.circuit import no_table, pair_rows
+from grokcore.views.view import View
 
 SPECIFIC = 0.85
 """Share of a neuron's variance in one frequency from which on it counts as specific (Nanda et al.)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from grokcore.measures.base import Measure
-from grokcore.measures.view import View
+from grokcore.views.view import View
 
 
 class ParticipationRatio(Measure):
@@ -15,6 +15,7 @@ class ParticipationRatio(Measure):
     """
 
     cost = "light"
+    needs = frozenset({"embedding"})
 
     def compute(self, view: View) -> Tensor:
         """Return the participation ratio of the embedding per run, (K,)."""

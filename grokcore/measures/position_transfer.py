@@ -8,19 +8,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from grokcore.measures._anatomy import enter, no_anatomy, recorded
-from grokcore.measures._statistics import mean_of, total, weighted_means
 from grokcore.measures.base import Measure
 from grokcore.measures.linear_probe import Ridge
-from grokcore.measures.view import View
-from grokcore.models.base import Model
+from grokcore.models.base import Model, at_read_out, no_places, recording
+from grokcore.numerics.statistics import mean_of, total, weighted_means
 from grokcore.tasks.base import Task
+from grokcore.views.view import View
 
 
 def _no_positions(task: Task, model: Model) -> str | None:
     if model.symmetric:
         return "operands share one embedding"
-    return no_anatomy(task, model) if _shared_rows(task) is not None else "inputs are not all pairs of symbols"
+    return no_places(task, model) if _shared_rows(task) is not None else "inputs are not all pairs of symbols"
 
 
 PARTNERS = 16
@@ -73,8 +72,8 @@ def _entering(view: View, examples: Tensor) -> Tensor:
     """Return what enters the first hidden layer where logits are read, for some of the distinct examples: (K, n, M)."""
     seen: dict[str, Tensor] = {}
     inputs = view.everything.inputs[:, examples]
-    enter(view.model, view.parameters, inputs, recorded(frozenset({"before_0"}), seen))
-    return seen["before_0"]
+    view.model.forward(view.parameters, inputs, recording(frozenset({"before_0"}), seen))
+    return at_read_out(seen["before_0"])
 
 
 @functools.lru_cache(maxsize=16)

@@ -9,12 +9,12 @@ from collections import defaultdict
 import torch
 from torch import Tensor
 
-from grokcore.measures._statistics import weighted_means
 from grokcore.measures.base import Measure
-from grokcore.measures.view import View
 from grokcore.models.base import Model
+from grokcore.numerics.statistics import weighted_means
 from grokcore.tasks.base import Task
 from grokcore.tasks.toy_addition import ToyAddition
+from grokcore.views.view import View
 
 TOLERANCE = 0.01
 """Squared error of a parallelogram, over the variance of the embedding, below which it counts as one."""
@@ -32,6 +32,7 @@ class RepresentationQuality(Measure):
     """
 
     cost = "full"
+    needs = frozenset({"embedding"})
     limits = (_no_line,)
 
     def compute(self, view: View) -> Tensor:

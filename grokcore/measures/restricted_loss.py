@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from grokcore.measures._circuit import final_keys, losses, no_circuit, target_means
-from grokcore.measures._fourier import characters
 from grokcore.measures.base import Measure
-from grokcore.measures.view import View
+from grokcore.views.characters import characters
+from grokcore.views.circuit import final_keys, losses, no_circuit, target_means
+from grokcore.views.view import View
 
 
 class RestrictedLoss(Measure):

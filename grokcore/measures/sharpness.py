@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from grokcore.measures._anatomy import no_anatomy
-from grokcore.measures._landscape import flat_weights, hessian_product, lanczos, training_loss
+from grokcore.algebra.landscape import hessian_product, lanczos
 from grokcore.measures.base import Measure
-from grokcore.measures.view import View
+from grokcore.views.landscape import flat_weights, training_loss
+from grokcore.views.view import View
 
 ITERATIONS = 16
 """Lanczos iterations; the largest eigenvalue is then known to a few per cent, mostly much better."""
@@ -22,7 +22,6 @@ class Sharpness(Measure):
 
     cost = "circuit"
     needs = frozenset({"hessian"})
-    limits = (no_anatomy,)
     numbers = ("sharpness", "sharpness_second", "decay_curvature")
 
     def compute(self, view: View) -> Tensor:

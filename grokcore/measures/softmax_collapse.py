@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from grokcore.measures.base import Measure
-from grokcore.measures.view import View
+from grokcore.views.view import View
 
 
 class SoftmaxCollapse(Measure):

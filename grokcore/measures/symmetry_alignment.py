@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from grokcore.measures._statistics import picked, total
 from grokcore.measures.base import Measure
-from grokcore.measures.view import View
 from grokcore.models.base import Model
+from grokcore.numerics.statistics import picked, total
 from grokcore.tasks.base import Task
+from grokcore.views.view import View
 
 ROWS = 512
 """Rows of the table looked at, at most."""

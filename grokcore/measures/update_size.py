@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from grokcore.measures.base import Measure
-from grokcore.measures.view import View
 from grokcore.measures.weight_norm import squares
+from grokcore.views.view import View
 
 
 class UpdateSize(Measure):
-    """‖Δθ‖₂ of the step that the optimizer and the accelerator would take next, with the whole training set's gradient.
+    """‖Δθ‖₂ of the step that the optimizer and the transform would take next, with the whole training set's gradient.
 
     Decay is included, noise is not. Not to be confused with the gradient norm times the rate, which it is for plain
     gradient descent only.

@@ -5,11 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from grokcore.measures._walsh import degrees, influences, no_bits, weights
+from grokcore.algebra.walsh import degrees
 from grokcore.measures.base import Measure
-from grokcore.measures.view import View
 from grokcore.models.base import Model
 from grokcore.tasks.base import Task
+from grokcore.views.bits import influences, no_bits, weights
+from grokcore.views.view import View
 
 
 class WalshSpectrum(Measure):

@@ -1,36 +1,46 @@
-"""Model: a network with stacked parameters, its plain forward pass, and the kernel that trains it.
+"""Model: a network with stacked parameters and its forward pass, in which what measures look at has names.
 
-Shapes: K runs, N examples, P positions, S symbols, C output classes, D embedding width.
+Shapes: K runs, N examples, P positions, S symbols, C output classes, D embedding width, M neurons.
 """
 
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from grokcore.parts import Family, Part
+from grokcore.config.component import Component
+from grokcore.config.registry import ComponentRegistry
 from grokcore.tasks.base import Task
-
-if TYPE_CHECKING:
-    from grokcore.dropout import Dropout
-    from grokcore.kernel import Kernel
-    from grokcore.losses import Loss
 
 Parameters = Mapping[str, Tensor]
 """Name to tensor; every tensor is (K, *shape)."""
 
+Tap = Callable[[str, Tensor], Tensor]
+"""Is told the name of a place and what passes there, and returns what is to go on from there."""
+
+
+def untouched(name: str, value: Tensor) -> Tensor:  # noqa: ARG001
+    """Let everything pass as it is."""
+    return value
+
 
 @dataclass(frozen=True, kw_only=True)
-class Model(Part, abc.ABC):
+class Model(Component, abc.ABC):
     """Which network learns. A member states its parameters, their initial values and its forward pass.
 
-    `forward` is the specification: plain, differentiable, one line per line of the paper. `kernel` may give a faster
-    way to the same loss and gradients; tests hold the two together.
+    `forward` is the specification: plain, differentiable, one line per line of the paper. Everything else follows from
+    it: gradients by torch's differentiation, unless a kernel (grokcore/engine/kernels/) declares that it computes the
+    same faster; dropout and measures by its named places.
+
+    The places: ``operands``, what stands for each operand; of hidden layer i ``before_i``, what enters its
+    nonlinearity, and ``neurons_i``, what leaves it; ``heads_i``, (…, H, B), what the attention heads of block i mix.
+    Each is (K, N, …, features), the axis before the features that of positions where there are several, the one that
+    is read out last. A model that names none of them trains as well; measures of its inside say why they are left out.
     """
 
     @abc.abstractmethod
@@ -42,12 +52,36 @@ class Model(Part, abc.ABC):
         """Draw one run's initial parameters in float64, in the order of `shapes`."""
 
     @abc.abstractmethod
-    def forward(self, parameters: Parameters, inputs: Tensor, drop: Dropout | None = None) -> Tensor:
-        """Return logits (K, N, C) of token `inputs` (K, N, P); `drop` thins out activations, in training only."""
+    def forward(self, parameters: Parameters, inputs: Tensor, tap: Tap = untouched) -> Tensor:
+        """Return logits (K, N, C) of token `inputs` (K, N, P); what passes a named place goes through `tap`."""
 
-    @abc.abstractmethod
-    def embedding(self, parameters: Parameters, task: Task) -> Tensor:
-        """Return what each symbol is turned into: (K, S, D), the object of spectral measures."""
+    def embedding(self, parameters: Parameters, task: Task) -> Tensor | None:  # noqa: ARG002
+        """Return what each symbol is turned into, (K, S, D), the object of spectral measures; None if there is none."""
+        return None
+
+    @property
+    def hidden_layers(self) -> int:
+        """Hidden layers, or blocks, whose places are named."""
+        return 0
+
+    @property
+    def attention_heads(self) -> int:
+        """Attention heads of each block, 0 for a network without."""
+        return 0
+
+    @property
+    def dropped(self) -> tuple[str, ...]:
+        """Beginnings of the names of the places where dropout thins out: "neurons_" means all of them."""
+        return ("neurons_",)
+
+    @property
+    def shares_embedding(self) -> bool:
+        """Whether all operands are looked up in one embedding, and ``operands`` is what was found there."""
+        return False
+
+    def operand_positions(self, task: Task) -> tuple[int, ...]:
+        """Return where along the axis of positions of ``operands`` each operand stands."""
+        return tuple(range(int(task.table.inputs.shape[1])))
 
     @classmethod
     def suited(cls, section: Mapping[str, Any], task: Task | None) -> Mapping[str, Any]:  # noqa: ARG003
@@ -77,11 +111,37 @@ class Model(Part, abc.ABC):
         ends = ("embedding", "positions", "unembedding")
         return tuple(name for name, shape in self.shapes(task).items() if len(shape) == 2 and name not in ends)
 
-    def kernel(self, task: Task, loss: Loss | None = None) -> Kernel:
-        """Return what computes stacked losses and gradients: torch's differentiation, unless a member knows better."""
-        from grokcore.kernel import AutogradKernel
 
-        return AutogradKernel(self, task, loss)
+def no_embedding(task: Task, model: Model) -> str | None:
+    """Return why a network has no embedding of the task's symbols, or None if it has."""
+    parameters = {
+        name: torch.empty(1, *shape, device="meta", dtype=torch.float32) for name, shape in model.shapes(task).items()
+    }
+    return None if model.embedding(parameters, task) is not None else "the model names no embedding"
 
 
-MODELS: Family[Model] = Family("grokcore.models", Model, "model")  # type: ignore[type-abstract]
+def no_places(task: Task, model: Model) -> str | None:  # noqa: ARG001
+    """Return why a network's inside cannot be looked at, or None if it can."""
+    return None if model.hidden_layers else "the model names no places inside"
+
+
+def at_read_out(value: Tensor, *, features: int = 1) -> Tensor:
+    """Return what passed a place at the position that is read out: (K, N, …, features) to (K, N, features).
+
+    `features` is the number of axes at the end that are not positions.
+    """
+    return value if value.dim() == 2 + features else value.select(-features - 1, value.shape[-features - 1] - 1)
+
+
+def recording(names: frozenset[str], into: dict[str, Tensor]) -> Tap:
+    """Return a tap that notes what passes under some names."""
+
+    def tap(name: str, value: Tensor) -> Tensor:
+        if name in names:
+            into[name] = value
+        return value
+
+    return tap
+
+
+MODELS: ComponentRegistry[Model] = ComponentRegistry("grokcore.models", Model, "model")  # type: ignore[type-abstract]

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from annotated_types import Ge
 from torch import Tensor
 
-from grokcore.models.base import Model, Parameters
+from grokcore.models.base import Model, Parameters, Tap, untouched
 from grokcore.tasks.base import Task
-
-if TYPE_CHECKING:
-    from grokcore.dropout import Dropout
-    from grokcore.kernel import Kernel
-    from grokcore.losses import Loss
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,8 +99,9 @@ class MLP(Model):
         return shapes
 
     def activations(self, task: Task) -> int:
-        """Return the first layer's and its gradient; the others are held for a chunk of examples at a time."""
-        return 2 * self.layers(task)[0][1]
+        """Return what enters and leaves each layer, there and back."""
+        operands = int(task.table.inputs.shape[1]) * self.layers(task)[0][0]
+        return operands + sum(4 * outputs for _, outputs in self.layers(task))
 
     def hidden(self, task: Task) -> tuple[str, ...]:  # noqa: ARG002
         """Return the weights but the last, which reads out, and a first one that reads one-hot operands."""
@@ -124,26 +121,37 @@ class MLP(Model):
                     drawn[name] = (2 * uniform - 1) / math.sqrt(n)
         return drawn
 
-    def forward(self, parameters: Parameters, inputs: Tensor, drop: Dropout | None = None) -> Tensor:
+    def forward(self, parameters: Parameters, inputs: Tensor, tap: Tap = untouched) -> Tensor:
         """Return logits (K, N, C) of tokens (K, N, P)."""
-        x = self._read(parameters, inputs)
-        last = self.depth
-        for i in range(last + 1):
-            x = x @ parameters[f"weight_{i}"] if i else x
-            if self.bias:
-                x = x + parameters[f"bias_{i}"].unsqueeze(1)
-            if i < last:
-                x = self.activate(x)
-                x = x if drop is None else drop(x)
+        w = parameters
+        x = self._first_layer(w, tap("operands", self._operands(w, inputs)))
+        for i in range(self.depth):
+            x = tap(f"neurons_{i}", self.activate(tap(f"before_{i}", x)))
+            x = _affine(x, w[f"weight_{i + 1}"], w.get(f"bias_{i + 1}"))
         return x
 
-    def _read(self, parameters: Parameters, inputs: Tensor) -> Tensor:
-        """Return the first layer's output without bias: sums of rows of the operands' tables."""
+    def _operands(self, w: Parameters, inputs: Tensor) -> Tensor:
+        """Return what stands for each token, (K, N, P, …): its embedding, its row of the first layer, or its number."""
         if self.inputs == "real":
-            return self.numbers(inputs, parameters["weight_0"]) @ parameters["weight_0"]
-        tables = self.tables(parameters, inputs.shape[-1])
-        rows = torch.arange(len(inputs), device=inputs.device)[:, None]
-        return torch.stack([table[rows, inputs[..., i]] for i, table in enumerate(tables)]).sum(0)
+            return self.numbers(inputs, w["weight_0"]).unsqueeze(-1)
+        if self.inputs == "embedding":
+            return _rows(w["embedding"], inputs)
+        if self.combine == "sum":
+            return _rows(w["weight_0"], inputs)
+        # A one-hot vector times a matrix is a row of the matrix; each position has its own block of rows.
+        positions = inputs.shape[-1]
+        block = w["weight_0"].shape[1] // positions
+        return _rows(w["weight_0"], inputs + torch.arange(positions, device=inputs.device) * block)
+
+    def _first_layer(self, w: Parameters, operands: Tensor) -> Tensor:
+        """Return what enters the first nonlinearity, (K, N, width)."""
+        if self.inputs == "real" or (self.inputs == "embedding" and self.combine == "concat"):
+            return _affine(operands.flatten(2), w["weight_0"], w.get("bias_0"))
+        # One after another: a sum over an axis may add in an order that depends on the number of runs.
+        x = functools.reduce(torch.add, operands.unbind(2))
+        if self.inputs == "embedding":
+            return _affine(x, w["weight_0"], w.get("bias_0"))
+        return x + w["bias_0"].unsqueeze(1) if self.bias else x
 
     def numbers(self, inputs: Tensor, like: Tensor) -> Tensor:
         """Return bits as −1 and 1, in the precision of `like`."""
@@ -179,8 +187,22 @@ class MLP(Model):
             return torch.cat([-first, first], dim=1)
         return parameters["weight_0"][:, : task.table.symbols]
 
-    def kernel(self, task: Task, loss: Loss | None = None) -> Kernel:
-        """Return the hand-written kernel."""
-        from grokcore.models._mlp_kernel import MLPKernel
+    @property
+    def hidden_layers(self) -> int:
+        """All hidden layers are named."""
+        return self.depth
 
-        return MLPKernel(self, task, loss)
+    @property
+    def shares_embedding(self) -> bool:
+        """Embedded operands are; so are one-hot ones that are added up, whose embedding is the first layer."""
+        return self.inputs == "embedding" or (self.inputs == "one_hot" and self.combine == "sum")
+
+
+def _affine(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    return torch.bmm(x, weight) if bias is None else torch.baddbmm(bias.unsqueeze(1), x, weight)
+
+
+def _rows(table: Tensor, tokens: Tensor) -> Tensor:
+    """Return each run's rows of its table (K, S, D) for its tokens (K, …): (K, …, D)."""
+    start = torch.arange(len(table), device=table.device).mul_(table.shape[1]).view(-1, *[1] * (tokens.dim() - 1))
+    return torch.nn.functional.embedding(tokens + start, table.reshape(-1, table.shape[-1]))

@@ -11,19 +11,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import torch
 from annotated_types import Ge, Le
 from torch import Tensor
 
-from grokcore.models.base import Model, Parameters
+from grokcore.models.base import Model, Parameters, Tap, untouched
 from grokcore.tasks.base import Task
-
-if TYPE_CHECKING:
-    from grokcore.dropout import Dropout
-    from grokcore.kernel import Kernel
-    from grokcore.losses import Loss
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,9 +88,7 @@ class Transformer(Model):
         return shapes if self.tied else {**shapes, "unembedding": (d, v)}
 
     def activations(self, task: Task) -> int:
-        """Return those of each layer at each position, and the logits; less where beginnings are shared."""
-        if self == Transformer(width=self.width, heads=self.heads, mlp_width=self.mlp_width):
-            return 3 * self.width + 8 * self.heads * self.length(task)
+        """Return those of each layer at each position, and the logits."""
         each = 12 * self.width + 3 * self.mlp_width
         return self.layers * self.length(task) * each + 3 * self.vocabulary(task)
 
@@ -110,18 +103,19 @@ class Transformer(Model):
                 drawn[name] = torch.randn(shape, generator=generator, dtype=torch.float64) / scale
         return drawn
 
-    def forward(self, parameters: Parameters, inputs: Tensor, drop: Dropout | None = None) -> Tensor:
+    def forward(self, parameters: Parameters, inputs: Tensor, tap: Tap = untouched) -> Tensor:
         """Return logits (K, N, V) of operands (K, N, P'): every layer at every position."""
         w = parameters
         tokens = self.tokens(inputs, w["embedding"].shape[1])
         runs = torch.arange(len(inputs), device=inputs.device)[:, None, None]
-        x = w["embedding"][runs, tokens] + self.places(w, tokens.shape[-1]).unsqueeze(1)
+        x = tap("operands", w["embedding"][runs, tokens]) + self.places(w, tokens.shape[-1]).unsqueeze(1)
         for i in range(self.layers):
             names = self.layer(i)
-            added = self._attend(w, names, x)
-            x = self.normalised(w, names, "attention", x + (added if drop is None else drop(added)))
-            added = self.mlp(w, names, x.flatten(1, 2)).view_as(x)
-            x = self.normalised(w, names, "mlp", x + (added if drop is None else drop(added)))
+            mixed = tap(f"heads_{i}", self._mixed(w, names, x))
+            added = tap(f"attention_{i}", torch.einsum("knpd,kde->knpe", mixed.flatten(-2), w[names["out"]]))
+            x = self.normalised(w, names, "attention", x + added)
+            added = tap(f"mlp_{i}", self._mlp(w, i, x, tap))
+            x = self.normalised(w, names, "mlp", x + added)
         return self.read_out(w, x[:, :, -1])
 
     # The parts, which the kernels use too ---------------------------------------------------------------------------
@@ -151,12 +145,18 @@ class Transformer(Model):
         attention = scores.softmax(-1)
         return attention if self.attention_rate == 1 else attention * self.attention_rate + (1 - self.attention_rate)
 
-    def mlp(self, w: Parameters, names: dict[str, str], x: Tensor) -> Tensor:
-        """Return what a layer's MLP adds to rows x (K, R, D)."""
-        if not self.bias:
-            return torch.relu_(x @ w[names["mlp_in"]]) @ w[names["mlp_out"]]
-        hidden = torch.baddbmm(w[names["mlp_in_bias"]].unsqueeze(1), x, w[names["mlp_in"]])
-        return torch.baddbmm(w[names["mlp_out_bias"]].unsqueeze(1), torch.relu_(hidden), w[names["mlp_out"]])
+    def _mlp(self, w: Parameters, i: int, x: Tensor, tap: Tap) -> Tensor:
+        """Return what layer i's MLP adds to the residual stream x (K, N, P, D)."""
+        names, rows = self.layer(i), x.flatten(1, 2)
+        enter, leave = w[names["mlp_in"]], w[names["mlp_out"]]
+        if self.bias:
+            before = torch.baddbmm(w[names["mlp_in_bias"]].unsqueeze(1), rows, enter)
+        else:
+            before = torch.bmm(rows, enter)
+        before = tap(f"before_{i}", before.view(*x.shape[:3], -1))
+        neurons = tap(f"neurons_{i}", torch.relu(before)).flatten(1, 2)
+        added = torch.baddbmm(w[names["mlp_out_bias"]].unsqueeze(1), neurons, leave) if self.bias else neurons @ leave
+        return added.view_as(x)
 
     def normalised(self, w: Parameters, names: dict[str, str], which: str, x: Tensor) -> Tensor:
         """Normalise x (K, …, D), if the network does: mean 0 and variance 1 over D, then gain and shift."""
@@ -170,8 +170,8 @@ class Transformer(Model):
         """Return the logits (K, N, V) of the last position's residual stream (K, N, D)."""
         return x @ (w["embedding"].mT if self.tied else w["unembedding"])
 
-    def _attend(self, w: Parameters, names: dict[str, str], x: Tensor) -> Tensor:
-        """Return what attention adds to x (K, N, P, D)."""
+    def _mixed(self, w: Parameters, names: dict[str, str], x: Tensor) -> Tensor:
+        """Return what each head mixes of the values at x (K, N, P, D): (K, N, P, H, D/H)."""
         query, key, value = (
             torch.einsum("knpd,kde->knpe", x, w[names[kind]]).unflatten(-1, (self.heads, -1))
             for kind in ("query", "key", "value")
@@ -180,19 +180,32 @@ class Transformer(Model):
         length = x.shape[2]
         later = torch.ones(length, length, dtype=torch.bool, device=x.device).triu(1)
         attention = self.weighed(scores.masked_fill(later, -torch.inf)).masked_fill(later, 0.0)
-        mixed = torch.einsum("knhpq,knqhc->knphc", attention, value).flatten(-2)
-        return torch.einsum("knpd,kde->knpe", mixed, w[names["out"]])
+        return torch.einsum("knhpq,knqhc->knphc", attention, value)
 
     def embedding(self, parameters: Parameters, task: Task) -> Tensor:
         """Return the embedding of the task's symbols, (K, S, D)."""
         return parameters["embedding"][:, : task.table.symbols]
 
-    def kernel(self, task: Task, loss: Loss | None = None) -> Kernel:
-        """Return the hand-written kernel for Nanda's shape of network, and for others the one that shares prefixes."""
-        from grokcore.models._prefix_kernel import PrefixKernel
-        from grokcore.models._transformer_kernel import TransformerKernel
+    @property
+    def hidden_layers(self) -> int:
+        """Every block's MLP is one."""
+        return self.layers
 
-        width, heads, mlp_width = self.width, self.heads, self.mlp_width
-        if self == Transformer(width=width, heads=heads, mlp_width=mlp_width):
-            return TransformerKernel(self, task, loss)
-        return PrefixKernel(self, task, loss)
+    @property
+    def attention_heads(self) -> int:
+        """Those of each block."""
+        return self.heads
+
+    @property
+    def dropped(self) -> tuple[str, ...]:
+        """What attention and MLP add to the residual stream."""
+        return ("attention_", "mlp_")
+
+    @property
+    def shares_embedding(self) -> bool:
+        """Always."""
+        return True
+
+    def operand_positions(self, task: Task) -> tuple[int, ...]:
+        """Return every position, or every second one where "op" stands between operands; "=" is none."""
+        return tuple(range(0, self.length(task) - 1, 2 if self.operator_token else 1))

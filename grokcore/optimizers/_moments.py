@@ -13,8 +13,8 @@ import torch
 from annotated_types import Ge, Gt, Lt
 from torch import Tensor
 
+from grokcore.config.per_run import Settings
 from grokcore.optimizers.base import Floats, Optimizer, scheduled_rate
-from grokcore.settings import Settings
 
 Beta = Annotated[float, Ge(0), Lt(1)]
 """Decay rate of a moving average."""

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
+from grokcore.config.per_run import Settings
 from grokcore.optimizers._moments import MomentOptimizer, move_by_moments_
 from grokcore.optimizers.base import Floats, pulled_, scheduled_decay
-from grokcore.settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,10 +16,11 @@ import torch
 from annotated_types import Ge, Gt, Le
 from torch import Tensor
 
-from grokcore.layout import VECTOR, Layout
+from grokcore.config.per_run import PerRun, Settings, by_step
+from grokcore.config.registry import ComponentRegistry
 from grokcore.models.base import Model
-from grokcore.parts import Family
-from grokcore.settings import PerRun, Settings, by_step
+from grokcore.numerics.flat_parameters import FlatParameters
+from grokcore.numerics.vectors import VECTOR
 from grokcore.tasks.base import Task
 
 Schedule = Literal["constant", "cosine", "step"]
@@ -32,14 +33,14 @@ PIECE_ELEMENTS = 1 << 15
 
 
 @dataclass(frozen=True)
-class Share:
-    """A stretch of the flat vector that one rule moves."""
+class ParameterGroup:
+    """A stretch of the flat vector that one rule moves with one set of settings."""
 
     rule: type[Optimizer]
     """Whose `coefficients` and `update` are used."""
     settings: Settings
     """With which settings, (K,) each."""
-    part: slice
+    elements: slice
     """Which elements of the flat vector."""
     shape: tuple[int, ...] | None = None
     """How a run's elements are presented to the rule; None: as a flat vector."""
@@ -122,53 +123,58 @@ class Optimizer(PerRun, abc.ABC):
         """
 
     @classmethod
-    def shares(cls, settings: Settings, layout: Layout, hidden: Sequence[str]) -> list[Share]:  # noqa: ARG003
+    def parameter_groups(
+        cls,
+        settings: Settings,
+        parameters: FlatParameters,
+        hidden: Sequence[str],  # noqa: ARG003
+    ) -> list[ParameterGroup]:
         """Return who moves what: one rule for everything, or the embedding apart where it has settings of its own.
 
         `hidden` are the names of the matrices between what is read in and what is read out.
         """
         own = {name: settings[f"embedding_{name}"] for name in ("rate", "decay")}
-        if "embedding" not in layout.shapes or all(np.isnan(value).all() for value in own.values()):
-            return [Share(cls, settings, slice(0, layout.length))]
-        part = layout.part("embedding")
+        if "embedding" not in parameters.shapes or all(np.isnan(value).all() for value in own.values()):
+            return [ParameterGroup(cls, settings, slice(0, parameters.length))]
+        embedding = parameters.part("embedding")
         given = {name: np.where(np.isnan(value), settings[name], value) for name, value in own.items()}
-        others = [slice(0, part.start), slice(part.stop, layout.length)]
-        shares = [Share(cls, settings, other) for other in others if other.start < other.stop]
-        return [Share(cls, {**settings, **given}, part), *shares]
+        others = [slice(0, embedding.start), slice(embedding.stop, parameters.length)]
+        groups = [ParameterGroup(cls, settings, other) for other in others if other.start < other.stop]
+        return [ParameterGroup(cls, {**settings, **given}, embedding), *groups]
 
 
-class Mover:
-    """A share of a cohort's weights and what moves it."""
+class OptimizerGroup:
+    """A parameter group of a cohort, with the tensors that its rule moves."""
 
-    def __init__(self, share: Share, flat: Tensor, gradient: Tensor, state: Mapping[str, Tensor]) -> None:
-        def view(tensor: Tensor, part: slice) -> Tensor:
-            return tensor[:, part].unflatten(1, share.shape) if share.shape else tensor[:, part]
+    def __init__(self, group: ParameterGroup, flat: Tensor, gradient: Tensor, state: Mapping[str, Tensor]) -> None:
+        def view(tensor: Tensor, elements: slice) -> Tensor:
+            return tensor[:, elements].unflatten(1, group.shape) if group.shape else tensor[:, elements]
 
-        names = {*share.rule.slots(), "origin"} & set(state)
-        self.share, self.dimensions = share, 2 if share.shape is None else 1 + len(share.shape)
+        names = {*group.rule.slots(), "origin"} & set(state)
+        self.group, self.dimensions = group, 2 if group.shape is None else 1 + len(group.shape)
         self.pieces = [
-            (view(flat, part), view(gradient, part), {name: view(state[name], part) for name in names})
-            for part in _pieces(share, len(flat))
+            (view(flat, elements), view(gradient, elements), {name: view(state[name], elements) for name in names})
+            for elements in _pieces(group, len(flat))
         ]
 
     def plan(self, steps: npt.NDArray[np.int64], device: str, dtype: torch.dtype) -> list[dict[str, Tensor]]:
         """Return the coefficients of each of the updates number `steps`."""
-        coefficients = self.share.rule.coefficients(self.share.settings, steps)
+        coefficients = self.group.rule.coefficients(self.group.settings, steps)
         return by_step(coefficients, len(steps), self.dimensions, device, dtype)
 
     def move(self, at: Mapping[str, Tensor]) -> None:
         """Take one step."""
         for flat, gradient, state in self.pieces:
-            self.share.rule.update(flat, gradient, state, at)
+            self.group.rule.update(flat, gradient, state, at)
 
 
-def _pieces(share: Share, runs: int) -> list[slice]:
-    """Cut a flat share into pieces that stay in the cache while they are moved, in multiples of the vector length."""
-    if share.shape is not None:
-        return [share.part]
+def _pieces(group: ParameterGroup, runs: int) -> list[slice]:
+    """Cut a flat group into pieces that stay in the cache while they are moved, in multiples of the vector length."""
+    if group.shape is not None:
+        return [group.elements]
     size = max(VECTOR, PIECE_ELEMENTS // runs // VECTOR * VECTOR)
-    starts = range(share.part.start, share.part.stop, size)
-    return [slice(start, min(start + size, share.part.stop)) for start in starts]
+    starts = range(group.elements.start, group.elements.stop, size)
+    return [slice(start, min(start + size, group.elements.stop)) for start in starts]
 
 
 def scheduled_rate(settings: Settings, steps: npt.NDArray[np.int64]) -> Floats:
@@ -205,4 +211,4 @@ def pulled_(gradient: Tensor, flat: Tensor, state: Mapping[str, Tensor], decay: 
     return gradient.addcmul_(flat, decay)
 
 
-OPTIMIZERS: Family[Optimizer] = Family("grokcore.optimizers", Optimizer, "optimizer")  # type: ignore[type-abstract]
+OPTIMIZERS: ComponentRegistry[Optimizer] = ComponentRegistry("grokcore.optimizers", Optimizer, "optimizer")  # type: ignore[type-abstract]

@@ -13,13 +13,13 @@ import torch
 from annotated_types import Ge, Gt, Lt
 from torch import Tensor
 
-from grokcore.layout import Layout
+from grokcore.config.per_run import Settings
 from grokcore.models.base import Model
+from grokcore.numerics.flat_parameters import FlatParameters
+from grokcore.numerics.matmul import matmul
 from grokcore.optimizers._moments import MomentOptimizer
 from grokcore.optimizers.adamw import AdamW
-from grokcore.optimizers.base import Floats, Share, decayed_, scheduled_decay, scheduled_rate
-from grokcore.products import product
-from grokcore.settings import Settings
+from grokcore.optimizers.base import Floats, ParameterGroup, decayed_, scheduled_decay, scheduled_rate
 from grokcore.tasks.base import Task
 
 QUINTIC = (3.4445, -4.7750, 2.0315)
@@ -83,19 +83,25 @@ class Muon(MomentOptimizer):
         flat.addcmul_(step, at["rate"], value=math.sqrt(max(1.0, outputs / inputs)))
 
     @classmethod
-    def shares(cls, settings: Settings, layout: Layout, hidden: Sequence[str]) -> list[Share]:
+    def parameter_groups(
+        cls, settings: Settings, parameters: FlatParameters, hidden: Sequence[str]
+    ) -> list[ParameterGroup]:
         """Return Muon for each hidden matrix, and AdamW for each stretch between them."""
         adam = {**settings, "rate": settings["adam_rate"]}
-        shares, end = [], 0
-        for name in sorted(hidden, key=lambda name: layout.offsets[name]):
-            start = layout.offsets[name]
+        groups, end = [], 0
+        for name in sorted(hidden, key=lambda name: parameters.offsets[name]):
+            start = parameters.offsets[name]
             if end < start:
-                shares.append(Share(AdamW, adam, slice(end, start)))
-            end = layout.part(name).stop
-            shares.append(
-                Share(cls, settings, slice(start, start + math.prod(layout.shapes[name])), layout.shapes[name])
+                groups.append(ParameterGroup(AdamW, adam, slice(end, start)))
+            end = parameters.part(name).stop
+            groups.append(
+                ParameterGroup(
+                    cls, settings, slice(start, start + math.prod(parameters.shapes[name])), parameters.shapes[name]
+                )
             )
-        return [*shares, Share(AdamW, adam, slice(end, layout.length))] if end < layout.length else shares
+        return (
+            [*groups, ParameterGroup(AdamW, adam, slice(end, parameters.length))] if end < parameters.length else groups
+        )
 
 
 def orthogonalised(matrices: Tensor) -> Tensor:
@@ -105,6 +111,6 @@ def orthogonalised(matrices: Tensor) -> Tensor:
     x = matrices.mT if tall else matrices
     x = x / torch.linalg.vector_norm(x, dim=(1, 2), keepdim=True).clamp_min(TINY)
     for _ in range(ITERATIONS):
-        gram = product(x, x.mT)
-        x = product(product(c * gram, gram, b * gram), x, a * x)
+        gram = matmul(x, x.mT)
+        x = matmul(matmul(c * gram, gram, b * gram), x, a * x)
     return x.mT if tall else x

@@ -11,8 +11,8 @@ import numpy.typing as npt
 from annotated_types import Ge, Lt
 from torch import Tensor
 
+from grokcore.config.per_run import Settings
 from grokcore.optimizers.base import Floats, Optimizer, pulled_, scheduled_decay, scheduled_rate
-from grokcore.settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True)

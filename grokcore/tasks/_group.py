@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from grokcore.groups import Group, group_complaints, group_order, permutation_group
+from grokcore.algebra.groups import Group, group_complaints, group_order, permutation_group
 from grokcore.tasks.base import GroupStructure, Ints, Symmetry, Table, Task, pairs
 
 

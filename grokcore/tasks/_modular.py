@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from grokcore.groups import unit_group
+from grokcore.algebra.groups import unit_group
 from grokcore.tasks.base import GroupStructure, Ints, Modulus, Symmetry, Table, Task, pairs
 
 Affine = tuple[int, int]

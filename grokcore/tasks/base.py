@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from annotated_types import Ge, Le, Lt
 
-from grokcore.groups import Group
-from grokcore.parts import Family, Part
+from grokcore.algebra.groups import Group
+from grokcore.config.component import Component
+from grokcore.config.registry import ComponentRegistry
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -81,7 +82,7 @@ class Symmetry:
 
 
 @dataclass(frozen=True)
-class Sharing:
+class Repeats:
     """What repeats in a task's inputs, so that it need not be computed twice."""
 
     prefixes: tuple[int, ...]
@@ -101,7 +102,7 @@ class GroupStructure:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Task(Part, abc.ABC):
+class Task(Component, abc.ABC):
     """What is learned. A member says how its table is made; everything else follows from the table."""
 
     label_noise: Annotated[float, Ge(0), Lt(1)] = 0.0
@@ -137,7 +138,7 @@ class Task(Part, abc.ABC):
         return ()
 
     @property
-    def sharing(self) -> Sharing:
+    def sharing(self) -> Repeats:
         """What repeats in the inputs, found once per process."""
         return _sharing(self)
 
@@ -171,7 +172,7 @@ def _table(task: Task) -> Table:
 
 
 @functools.lru_cache(maxsize=64)
-def _sharing(task: Task) -> Sharing:
+def _sharing(task: Task) -> Repeats:
     table = task.table
     codes = np.zeros(len(table.inputs), dtype=np.int64)
     prefixes = []
@@ -184,7 +185,7 @@ def _sharing(task: Task) -> Sharing:
         exchanged[:, [i, i + 1]] = exchanged[:, [i + 1, i]]
         labels = task.label(exchanged)
         commutative &= bool(np.all((labels == table.targets) | (labels < 0)))
-    return Sharing(prefixes=tuple(prefixes), commutative=commutative)
+    return Repeats(prefixes=tuple(prefixes), commutative=commutative)
 
 
 def pairs(p: int) -> npt.NDArray[np.int64]:
@@ -192,4 +193,4 @@ def pairs(p: int) -> npt.NDArray[np.int64]:
     return np.stack(np.divmod(np.arange(p * p, dtype=np.int64), p), axis=1)
 
 
-TASKS: Family[Task] = Family("grokcore.tasks", Task, "task")  # type: ignore[type-abstract]
+TASKS: ComponentRegistry[Task] = ComponentRegistry("grokcore.tasks", Task, "task")  # type: ignore[type-abstract]

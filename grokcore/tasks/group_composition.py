@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from grokcore.groups import Group
+from grokcore.algebra.groups import Group
 from grokcore.tasks._group import GroupTask, mapping
 from grokcore.tasks.base import Ints, Symmetry
 

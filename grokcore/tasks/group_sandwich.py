@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from grokcore.groups import Group
+from grokcore.algebra.groups import Group
 from grokcore.tasks._group import GroupTask, mapping
 from grokcore.tasks.base import Ints, Symmetry
 

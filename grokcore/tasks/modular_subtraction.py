@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from grokcore.groups import permutation_group
+from grokcore.algebra.groups import permutation_group
 from grokcore.tasks._modular import ModularTask
 from grokcore.tasks.base import GroupStructure, Ints, Symmetry
 

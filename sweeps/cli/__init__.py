@@ -10,7 +10,7 @@ import typer
 from sweeps.cli import maps, runs, sweep
 
 if TYPE_CHECKING:
-    from sweeps.spec import SweepSpec
+    from sweeps.spec.sweep_spec import SweepSpec
 
 app = typer.Typer(
     name="grokmap",

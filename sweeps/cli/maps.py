@@ -55,9 +55,9 @@ def map_(  # noqa: PLR0917 - one parameter an option
 
     Under the sweep's own rule, or another. For example: grokmap map NAME --x fraction --y decay --at rate=0.01
     """
-    from analysis.export import export_map
-    from analysis.source import read_source
-    from sweeps.store import meant
+    from analysis.exports.map import export_map
+    from analysis.runs.sources import read_source
+    from sweeps.store.run_store import meant
 
     source = meant(source, results)
     runs = read_source(source)
@@ -72,7 +72,7 @@ def map_(  # noqa: PLR0917 - one parameter an option
 
 def _show_in_mlflow(source: Path, paths: dict[str, Path], place: str | None) -> None:
     """Log files to the run of the sweep they were made from, where there is one and it is mirrored."""
-    from sweeps.tracking import offer
+    from sweeps.tracking.mlflow_mirror import offer
 
     if (source / "spec.toml").exists():
         offer(source.resolve(), None, list(paths.values()), place, lambda text: typer.echo(text, err=True))
@@ -93,9 +93,9 @@ def compare(
 
     The shift comes with its interval. For example: grokmap compare A B --along decay
     """
-    from analysis.export_comparison import export_comparison
+    from analysis.exports.comparison import export_comparison
     from grokcore.errors import ConfigError
-    from sweeps.store import meant
+    from sweeps.store.run_store import meant
 
     first, second = meant(first, results), meant(second, results)
     regimes = tuple(name.strip() for name in edge.split(","))

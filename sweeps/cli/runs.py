@@ -11,9 +11,9 @@ import typer
 from sweeps.cli.options import RESULTS, Results, Style
 
 if TYPE_CHECKING:
-    from grokcore.config import RunConfig
-    from grokcore.record import RunRecord
-    from grokcore.regimes import RegimeRule
+    from grokcore.records.regimes import RegimeRule
+    from grokcore.records.run_record import RunRecord
+    from grokcore.run_config import RunConfig
 
 DEFAULT_RUN: dict[str, Any] = {
     "task": {"name": "modular_addition", "modulus": 31},
@@ -41,7 +41,7 @@ def run(
     """
     from rich.console import Console
 
-    from sweeps.store import write_atomically
+    from grokcore.atomic_files import write_text
 
     config = _config_of(settings or [])
     console = Console(highlight=False)
@@ -49,7 +49,7 @@ def run(
         folder = out / config.run_id
         folder.mkdir(parents=True, exist_ok=True)
         record = _train_one(config, device, status.update, measures, folder if keep_weights else None)
-    write_atomically(folder / "record.json", record.to_json().encode() + b"\n")
+    write_text(folder / "record.json", record.to_json() + "\n")
     _tell(record, None, folder / "curves.png", console)
 
 
@@ -57,8 +57,8 @@ def _config_of(settings: list[str]) -> RunConfig:
     """Return the run that the words of `grokmap run` describe: files first, then changes, over the default run."""
     import tomllib
 
-    from grokcore.config import FAMILIES, RunConfig, flatten, nest
     from grokcore.errors import ConfigError
+    from grokcore.run_config import REGISTRIES, RunConfig, flatten, nest
 
     flat = flatten(DEFAULT_RUN)
     changes: dict[str, Any] = {}
@@ -69,7 +69,7 @@ def _config_of(settings: list[str]) -> RunConfig:
                 value = json.loads(text)
             except ValueError:
                 value = text
-            if name in FAMILIES and isinstance(value, str):
+            if name in REGISTRIES and isinstance(value, str):
                 name = f"{name}.name"
             changes |= flatten({name: value})
             continue
@@ -85,10 +85,12 @@ def _config_of(settings: list[str]) -> RunConfig:
 
 
 def _train_one(config: RunConfig, device: str, say: Any, measures: str, keep: Path | None) -> RunRecord:
-    from grokcore.cohort import Cohort
-    from grokcore.kept import WeightFolder
+    from grokcore.engine.cohort import Cohort
+    from grokcore.records.weight_snapshots import SnapshotFolder
 
-    cohort = Cohort([config], device=device, measures=measures, keep=None if keep is None else WeightFolder(keep))
+    cohort = Cohort(
+        [config], device=device, measures=measures, on_snapshot=None if keep is None else SnapshotFolder(keep)
+    )
     records: list[RunRecord] = []
     while not cohort.done:
         records += cohort.advance(seconds=0.5)
@@ -98,8 +100,8 @@ def _train_one(config: RunConfig, device: str, say: Any, measures: str, keep: Pa
 
 def _tell(record: RunRecord, rule: RegimeRule | None, figure: Path | None, console: Any) -> None:
     """Print what became of a run and draw its curves, if a figure is asked for."""
-    from grokcore.record import DEFAULT_RATIO
-    from grokcore.regimes import RegimeRule
+    from grokcore.records.regimes import RegimeRule
+    from grokcore.records.run_record import DEFAULT_RATIO
 
     rule = rule or RegimeRule(budget=record.config.steps, ratio=DEFAULT_RATIO)
     console.print(f"run {record.run_id}: {record.regime_under(rule)}", style="bold", markup=False)
@@ -134,12 +136,12 @@ def show(
     """
     from rich.console import Console
 
-    from sweeps import inside
-    from sweeps.find import find_record
+    from sweeps.finished_runs import inspect
+    from sweeps.finished_runs.find import find_record
 
     _, rule, record = find_record(run_id, results)
     _tell(record, rule, None, Console(highlight=False))
-    for path in inside.show(run_id, results, out, again=again, style=style, say=typer.echo).values():
+    for path in inspect.show(run_id, results, out, again=again, style=style, say=typer.echo).values():
         typer.echo(path)
 
 
@@ -148,13 +150,13 @@ def measure(
     chosen: Annotated[str, typer.Option("--set", help="light, full, circuit, or measures with commas.")] = "circuit",
     results: Results = RESULTS,
 ) -> None:
-    """Measure the kept weights of a run, or of a sweep.
+    """Measure the weight snapshots of a run, or of a sweep.
 
     They are kept by grokmap run --keep-weights and grokmap sweep --keep-weights. For example: grokmap measure NAME
     """
-    from sweeps import inside
+    from sweeps.finished_runs import inspect
 
-    for path in inside.measure(target, results, chosen, typer.echo):
+    for path in inspect.measure(target, results, chosen, typer.echo):
         typer.echo(path)
 
 
@@ -170,7 +172,7 @@ def reproduce(
     """
     from rich.console import Console
 
-    from sweeps.reproduce import reproduce as reproductions
+    from sweeps.finished_runs.reproduce import reproduce as reproductions
 
     console, different, total = Console(highlight=False), 0, 0
     changed: dict[str, tuple[str, str]] = {}

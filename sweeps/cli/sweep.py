@@ -13,7 +13,7 @@ import typer
 from sweeps.cli.options import RESULTS, Results
 
 if TYPE_CHECKING:
-    from sweeps.spec import SweepSpec
+    from sweeps.spec.sweep_spec import SweepSpec
 
 
 def sweep(  # noqa: PLR0917 - one parameter an option
@@ -41,7 +41,7 @@ def sweep(  # noqa: PLR0917 - one parameter an option
     What is done already is not done again, whatever ended it: the same command goes on. For example: grokmap sweep
     spec.toml, where a first spec.toml is that of any sweep, results/NAME/spec.toml.
     """
-    from sweeps.spec import SweepSpec
+    from sweeps.spec.sweep_spec import SweepSpec
 
     if spec.is_dir():
         spec = spec / "spec.toml"
@@ -64,7 +64,7 @@ def of_script(spec: SweepSpec) -> Callable[..., None]:
 
 
 def _run(spec: SweepSpec, *, resume: bool, results: Path, draw: bool, mlflow: bool, **others: Any) -> None:
-    from sweeps.run import SweepOptions
+    from sweeps.run_sweep import SweepOptions
 
     options = SweepOptions(results=results, mlflow=mlflow, map=draw, address=others.pop("address"))
     _conduct(_chosen(spec, results, others, resume=resume), options)
@@ -75,7 +75,7 @@ def _chosen(spec: SweepSpec, results: Path, changes: dict[str, Any], *, resume: 
     import dataclasses
 
     from grokcore.errors import ConfigError
-    from sweeps.spec import SweepSpec
+    from sweeps.spec.sweep_spec import SweepSpec
 
     spec = dataclasses.replace(spec, **{name: value for name, value in changes.items() if value is not None})
     if not resume:
@@ -91,7 +91,7 @@ def _conduct(spec: SweepSpec, options: Any) -> None:
     from rich.console import Console
 
     from sweeps.progress import watcher_for
-    from sweeps.run import run_sweep
+    from sweeps.run_sweep import run_sweep
 
     console = Console(highlight=False)
     space = ", ".join(spec.whole_space.dimensions)
@@ -131,7 +131,7 @@ def _where(path: Path, options: Any, console: Any) -> None:
     if (path / "map.html").exists():
         console.print(f"map:  {path / 'map.html'} (and .png, .svg, .pdf, .csv, .parquet, .nc)", soft_wrap=True)
     if options.mlflow:
-        from sweeps.tracking import tracking_uri
+        from sweeps.tracking.mlflow_mirror import tracking_uri
 
         uri = tracking_uri(path.parent)
         served = f"{uri} (of a cluster's head: grokmap cluster ui)"
@@ -148,9 +148,9 @@ def track(
     The sweep's folder is the truth; runs that MLflow has are left alone. For example: grokmap track NAME
     """
     from grokcore.errors import DataError
-    from sweeps.store import meant
-    from sweeps.tracking import track as write
-    from sweeps.tracking import tracking_uri
+    from sweeps.store.run_store import meant
+    from sweeps.tracking.mlflow_mirror import track as write
+    from sweeps.tracking.mlflow_mirror import tracking_uri
 
     sweep = meant(sweep, results)
     if not (sweep / "spec.toml").exists():

@@ -7,14 +7,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from grokcore.parts import Family, Part
-from grokcore.regimes import RegimeRule
+from grokcore.config.component import Component
+from grokcore.config.registry import ComponentRegistry
+from grokcore.records.regimes import RegimeRule
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.samplers import BaseSampler
 
-    from sweeps.space import Dimension
+    from sweeps.spec.space import Dimension
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +38,7 @@ class Problem:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sampler(Part, abc.ABC):
+class Sampler(Component, abc.ABC):
     """A way of choosing runs; its fields are its settings."""
 
     adaptive: ClassVar[bool]
@@ -52,4 +53,4 @@ class Sampler(Part, abc.ABC):
         yield from ()
 
 
-SAMPLERS: Family[Sampler] = Family("sweeps.samplers", Sampler, "sampler")  # type: ignore[type-abstract]
+SAMPLERS: ComponentRegistry[Sampler] = ComponentRegistry("sweeps.samplers", Sampler, "sampler")  # type: ignore[type-abstract]

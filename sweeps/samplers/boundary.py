@@ -23,7 +23,7 @@ from optuna.trial import TrialState
 from scipy.stats import qmc
 
 from grokcore.errors import DataError
-from grokcore.regimes import RegimeRule
+from grokcore.records.regimes import RegimeRule
 from sweeps.samplers.base import Problem, Sampler
 from sweeps.study import milestones_of
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from optuna.study import Study
     from optuna.trial import FrozenTrial
 
-    from analysis.regime_map import RegimeMap
+    from analysis.maps.regime_map import RegimeMap
 
 CANDIDATES: Final = 1024
 """Points among which each wave is chosen."""
@@ -167,7 +167,7 @@ class BoundarySampler(BaseSampler):
                 self._avoid(unit, space)
 
     def _refit(self, done: Sequence[FrozenTrial], axes: Mapping[str, str]) -> None:
-        from analysis.regime_map import RegimeMap
+        from analysis.maps.regime_map import RegimeMap
 
         rows = []
         for trial in done:
@@ -187,7 +187,7 @@ class BoundarySampler(BaseSampler):
             self._scores = np.empty(0)
 
     def _score(self, regimes: RegimeMap, points: pd.DataFrame) -> npt.NDArray[np.float64]:
-        from analysis.panel import POOLED
+        from analysis.models.ensemble import POOLED
 
         chances = np.mean([regimes.member_probabilities(name, points).to_numpy() for name in POOLED], axis=0)
         entropy = -(chances * np.log(np.maximum(chances, 1e-12))).sum(axis=1)

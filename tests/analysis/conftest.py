@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy.stats import qmc
 
-from grokcore.regimes import RegimeRule
+from grokcore.records.regimes import RegimeRule
 
 BOX = {"fraction": (0.1, 0.9), "optimizer.decay": (-2.0, 0.0), "optimizer.rate": (-4.0, -2.0)}
 

@@ -9,15 +9,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import RegimeMap, RegimeRule, report
-from analysis.axes import features
-from analysis.export import define
-from analysis.jumps import Level, Step
-from analysis.milestone_time import Times, regimes_from_times
-from analysis.payload import Drawn, without_jumps
-from analysis.source import read_source
-from analysis.volume import volume
-from grokcore.regimes import REGIMES
+from analysis import RegimeMap, RegimeRule
+from analysis.exports.map import define
+from analysis.maps.grid import volume
+from analysis.models.change_points import Level, Step
+from analysis.models.milestone_times import Times, regimes_from_times
+from analysis.pages import map_page
+from analysis.pages.page_data import Drawn, without_jumps
+from analysis.runs.axes import features
+from analysis.runs.sources import read_source
+from grokcore.records.regimes import REGIMES
 
 playwright = pytest.importorskip("playwright.sync_api")
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
@@ -43,7 +44,7 @@ def made(synthetic_sweep, tmp_path_factory):
     fitted = RegimeMap.fit(source.frame, source.scales, rule=source.default_rule, seed=0)
     out = tmp_path_factory.mktemp("page") / "map.html"
     definition = define(fitted, source, out.parent, Drawn(), "screen")
-    out.write_text(report.page(fitted, source, volume(fitted), definition))
+    out.write_text(map_page.page(fitted, source, volume(fitted), definition))
     return fitted, out
 
 
@@ -250,7 +251,7 @@ def test_a_page_of_a_thousand_runs_is_small_and_quick(browser, synthetic_sweep, 
     fitted = RegimeMap.fit(source.frame, source.scales, rule=source.default_rule, seed=0)
     out = tmp_path / "map.html"
     definition = define(fitted, source, tmp_path, Drawn(), "screen")
-    out.write_text(report.page(fitted, source, volume(fitted), definition))
+    out.write_text(map_page.page(fitted, source, volume(fitted), definition))
     assert out.stat().st_size < 15e6
     tab = browser.new_page()
     tab.goto(out.as_uri())

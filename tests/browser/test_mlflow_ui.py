@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 import grokcore
-from grokcore.regimes import RegimeRule
-from sweeps.space import Choice, Range
-from sweeps.spec import SweepSpec
-from sweeps.store import Store, write_tables
-from sweeps.tracking import Mirror, track, tracking_uri
+from grokcore.records.regimes import RegimeRule
+from sweeps.spec.space import Choice, Range
+from sweeps.spec.sweep_spec import SweepSpec
+from sweeps.store.run_store import Store, write_tables
+from sweeps.tracking.mlflow_mirror import Mirror, track, tracking_uri
 
 pytestmark = [
     pytest.mark.browser,
@@ -45,7 +45,7 @@ SPEC = SweepSpec(
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
     """Make a sweep's folder as the sweep does, map and mirror included, without Ray."""
-    from analysis.export import export_map
+    from analysis.exports.map import export_map
 
     folder = tmp_path_factory.mktemp("browsed")
     space, sampler = SPEC.whole_space, SPEC.built_sampler.build(SPEC.problem)
@@ -157,7 +157,7 @@ def test_the_sweeps_own_run_shows_its_rule_and_its_map(page, server, mirror, tmp
 
 
 def test_a_runs_own_page_and_picture_are_shown_with_the_run(page, server, mirror, results, tmp_path, monkeypatch):
-    from sweeps.inside import show
+    from sweeps.finished_runs.inspect import show
 
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     run_id, (run, _) = next(iter(mirror._known.items()))

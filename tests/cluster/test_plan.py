@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster import plan, rehearsal
+from cluster import plan
 from cluster.plan import Footprint, Node, make_plan, parse_nodes, slots
 from grokcore.errors import ConfigError
 from sweeps import Range, RegimeRule, SweepSpec
-from sweeps.ray_session import gpu_slots
+from sweeps.execution.ray_session import gpu_slots
+from tests import hosts
 
 
 def spec(**changes):
@@ -116,7 +117,7 @@ def test_few_cohorts_do_not_fill_many_slots():
 MIXED = """
 import sys, collections, ray
 from ray.cluster_utils import Cluster
-from sweeps.ray_session import gpu_slots
+from sweeps.execution.ray_session import gpu_slots
 
 cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "num_gpus": 0, "include_dashboard": False})
 cluster.add_node(num_cpus=4, num_gpus=2)
@@ -147,7 +148,7 @@ for share in map(float, sys.argv[1:]):
 @pytest.mark.slow
 def test_ray_puts_as_many_cohorts_on_logical_gpus_as_the_plan_says_and_no_more(tmp_path):
     # In a network of its own: this kind of cluster listens on the machine's address.
-    if rehearsal.missing():
+    if hosts.missing():
         pytest.skip("needs a network namespace")
     script = tmp_path / "mixed.py"
     script.write_text(MIXED)

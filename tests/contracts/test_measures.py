@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from grokcore import RunConfig, train
-from grokcore.cohort import Cohort, one_thread
+from grokcore.engine.cohort import Cohort, one_thread
 from grokcore.errors import ConfigError
 from grokcore.measures import base, local_learning_coefficient
-from grokcore.measures._fourier import characters, no_frequencies
 from grokcore.measures.base import SETS, chosen_measures, columns_of, defined_measures, measures, skipped_measures, take
+from grokcore.views.characters import characters, no_frequencies
 
 MLP = {"name": "mlp", "width": 21, "inputs": "embedding"}
 CASES = {

@@ -14,14 +14,14 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from analysis import RegimeMap
-from analysis.frame import read_runs
-from analysis.source import read_source
-from cluster.checks import file_complaints, host_complaints, read_launch_file, schema_complaints
+from analysis.runs.run_table import read_runs
+from analysis.runs.sources import read_source
+from cluster.diagnosis.checks import file_complaints, host_complaints, read_launch_file, schema_complaints
 from grokcore import RunConfig, RunRecord, train
-from grokcore.cohort import Cohort
+from grokcore.engine.cohort import Cohort
 from grokcore.errors import CheckpointError, ConfigError, DataError, GrokmapError
-from sweeps.spec import SweepSpec
-from sweeps.store import Store, read_records, record_ids
+from sweeps.spec.sweep_spec import SweepSpec
+from sweeps.store.run_store import Store, read_records, record_ids
 
 FUZZ = settings(
     max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -248,7 +248,7 @@ def test_a_checkpoint_is_read_or_refused(config, checkpoint, place, length, put,
 @FUZZ
 @given(facts=st.dictionaries(st.sampled_from(["format", "step", "all", "left", "names", "run_steps"]), values))
 def test_a_checkpoint_with_other_facts_is_read_or_refused(config, checkpoint, facts):
-    from grokcore import checkpoint as files
+    from grokcore.engine import checkpoint as files
 
     tensors, known = files.from_bytes(checkpoint)
     with contextlib.suppress(CheckpointError):

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from grokcore import RunConfig, train
-from grokcore.accelerators.base import ACCELERATORS
-from grokcore.cohort import Cohort
+from grokcore.engine.cohort import Cohort
 from grokcore.initialisations.base import INITIALISATIONS
-from grokcore.losses import LOSSES
+from grokcore.losses.base import LOSSES
 from grokcore.models.base import MODELS
 from grokcore.optimizers.base import OPTIMIZERS
+from grokcore.transforms.base import TRANSFORMS
 
 BASE = {
     "task": {"name": "modular_addition", "modulus": 11},
@@ -43,19 +43,19 @@ WAYS = {
     "decay to the beginning": {"optimizer.decay": 1.0, "optimizer.decay_to": "initialisation"},
     "L2 to the beginning": {"optimizer": {"name": "adam", "decay": 0.1, "decay_to": "initialisation"}},
     "embedding rate": {"optimizer.embedding_rate": 0.01, "optimizer.embedding_decay": 0.3},
-    "grokfast ema": {"accelerator": "grokfast_ema"},
-    "grokfast ma": {"accelerator": {"name": "grokfast_ma", "window": 6}},
-    "orthograd": {"accelerator": "orthograd"},
-    "fixed norm": {"accelerator": "fixed_norm"},
-    "two accelerators": {"accelerator": {"name": "pair", "first": {"name": "grokfast_ema"}, "second": "orthograd"}},
-    "three accelerators": {
-        "accelerator": {
+    "grokfast ema": {"transform": "grokfast_ema"},
+    "grokfast ma": {"transform": {"name": "grokfast_ma", "window": 6}},
+    "orthograd": {"transform": "orthograd"},
+    "fixed norm": {"transform": "fixed_norm"},
+    "two transforms": {"transform": {"name": "pair", "first": {"name": "grokfast_ema"}, "second": "orthograd"}},
+    "three transforms": {
+        "transform": {
             "name": "pair",
             "first": {"name": "pair", "first": {"name": "grokfast_ma", "window": 6}, "second": "orthograd"},
             "second": "fixed_norm",
         },
     },
-    **{loss: {"loss": loss} for loss in LOSSES},
+    **{loss: {"loss": loss} for loss in LOSSES.names},
     "scaled": {"output_scale": 3.0, "temperature": 0.5, "initialisation.name": "default", "initialisation.scale": 2.0},
     "dropout": {"dropout": 0.3},
     "dropout transformer": {"dropout": 0.3, "model": TRANSFORMER},
@@ -94,8 +94,8 @@ def three(way):
         values["dropout"] /= 1 + i
         values["output_scale"] *= 1 + i
         for number in ("gain", "keep"):
-            if number in values["accelerator"]:
-                values["accelerator"][number] *= 1 - 0.1 * i
+            if number in values["transform"]:
+                values["transform"][number] *= 1 - 0.1 * i
         runs.append(RunConfig.from_dict(values))
     return runs
 
@@ -139,14 +139,15 @@ def test_a_way_survives_its_own_description(way):
 
 
 def test_every_member_is_used_by_a_way():
-    used = {family: set() for family in ("model", "optimizer", "accelerator", "initialisation")}
+    used = {family: set() for family in ("model", "optimizer", "transform", "loss", "initialisation")}
     for way in WAYS:
         values = expand(way).to_dict()
         for family, names in used.items():
             names.add(values[family]["name"])
     assert used["model"] == set(MODELS.names)
     assert used["optimizer"] == set(OPTIMIZERS.names)
-    assert used["accelerator"] == set(ACCELERATORS.names)
+    assert used["transform"] == set(TRANSFORMS.names)
+    assert used["loss"] == set(LOSSES.names)
     # A transferred embedding needs a file: tests/grokcore/initialisations.
     assert used["initialisation"] == set(INITIALISATIONS.names) - {"transferred"}
 
@@ -157,7 +158,7 @@ def test_a_way_does_what_plain_adamw_does_not(way):
     if way in ("cross_entropy", "cross_entropy_float32", "cross_entropy_float64"):
         return
     plain = WAYS[way].get("model", BASE["model"]), WAYS[way].get("task", BASE["task"])
-    other = RunConfig.from_dict({**BASE, "model": plain[0], "task": plain[1], "loss": expand(way).loss})
+    other = RunConfig.from_dict({**BASE, "model": plain[0], "task": plain[1], "loss": LOSSES.name_of(expand(way).loss)})
     if other == expand(way):
         return
     assert train([expand(way)])[0].final["train_loss"] != train([other])[0].final["train_loss"]

@@ -8,15 +8,15 @@ import optuna
 import pytest
 
 from grokcore import train
-from grokcore.cohort import Cohort
+from grokcore.engine.cohort import Cohort
+from grokcore.engine.grouping import cohort_key
 from grokcore.errors import DataError
-from grokcore.regimes import RegimeRule
-from grokcore.shape import cohort_key
+from grokcore.records.regimes import RegimeRule
 from sweeps.driver import Driver
-from sweeps.run import SweepOptions, run_sweep
-from sweeps.space import Range
-from sweeps.spec import SweepSpec
-from sweeps.store import Store, read_records, write_tables
+from sweeps.run_sweep import SweepOptions, run_sweep
+from sweeps.spec.space import Range
+from sweeps.spec.sweep_spec import SweepSpec
+from sweeps.store.run_store import Store, read_records, write_tables
 
 
 @pytest.fixture

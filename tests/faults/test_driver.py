@@ -11,10 +11,10 @@ import numpy as np
 import psutil
 import pytest
 
-from grokcore.regimes import RegimeRule
-from sweeps.space import Choice, Range
-from sweeps.spec import SweepSpec
-from sweeps.store import read_records, record_ids
+from grokcore.records.regimes import RegimeRule
+from sweeps.spec.space import Choice, Range
+from sweeps.spec.sweep_spec import SweepSpec
+from sweeps.store.run_store import read_records, record_ids
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.rehearsal import CLIENT
+from tests.hosts import CLIENT
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(900)]
 

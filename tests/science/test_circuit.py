@@ -11,8 +11,9 @@ import math
 import pytest
 
 from grokcore import RunConfig, train
-from grokcore.kept import WeightFolder, kept_steps, measure_kept
-from grokcore.regimes import Regime
+from grokcore.inspection.snapshot_measures import measure_snapshots
+from grokcore.records.regimes import Regime
+from grokcore.records.weight_snapshots import SnapshotFolder, snapshot_steps
 
 pytestmark = [pytest.mark.science, pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -35,9 +36,11 @@ def twin(decay, steps):
 
 
 def trained(decay, steps, folder):
-    (record,) = train([twin(decay, steps)], measures="none", keep=WeightFolder(folder))
-    kept = kept_steps(folder, record.run_id)
-    return record, measure_kept(folder, record.config, MEASURES, sorted({0, *kept[-28::2], kept[-1]})).set_index("step")
+    (record,) = train([twin(decay, steps)], measures="none", on_snapshot=SnapshotFolder(folder))
+    kept = snapshot_steps(folder, record.run_id)
+    return record, measure_snapshots(folder, record.config, MEASURES, sorted({0, *kept[-28::2], kept[-1]})).set_index(
+        "step"
+    )
 
 
 @pytest.fixture(scope="module")

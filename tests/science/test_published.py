@@ -10,11 +10,11 @@ import math
 import numpy as np
 import pytest
 
-from grokcore import Regime, RegimeRule, Retirement, RunConfig, train
+from grokcore import EarlyStopping, Regime, RegimeRule, RunConfig, train
 
 pytestmark = [pytest.mark.science, pytest.mark.slow]
 
-RETIRE = Retirement(accuracy=0.95, window=1.0, least=0)
+RETIRE = EarlyStopping(accuracy=0.95, window=1.0, least=0)
 """Runs whose time to generalise is asked for need not go on after it."""
 
 TWIN = {
@@ -71,7 +71,7 @@ MLP = {
 
 def test_orthograd_generalises_where_adamw_without_decay_does_not():
     """Prieto et al. 2025: MLP 226→200→200→113, p = 113, f = .4, 500 full-batch steps; ⊥AdamW reaches 95 %."""
-    with_it, without = run(MLP, accelerator="orthograd"), run(MLP)
+    with_it, without = run(MLP, transform="orthograd"), run(MLP)
     assert with_it.milestone("val", 0.95).event
     assert without.milestone("train", 0.99).event
     assert without.columns["val_accuracy"].max() < 0.5
@@ -91,7 +91,7 @@ def test_sparse_parity_is_learned_late_and_all_at_once():
         "fraction": 1000 / 1100,
         "steps": 12_000,
     }
-    (record,) = train([RunConfig.from_dict(config)], retire=Retirement())
+    (record,) = train([RunConfig.from_dict(config)], retire=EarlyStopping())
     memorised, begun, done = (
         record.milestone(split, at) for split, at in (("train", 0.95), ("val", 0.9), ("val", 0.99))
     )

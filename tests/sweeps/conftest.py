@@ -5,10 +5,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from grokcore.record import Outcome, RunRecord
-from grokcore.regimes import RegimeRule
-from sweeps.space import Choice, Range
-from sweeps.spec import SweepSpec
+from grokcore.records.regimes import RegimeRule
+from grokcore.records.run_record import Outcome, RunRecord
+from sweeps.spec.space import Choice, Range
+from sweeps.spec.sweep_spec import SweepSpec
 
 RUN = {
     "task": {"name": "modular_addition", "modulus": 7},

@@ -5,10 +5,10 @@ import random
 import pytest
 from optuna.trial import TrialState
 
-from grokcore.record import Outcome
+from grokcore.records.run_record import Outcome
 from sweeps.driver import Driver, SweepFailedError
-from sweeps.space import Choice
-from sweeps.store import Store
+from sweeps.spec.space import Choice
+from sweeps.store.run_store import Store
 from sweeps.study import milestones_of
 
 STATES = (TrialState.COMPLETE, TrialState.FAIL)

@@ -5,9 +5,9 @@ import io
 import pytest
 from rich.console import Console
 
-from grokcore.record import Outcome
+from grokcore.records.run_record import Outcome
 from sweeps.progress import COLUMNS, ROWS, LiveWatcher, PlainWatcher, Watcher, Work, share, watcher_for
-from sweeps.space import Range
+from sweeps.spec.space import Range
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ import pytest
 from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState
 
-from grokcore.milestones import Milestone
-from grokcore.record import Outcome
-from sweeps.store import Asked
+from grokcore.records.milestones import Milestone
+from grokcore.records.run_record import Outcome
+from sweeps.store.run_store import Asked
 from sweeps.study import CENSORED, milestones_of, objective, rebuild, tell_milestones
 
 SPACE = {"fraction": FloatDistribution(0.1, 0.9)}

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from grokcore import RunConfig, train
-from grokcore.cohort import Cohort
+from grokcore.engine.cohort import Cohort
 from grokcore.errors import ConfigError
-from grokcore.randomness import generator
+from grokcore.numerics.random_streams import generator
 from grokcore.transfer import save_embedding
 
 

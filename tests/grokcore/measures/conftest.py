@@ -5,10 +5,7 @@ import math
 import pytest
 import torch
 
-from grokcore import RunConfig
-from grokcore.cohort import Cohort, one_thread
-
-ADDITION = {"name": "modular_addition", "modulus": 13}
+from grokcore.engine.cohort import one_thread
 
 
 @pytest.fixture(autouse=True)
@@ -16,30 +13,6 @@ def as_in_a_cohort():
     """Measure as cohorts do, on one thread."""
     with one_thread("cpu"):
         yield
-
-
-@pytest.fixture
-def make_view():
-    """Return a maker of views: of initial networks, or with some parameters put in place of the drawn ones."""
-
-    def make(*placed, task=ADDITION, model=None, seeds=1, **changes):
-        values = {
-            "task": task,
-            "model": model or {"name": "mlp", "width": 16, "inputs": "embedding"},
-            "optimizer": {"name": "adamw", "rate": 1e-3},
-            "fraction": 0.5,
-            "steps": 10,
-            "dtype": "float64",
-            **changes,
-        }
-        count = max(seeds, len(placed))
-        cohort = Cohort([RunConfig.from_dict({**values, "seed": seed}) for seed in range(count)])
-        for k, parameters in enumerate(placed):
-            for name, value in parameters.items():
-                cohort.parameters[name][k].copy_(torch.as_tensor(value))
-        return cohort.view()
-
-    return make
 
 
 @pytest.fixture

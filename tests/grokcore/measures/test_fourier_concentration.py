@@ -5,8 +5,9 @@ import math
 import pytest
 import torch
 
-from grokcore.measures._fourier import basis, characters
+from grokcore.algebra.fourier import basis
 from grokcore.tasks.base import TASKS
+from grokcore.views.characters import characters
 
 
 @pytest.mark.parametrize("symbols", [13, 12])

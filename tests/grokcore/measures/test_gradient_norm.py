@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from grokcore.randomness import split
+from grokcore.data.split import split
 
 
 def plain_loss(view, config_rows, parameters):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from grokcore.groups import permutation_group
+from grokcore.algebra.groups import permutation_group
 
 
 @pytest.mark.parametrize("name", ["S4", "D5"])

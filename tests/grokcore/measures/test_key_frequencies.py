@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from grokcore.measures import _fourier
+from grokcore.algebra.fourier import keys
 
 
 @pytest.mark.parametrize("symbols", [13, 30])
@@ -12,7 +12,7 @@ def test_planted_frequencies_are_the_key_ones_in_spite_of_noise(embedded, cosine
     planted += 0.02 * torch.randn(planted.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     view = embedded(planted, task={"name": "modular_addition", "modulus": symbols})
     assert value("key_frequencies", view) == 3
-    found = _fourier.keys(view.energies)[0]
+    found = keys(view.energies)[0]
     assert (found.nonzero().flatten() + 1).tolist() == [1, 4, 5]
 
 

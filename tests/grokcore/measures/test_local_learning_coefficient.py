@@ -6,8 +6,8 @@ import math
 import pytest
 import torch
 
+from grokcore.algebra.landscape import learning_coefficient
 from grokcore.measures import local_learning_coefficient as measure
-from grokcore.measures._landscape import learning_coefficient
 
 SETTINGS = {"localisation": 1.0, "step": 2e-3, "steps": 12000}
 

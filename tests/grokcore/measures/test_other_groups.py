@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from grokcore.measures._fourier import characters
 from grokcore.measures.ablation import damage
 from grokcore.tasks.base import TASKS
+from grokcore.views.characters import characters
 
 LOGARITHMS = {pow(2, j, 13): j for j in range(12)}
 """Of the units mod 13, to the primitive root 2."""

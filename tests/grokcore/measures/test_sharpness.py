@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from grokcore.measures._landscape import flat_weights, hessian_product, lanczos, training_loss
+from grokcore.algebra.landscape import hessian_product, lanczos
+from grokcore.views.landscape import flat_weights, training_loss
 
 
 def test_the_eigenvalues_of_a_quadratic_are_found():

@@ -3,13 +3,13 @@
 import pytest
 import torch
 
-from grokcore.cohort import Cohort, one_thread
+from grokcore.engine.cohort import Cohort, one_thread
 
 
 @pytest.mark.parametrize("optimizer", [{"name": "adamw", "decay": 1.0}, {"name": "sgd", "rate": 0.1}])
-@pytest.mark.parametrize("accelerator", ["none", "grokfast_ema"])
-def test_it_is_the_distance_of_the_next_step(make_config, value, optimizer, accelerator):
-    cohort = Cohort([make_config(optimizer=optimizer, accelerator={"name": accelerator}, dtype="float64")])
+@pytest.mark.parametrize("transform", ["none", "grokfast_ema"])
+def test_it_is_the_distance_of_the_next_step(make_config, value, optimizer, transform):
+    cohort = Cohort([make_config(optimizer=optimizer, transform={"name": transform}, dtype="float64")])
     with one_thread("cpu"), torch.no_grad():
         cohort.train_to(7)
         before = cohort.flat.clone()

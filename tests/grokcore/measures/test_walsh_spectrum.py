@@ -3,10 +3,9 @@
 import math
 
 import pytest
-import torch
 
-from grokcore.measures import _walsh
-from grokcore.measures._walsh import influences, weights
+from grokcore.views import bits as bits_of
+from grokcore.views.bits import influences, weights
 
 
 @pytest.fixture
@@ -16,11 +15,7 @@ def of_bits(make_view, monkeypatch):
     def make(function, bits):
         view = make_view(task={"name": "parity", "bits": bits, "samples": 64, "relevant": 2})
 
-        def forward(_model, _parameters, strings):
-            values = function(strings.double())
-            return torch.stack([-values / 2, values / 2], dim=-1)
-
-        monkeypatch.setattr(_walsh, "forward", forward)
+        monkeypatch.setattr(bits_of, "function", lambda _view, strings: function(strings.double()).unsqueeze(0))
         return view
 
     return make

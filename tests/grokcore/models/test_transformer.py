@@ -9,11 +9,13 @@ import torch
 from torch import nn
 
 from grokcore import RunConfig
-from grokcore.cohort import Cohort
+from grokcore.engine.cohort import Cohort
+from grokcore.engine.kernels.autograd import AutogradKernel
+from grokcore.engine.kernels.prefix_transformer import PrefixKernel
+from grokcore.engine.kernels.selection import kernel_for
+from grokcore.engine.kernels.transformer import TransformerKernel
 from grokcore.errors import ConfigError
-from grokcore.kernel import AutogradKernel
-from grokcore.models._prefix_kernel import PrefixKernel
-from grokcore.models._transformer_kernel import TransformerKernel
+from grokcore.losses.cross_entropy import CrossEntropy
 from grokcore.models.transformer import Transformer
 from grokcore.tasks.modular_addition import ModularAddition
 
@@ -65,8 +67,8 @@ def stirred(config):
 def test_loss_and_every_gradient_equal_the_plain_form(shape, task, batch):
     cohort = stirred(make(shape, task, batch=batch))
     examples = cohort.examples if batch == "full" else cohort.batches.draw()
-    plain = AutogradKernel(cohort.model, cohort.task)
-    for kernel in (cohort.kernel, PrefixKernel(cohort.model, cohort.task)):
+    plain = AutogradKernel(cohort.model, cohort.task, cohort.kernel.loss)
+    for kernel in (cohort.kernel, PrefixKernel(cohort.model, cohort.task, cohort.kernel.loss)):
         kernel.gradients(cohort.parameters, examples, cohort.gradients)
         found = {name: value.clone() for name, value in cohort.gradients.items()}
         plain.gradients(cohort.parameters, examples, cohort.gradients)
@@ -74,7 +76,7 @@ def test_loss_and_every_gradient_equal_the_plain_form(shape, task, batch):
         for name, value in found.items():
             torch.testing.assert_close(value, cohort.gradients[name], rtol=1e-10, atol=1e-12, msg=name)
         losses, right = kernel.examine(cohort.parameters, cohort.everything)
-        plain_losses, plain_right = AutogradKernel(cohort.model, cohort.task).examine(
+        plain_losses, plain_right = AutogradKernel(cohort.model, cohort.task, cohort.kernel.loss).examine(
             cohort.parameters, cohort.everything
         )
         torch.testing.assert_close(losses, plain_losses, rtol=1e-10, atol=1e-12)
@@ -83,9 +85,9 @@ def test_loss_and_every_gradient_equal_the_plain_form(shape, task, batch):
 
 def test_nandas_shape_has_the_hand_written_kernel_and_others_share_prefixes():
     task = ModularAddition(modulus=13)
-    assert isinstance(Transformer().kernel(task), TransformerKernel)
+    assert isinstance(kernel_for(Transformer(), task, CrossEntropy()), TransformerKernel)
     for shape in set(SHAPES) - {"nanda"}:
-        assert isinstance(make(shape).model.kernel(task), PrefixKernel), shape
+        assert isinstance(kernel_for(make(shape).model, task, CrossEntropy()), PrefixKernel), shape
 
 
 def test_nandas_network_has_226_816_parameters():

@@ -10,14 +10,14 @@ import torch
 
 from benchmarks.plain import build
 from grokcore import RunConfig, train
-from grokcore.cohort import Cohort
+from grokcore.config.per_run import stacked
+from grokcore.engine.cohort import Cohort
 from grokcore.errors import ConfigError
-from grokcore.layout import Layout
+from grokcore.numerics.flat_parameters import FlatParameters
 from grokcore.optimizers.adamw import AdamW
 from grokcore.optimizers.base import OPTIMIZERS as OPTIMIZERS_FAMILY
-from grokcore.optimizers.base import Mover, scheduled_decay, scheduled_rate
+from grokcore.optimizers.base import OptimizerGroup, scheduled_decay, scheduled_rate
 from grokcore.optimizers.muon import Muon, orthogonalised
-from grokcore.settings import stacked
 
 OPTIMIZERS = {
     "adamw": {"name": "adamw", "rate": 0.01, "decay": 0.5, "betas": [0.9, 0.98], "warmup": 7},
@@ -59,7 +59,7 @@ def test_curves_are_those_of_torchs_optimizer(optimizer, network):
 
 def test_hinge_is_torchs_multi_margin_loss_on_two_classes():
     """Which torch divides by the number of classes."""
-    from grokcore.losses import Hinge
+    from grokcore.losses.hinge import Hinge
 
     outputs = torch.randn(1, 50, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     targets = torch.randint(2, (1, 50), generator=torch.Generator().manual_seed(1))
@@ -77,18 +77,18 @@ def test_muon_is_torchs_muon(shape, monkeypatch):
     # torch.nn.Linear holds (outputs, inputs), we (inputs, outputs).
     theirs = torch.nn.Parameter(start.T.contiguous())
     torchs = torch.optim.Muon([theirs], lr=0.02, weight_decay=0.3, momentum=0.9)
-    layout = Layout.of({"weight_0": shape})
+    layout = FlatParameters.of({"weight_0": shape})
     flat = layout.pack([{"weight_0": start}], torch.float64)
     gradient = torch.zeros_like(flat)
     optimizer = Muon(rate=0.02, decay=0.3, momentum=0.9)
     state = optimizer.state(flat)
-    shares = optimizer.shares(stacked([optimizer]), layout, ["weight_0"])
-    mover = Mover(shares[0], flat, gradient, state)
-    for at in mover.plan(np.arange(12), "cpu", torch.float64):
+    groups = optimizer.parameter_groups(stacked([optimizer]), layout, ["weight_0"])
+    moved = OptimizerGroup(groups[0], flat, gradient, state)
+    for at in moved.plan(np.arange(12), "cpu", torch.float64):
         push = torch.randn(shape, generator=generator, dtype=torch.float64)
         layout.views(gradient)["weight_0"].copy_(push)
         theirs.grad = push.T.contiguous()
-        mover.move(at)
+        moved.move(at)
         torchs.step()
     torch.testing.assert_close(layout.views(flat)["weight_0"][0], theirs.detach().T, rtol=1e-9, atol=1e-9)
 
@@ -111,12 +111,12 @@ def test_muon_leaves_embeddings_and_read_out_to_adamw():
         }
     )
     cohort = Cohort([config])
-    by_muon = [m.share.part.start for m in cohort.movers if m.share.rule is Muon]
-    names = {start: name for name, start in cohort.layout.offsets.items()}
+    by_muon = [m.group.elements.start for m in cohort.groups if m.group.rule is Muon]
+    names = {start: name for name, start in cohort.flat_parameters.offsets.items()}
     assert {names[start] for start in by_muon} == {"query", "key", "value", "out", "mlp_in", "mlp_out"}
-    covered = sorted((m.share.part.start, m.share.part.stop) for m in cohort.movers if m.share.rule is AdamW)
+    covered = sorted((m.group.elements.start, m.group.elements.stop) for m in cohort.groups if m.group.rule is AdamW)
     assert covered[0][0] == 0
-    assert covered[-1][1] == cohort.layout.length
+    assert covered[-1][1] == cohort.flat_parameters.length
 
 
 def test_schedules_are_their_formulas():
@@ -152,12 +152,12 @@ def test_decay_pulls_to_where_it_is_told(kind):
         section = {"name": kind, "rate": 0.1, "decay": 0.5, "decay_to": target}
         optimizer, weights, gradient = OPTIMIZERS_FAMILY.from_section(section, "optimizer", []), flat.clone(), flat * 0
         state = optimizer.state(weights)
-        (share,) = optimizer.shares(stacked([optimizer]), Layout.of({"w": (32,)}), [])
-        mover = Mover(share, weights, gradient, state)
+        (group,) = optimizer.parameter_groups(stacked([optimizer]), FlatParameters.of({"w": (32,)}), [])
+        moved = OptimizerGroup(group, weights, gradient, state)
         weights.add_(1.0)
-        for at in mover.plan(np.arange(3), "cpu", torch.float64):
+        for at in moved.plan(np.arange(3), "cpu", torch.float64):
             gradient.zero_()
-            mover.move(at)
+            moved.move(at)
         distance = (weights - (0.0 if target == "zero" else expected)).abs().max().item()
         start = 3.0 if target == "zero" else 1.0
         assert distance < start
@@ -174,7 +174,7 @@ def test_an_embedding_may_have_settings_of_its_own():
     begun = [cohort.flat.clone() for cohort in cohorts]
     for cohort in cohorts:
         cohort.train_to(1)
-    part = cohorts[0].layout.part("embedding")
+    part = cohorts[0].flat_parameters.part("embedding")
     assert torch.equal(cohorts[0].flat[:, part], cohorts[1].flat[:, part])
     assert not torch.equal(cohorts[0].flat[:, part], begun[0][:, part])
     assert torch.equal(cohorts[0].flat[:, part.stop :], begun[0][:, part.stop :])

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from grokcore import RunConfig, train
-from grokcore.randomness import split
-from grokcore.shape import cohort_key
+from grokcore.data.split import split
+from grokcore.engine.grouping import cohort_key
 from grokcore.tasks.base import TASKS
 
 TASK = TASKS.member("modular_addition")(modulus=53, label_noise=0.3)

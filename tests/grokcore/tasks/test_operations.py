@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from grokcore.groups import permutation_group
+from grokcore.algebra.groups import permutation_group
 from grokcore.tasks.base import TASKS
 
 P = 11

@@ -5,7 +5,7 @@ import optuna
 import pytest
 from optuna.distributions import FloatDistribution
 
-from grokcore.regimes import RegimeRule
+from grokcore.records.regimes import RegimeRule
 from sweeps import BoundarySampler, tell_milestones
 from sweeps.samplers.boundary import Boundary
 

@@ -6,9 +6,9 @@ import optuna
 import pytest
 import torch
 
-from grokcore.regimes import RegimeRule
+from grokcore.records.regimes import RegimeRule
 from sweeps.samplers.base import SAMPLERS, Problem
-from sweeps.space import Choice, Range
+from sweeps.spec.space import Choice, Range
 from sweeps.study import tell_milestones
 
 RULE = RegimeRule(budget=1000, ratio=5.0)

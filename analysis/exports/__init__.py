@@ -1,0 +1,1 @@
+"""Exports: a map or a comparison written in every form people use, with what made it."""

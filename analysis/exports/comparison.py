@@ -1,0 +1,139 @@
+"""Export a comparison of two maps: its figure, its page, the crossings as a table, and what it found as JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from analysis.exports.provenance import code_revision
+from analysis.figures import base, comparison
+from analysis.maps.comparison import Comparison, compare
+from analysis.maps.regime_map import RegimeMap
+from analysis.models.threads import single_threaded
+from analysis.pages.html import markup, render
+from analysis.runs.sources import Source, read_source, rule_options
+from grokcore.atomic_files import replacing, write_text
+
+if TYPE_CHECKING:
+    from grokcore.records.regimes import RegimeRule
+
+HEADINGS = {"first_edge": "edge in A", "second_edge": "edge in B"}
+"""How the page calls columns of the crossings' table."""
+EDGE = ("memorization", "grokking")
+"""The edge that is compared unless another is named."""
+
+
+@single_threaded()
+def export_comparison(
+    first: str | Path | pd.DataFrame | Source,
+    second: str | Path | pd.DataFrame | Source,
+    out: str | Path,
+    *,
+    regimes: tuple[str, str] = EDGE,
+    along: str | None = None,
+    rule: RegimeRule | None = None,
+    style: str = "screen",
+) -> tuple[Comparison, dict[str, Path]]:
+    """Compare the maps of two sweeps (or tables) and write it to the folder `out`; return the finding and the paths.
+
+    Both maps are fitted under `rule`, or each under its own sweep's. Raises `DataError` before anything is written when
+    the two cannot be compared.
+    """
+    look = base.style_named(style)
+    sources = read_source(first), read_source(second)
+    maps = tuple(
+        RegimeMap.fit(source.frame, source.scales, rule=rule or source.default_rule, seed=0) for source in sources
+    )
+    found = compare(maps[0], maps[1], regimes=regimes, along=along)
+    names = _names(sources)
+    shown = comparison.info((maps[0], maps[1]), names, found)
+    drawing = comparison.draw(shown, look)
+    command = _command(sources, out, found, rule)
+
+    out = Path(out)
+    paths = {suffix: out / f"compare.{suffix}" for suffix in ("png", "svg", "pdf")}
+    base.save(drawing, list(paths.values()), look)
+    paths["csv"] = out / "compare.csv"
+    with replacing(paths["csv"]) as temporary:
+        found.table.to_csv(temporary, index=False)
+    values = finding(found, names) | {"command": command, "code_revision": code_revision()}
+    paths["json"] = write_text(out / "compare.json", json.dumps(values, indent=2, ensure_ascii=False) + "\n")
+    paths["html"] = write_text(out / "compare.html", _page(shown, (maps[0], maps[1]), base.svg(drawing, look), command))
+    return found, paths
+
+
+def _command(sources: tuple[Source, Source], out: str | Path, found: Comparison, rule: RegimeRule | None) -> str:
+    words = ["grokmap", "compare", *(str(source.path or source.name) for source in sources), "--out", str(out)]
+    words += ["--along", found.axis.short, "--edge", f"{found.first},{found.second}"]
+    return f"{shlex.join(words)} {rule_options(rule)}" if rule is not None else shlex.join(words)
+
+
+def _names(sources: tuple[Source, Source]) -> tuple[str, str]:
+    first, second = (source.name for source in sources)
+    if first != second:
+        return first, second
+    return tuple(str(source.path or f"{source.name} {letter}") for source, letter in zip(sources, "AB", strict=True))  # type: ignore[return-value]
+
+
+def finding(found: Comparison, names: tuple[str, str]) -> dict[str, Any]:
+    """Return a comparison as plain values; what could not be stated is null."""
+
+    def stated(value: float) -> float | None:
+        return value if math.isfinite(value) else None
+
+    return {
+        "first_map": names[0],
+        "second_map": names[1],
+        "edge": [found.first, found.second],
+        "along": found.axis.name,
+        "scale": found.axis.scale,
+        "shift": stated(found.shift),
+        "low": stated(found.low),
+        "high": stated(found.high),
+        "lines": found.lines,
+        "paired_runs": found.paired_runs,
+        "paired_seeds": found.paired_seeds,
+        "same_rule": found.same_rule,
+        "sentence": found.sentence,
+    }
+
+
+def _page(shown: comparison.Compared, maps: tuple[RegimeMap, RegimeMap], figure: str, command: str) -> str:
+    found = shown.comparison
+    facts = zip(*(_facts(name, one).items() for name, one in zip(shown.names, maps, strict=True)), strict=True)
+    return render(
+        "compare.html",
+        title=f"{shown.names[0]} and {shown.names[1]}, compared",
+        sentence=f"{found.sentence[0].upper()}{found.sentence[1:].rstrip('.')}",
+        warnings=[f"{letter}: {text}" for letter, one in zip("AB", maps, strict=True) for text in one.warnings],
+        figure=markup(figure),
+        first=found.first,
+        second=found.second,
+        table=markup(
+            found.table.rename(columns=lambda name: HEADINGS.get(name, base.pretty(name))).to_html(
+                index=False, na_rep="", border=0, float_format=base.number
+            )
+        ),
+        facts=[(name, a, b) for (name, a), (_, b) in facts],
+        command=command,
+    )
+
+
+def _facts(name: str, one: RegimeMap) -> Mapping[str, str]:
+    runs = one.runs
+    counts = runs["regime"].value_counts()
+    return {
+        "runs of": name,
+        "rule": one.rule.sentence(),
+        "number of runs": f"{len(runs):,}",
+        "by regime": ", ".join(f"{number:,} {regime}" for regime, number in counts.items()),
+        "seeds": str(runs["seed"].nunique()) if "seed" in runs.columns else "not said",
+        "axes": ", ".join(f"{a.short} {base.number(a.low)}–{base.number(a.high)} ({a.scale})" for a in one.axes),
+        "model": one.weight_sentence,
+    }

@@ -1,0 +1,194 @@
+"""Export a map in every form people use: figures, tables, NetCDF, its definition, and one interactive page."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.exports.provenance import code_revision, versions
+from analysis.figures import base, laws, profile, regime_map, uncertainty
+from analysis.maps.grid import Volume, volume
+from analysis.maps.regime_map import RegimeMap
+from analysis.models.threads import single_threaded
+from analysis.pages import map_page
+from analysis.pages.page_data import Drawn
+from analysis.runs.sources import Source, environment_of, read_source, rule_options
+from grokcore.atomic_files import replacing, write_text
+from grokcore.records.regimes import REGIMES, RegimeRule
+
+if TYPE_CHECKING:
+    import xarray
+    from matplotlib.figure import Figure
+
+    from analysis.maps.geometry import Boundary
+
+
+@single_threaded()
+def export_map(
+    source: str | Path | pd.DataFrame | Source,
+    out: str | Path,
+    rule: RegimeRule | None = None,
+    *,
+    x: str | None = None,
+    y: str | None = None,
+    at: Mapping[str, float] | None = None,
+    axes: Mapping[str, str] | None = None,
+    style: str = "screen",
+) -> dict[str, Path]:
+    """Fit a map to the runs at `source` and write it to the folder `out` in every form; return the paths by name.
+
+    `source` is a sweep's folder, a .parquet or .csv of anyone's runs, or a DataFrame. Without a rule the sweep's own
+    is used. `x` and `y` choose the axes drawn, `at` holds others fixed, `axes` says which columns are axes and on
+    which scale, `style` is "screen" or "paper". Every file is written whole or not at all. Raises `DataError` or
+    `ConfigError` before anything is written.
+    """
+    look = base.style_named(style)
+    source = read_source(source)
+    rule = rule or source.default_rule
+    fitted = RegimeMap.fit(source.frame, axes or source.scales, rule=rule, seed=0)
+    if axes is None:
+        fitted = dataclasses.replace(fitted, warnings=(*fitted.warnings, *source.warnings))
+    drawn = Drawn(x=x, y=y, at={fitted.axis(name).name: float(value) for name, value in (at or {}).items()})
+    values = volume(fitted)
+    definition = define(fitted, source, Path(out), drawn, style)
+    figures, boundaries = _figures(fitted, drawn, look)
+    survival = laws.info(fitted)
+    if survival.axes:
+        figures["map-laws"] = laws.draw(survival, look)
+    said = map_page.laws_of(fitted, survival, base.svg(figures["map-laws"], look) if survival.axes else "")
+    page = map_page.page(fitted, source, values, definition, said, drawn)
+
+    out = Path(out)
+    paths: dict[str, Path] = {}
+    for name, figure in figures.items():
+        named = {_key(name, suffix): out / f"{name}.{suffix}" for suffix in ("png", "svg", "pdf")}
+        base.save(figure, list(named.values()), look)
+        paths |= named
+    tables = {"map": values.table(), "map-boundaries": _boundary_table(boundaries), "map-runs": fitted.runs}
+    for name, table in tables.items():
+        paths |= _write_table(out, name, table)
+    paths["nc"] = write_netcdf(out / "map.nc", dataset(fitted, values))
+    paths["html"] = write_text(out / "map.html", page)
+    text = json.dumps(definition, indent=2, ensure_ascii=False)
+    paths["definition"] = write_text(out / "definition.json", text + "\n")
+    return paths
+
+
+def _key(name: str, suffix: str) -> str:
+    """Return the name of a file among the returned paths: "png" for map.png, "laws_png" for map-laws.png."""
+    return suffix if name == "map" else f"{name.removeprefix('map-')}_{suffix}"
+
+
+def _figures(fitted: RegimeMap, drawn: Drawn, style: base.Style) -> tuple[dict[str, Figure], list[Boundary]]:
+    """Return the map's own figures by file name, and the boundaries that are drawn in them."""
+    if len(fitted.axes) == 1:
+        return {"map": profile.draw(profile.info(fitted), style)}, []
+    info = regime_map.info(fitted, drawn.x, drawn.y, drawn.at)
+    figures = {"map": regime_map.draw(info, style), "map-uncertainty": uncertainty.draw(info, style)}
+    return figures, [boundary for panel in info.panels for boundary in panel.boundaries]
+
+
+def _write_table(out: Path, name: str, table: pd.DataFrame) -> dict[str, Path]:
+    paths = {_key(name, suffix): out / f"{name}.{suffix}" for suffix in ("csv", "parquet")}
+    csv, parquet = paths.values()
+    with replacing(csv) as temporary:
+        table.to_csv(temporary, index=False)
+    with replacing(parquet) as temporary:
+        table.to_parquet(temporary, index=False)
+    return paths
+
+
+def _boundary_table(boundaries: Sequence[Boundary]) -> pd.DataFrame:
+    parts = [boundary.table().assign(**boundary.at) for boundary in boundaries]
+    if not parts:
+        return pd.DataFrame(columns=["first", "second", "kind", "line"])
+    return pd.concat(parts, ignore_index=True)
+
+
+def define(
+    fitted: RegimeMap,
+    source: Source,
+    out: Path,
+    drawn: Drawn,
+    style: str,
+) -> dict[str, Any]:
+    """Return what made the map, as plain values: rule, axes, runs, model, versions, code revision and commands."""
+    runs = fitted.runs
+    seeds = sorted(runs["seed"].unique().tolist()) if "seed" in runs.columns else None
+    return {
+        "name": source.name,
+        **fitted.model_card(),
+        "run_seeds": seeds,
+        "runs_by_outcome": {str(k) or "unknown": int(v) for k, v in runs["outcome"].value_counts().items()},
+        "sweep": dict(source.spec) or None,
+        "commands": [*source.command, _command(source, fitted.rule, out, drawn, style)],
+        "code_revision": code_revision(),
+        "environment": versions() | {f"runs: {name}": value for name, value in environment_of(runs)},
+    }
+
+
+def _command(
+    source: Source,
+    rule: RegimeRule,
+    out: Path,
+    drawn: Drawn,
+    style: str,
+) -> str:
+    parts = [
+        "grokmap map",
+        shlex.quote(str(source.path or "RUNS.csv")),
+        "--out",
+        shlex.quote(str(out)),
+        rule_options(rule),
+    ]
+    parts += [f"--{name} {axis}" for name, axis in (("x", drawn.x), ("y", drawn.y)) if axis]
+    parts += [f"--at {name}={value:g}" for name, value in drawn.at.items()]
+    parts += [f"--style {style}"] if style != "screen" else []
+    return " ".join(parts)
+
+
+def dataset(fitted: RegimeMap, values: Volume) -> xarray.Dataset:
+    """Return the map as an xarray Dataset over all axes; for three axes also the surfaces between regimes."""
+    import xarray
+
+    names = [axis.name for axis in values.axes]
+    shape = values.shape
+    regimes = [str(regime) for regime in REGIMES]
+    probabilities = values.probabilities[regimes].to_numpy().reshape(*shape, len(regimes))
+    variables: dict[str, Any] = {"probability": ([*names, "regime"], probabilities)}
+    for table in (values.uncertainty, values.milestones, values.outcomes):
+        variables |= {str(name): (names, column.to_numpy().reshape(shape)) for name, column in table.items()}
+    coordinates = dict(zip(names, values.grids, strict=True))
+    data = xarray.Dataset(variables, coords={**coordinates, "regime": regimes})
+    for axis in values.axes:
+        data[axis.name].attrs.update(long_name=base.pretty(axis.name), scale=axis.scale)
+    data["probability"].attrs["long_name"] = "probability of each regime for a run with a new seed"
+    data.attrs.update(rule=fitted.rule.sentence(), runs=len(fitted.runs), model=fitted.weight_sentence)
+    return data.merge(_surfaces(values)) if len(names) == 3 else data
+
+
+def _surfaces(values: Volume) -> xarray.Dataset:
+    """Return vertices (in axis units) and triangles of the surface between each two regimes that meet in the box."""
+    import xarray
+
+    variables: dict[str, Any] = {}
+    for first, second in values.neighbours:
+        vertices, faces = values.surface(first, second)
+        key = f"surface_{first}_{second}"
+        variables[f"{key}_vertices"] = ([f"{key}_vertex", "axis"], vertices)
+        variables[f"{key}_faces"] = ([f"{key}_face", "corner"], faces.astype(np.int32))
+    return xarray.Dataset(variables, coords={"axis": [axis.name for axis in values.axes]} if variables else {})
+
+
+def write_netcdf(path: Path, data: xarray.Dataset) -> Path:
+    """Write a dataset as NetCDF 3, which SciPy alone can write and everything reads, whole or not at all."""
+    with replacing(path) as temporary:
+        data.to_netcdf(temporary, engine="scipy", format="NETCDF3_64BIT")
+    return path

@@ -1,0 +1,166 @@
+"""Where regimes meet in a fitted map: grids over its box, boundaries with bands, and surfaces."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from analysis.maps import geometry
+from analysis.maps.geometry import Boundary, Surface
+from analysis.maps.uncertainty import side_share
+from analysis.models.ensemble import Panel
+from analysis.runs.axes import Array, Axis, features
+from grokcore.errors import DataError, unknown_name
+from grokcore.records.regimes import REGIMES
+
+NAMES = [str(regime) for regime in REGIMES]
+Pair = tuple[int, int]
+"""Two regimes, as indices into `REGIMES`."""
+POLISHINGS = 2
+"""Newton steps that a line on the grid takes towards where the regimes are equally likely."""
+
+
+def regime_pair(first: str, second: str) -> Pair:
+    """Return the indices of two different regimes; raises `DataError`."""
+    for name in (first, second):
+        if str(name) not in NAMES:
+            raise DataError(unknown_name("regime", name, NAMES))
+    if str(first) == str(second):
+        raise DataError(f"a boundary takes two different regimes; given {first} twice.")
+    return NAMES.index(str(first)), NAMES.index(str(second))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chart:
+    """A fitted panel over its axes, asked for lines and surfaces."""
+
+    axes: tuple[Axis, ...]
+    panel: Panel
+
+    def axis(self, name: str) -> Axis:
+        """Return the axis called `name`, by its column or its short name."""
+        for axis in self.axes:
+            if name in (axis.name, axis.short):
+                return axis
+        raise DataError(unknown_name("axis", name, [axis.short for axis in self.axes]))
+
+    def drawn(self, x: str, y: str) -> tuple[Axis, Axis]:
+        """Return the two axes of a slice."""
+        first, second = self.axis(x), self.axis(y)
+        if first == second:
+            raise DataError(f"x and y are both {first.name}; give two axes.")
+        return first, second
+
+    def held(self, drawn: tuple[Axis, ...], at: Mapping[str, float] | None) -> dict[str, float]:
+        """Return the values of the axes that are not drawn, by column: those of `at`, or the middles."""
+        given = {self.axis(name).name: value for name, value in (at or {}).items()}
+        return geometry.others(self.axes, drawn, given)
+
+    def points(self, drawn: tuple[Axis, ...], held: Mapping[str, float], resolution: int) -> pd.DataFrame:
+        """Return the points of a grid over the drawn axes, the first varying slowest."""
+        mesh = np.meshgrid(*(axis.grid(resolution) for axis in drawn), indexing="ij")
+        table = pd.DataFrame({axis.name: values.ravel() for axis, values in zip(drawn, mesh, strict=True)})
+        return table.assign(**held)
+
+    def boundary(
+        self, pair: Pair, drawn: tuple[Axis, Axis], at: Mapping[str, float] | None, resolution: int
+    ) -> Boundary:
+        """Return where two regimes are equally likely, and none more, in the slice over `drawn` (x, y)."""
+        across, up = drawn
+        held = self.held(drawn, at)
+        rows = features(self.axes, self.points((up, across), held, resolution))
+        share, sure = side_share(self.panel, rows, pair)
+        shape = (resolution, resolution)
+        share = np.where(sure, share, np.nan).reshape(shape)
+        mixture = self.panel.mixture(rows)
+        difference = _log_odds(mixture, pair).reshape(shape)
+        lines = [
+            self._polished(line, drawn, held, pair, resolution) for line in geometry.trace(across, up, difference, 0.0)
+        ]
+        curves = [part for line in lines for part in self._where_they_lead(line, drawn, held, pair)]
+        bands = {level: geometry.outlines(across, up, share, ends) for level, ends in geometry.BANDS.items()}
+        return Boundary(
+            first=NAMES[pair[0]],
+            second=NAMES[pair[1]],
+            x=across,
+            y=up,
+            at=held,
+            curves=curves,
+            bands=bands if curves else {level: [] for level in bands},
+            grid_x=across.grid(resolution),
+            grid_y=up.grid(resolution),
+            share=share,
+        )
+
+    def _polished(
+        self, line: Array, drawn: tuple[Axis, Axis], held: Mapping[str, float], pair: Pair, resolution: int
+    ) -> Array:
+        """Return a polyline moved, by less than a cell, to where the two are equally likely and not just nearly so."""
+        units = np.column_stack([axis.unit(line[:, k]) for k, axis in enumerate(drawn)])
+        cell, step = 1.0 / (resolution - 1), 0.05 / (resolution - 1)
+        moves = np.array([[0.0, 0.0], [step, 0.0], [-step, 0.0], [0.0, step], [0.0, -step]])
+        for _ in range(POLISHINGS):
+            around = np.clip(units[None] + moves[:, None], 0.0, 1.0)
+            values = {axis.name: axis.value(around[..., k].ravel()) for k, axis in enumerate(drawn)}
+            rows = features(self.axes, pd.DataFrame(values).assign(**held))
+            odds = _log_odds(self.panel.mixture(rows), pair).reshape(len(moves), -1)
+            width = np.maximum([around[1, :, 0] - around[2, :, 0], around[3, :, 1] - around[4, :, 1]], 1e-12)
+            slope = (odds[[1, 3]] - odds[[2, 4]]) / width
+            shift = -odds[0] * slope / np.maximum((slope**2).sum(axis=0), 1e-9)
+            units = np.clip(units + np.clip(shift, -cell / 2, cell / 2).T, 0.0, 1.0)
+        return np.column_stack([axis.value(units[:, k]) for k, axis in enumerate(drawn)])
+
+    def _where_they_lead(
+        self, line: Array, drawn: tuple[Axis, Axis], held: Mapping[str, float], pair: Pair
+    ) -> list[Array]:
+        """Return the parts of a polyline on which no third regime is more likely than the two."""
+        points = pd.DataFrame({drawn[0].name: line[:, 0], drawn[1].name: line[:, 1]}).assign(**held)
+        lead = _leads(self.panel.mixture(features(self.axes, points)), pair)
+        cuts = np.flatnonzero(np.diff(lead.astype(int))) + 1
+        return [
+            part for part, on in zip(np.split(line, cuts), np.split(lead, cuts), strict=True) if on[0] and len(part) > 1
+        ]
+
+    def surface(self, pair: Pair, resolution: int) -> Surface:
+        """Return where two regimes are equally likely, and none more, in a box of three axes."""
+        if len(self.axes) != 3:
+            raise DataError(f"a surface takes three axes; this map has {len(self.axes)}. Use boundary for two of them.")
+        shape = (resolution,) * 3
+        rows = features(self.axes, self.points(self.axes, {}, resolution))
+        mixture = self.panel.mixture(rows)
+        difference = np.where(_leads(mixture, pair), _log_odds(mixture, pair), np.nan)
+        share, sure = side_share(self.panel, rows, pair)
+        share = np.where(sure, share, np.nan).reshape(shape)
+        vertices, faces = self._walls(difference.reshape(shape), (0.0,))
+        bands = {level: self._walls(share, ends) for level, ends in geometry.BANDS.items()} if len(faces) else {}
+        return Surface(
+            first=NAMES[pair[0]],
+            second=NAMES[pair[1]],
+            axes=(self.axes[0], self.axes[1], self.axes[2]),
+            vertices=vertices,
+            faces=faces,
+            bands=bands,
+        )
+
+    def _walls(self, values: Array, levels: tuple[float, ...]) -> tuple[Array, npt.NDArray[np.intp]]:
+        """Return the vertices, in axis units, and faces of the surfaces at several levels of one field."""
+        parts = [geometry.isosurface(values, level) for level in levels]
+        starts = np.cumsum([0, *(len(vertices) for vertices, _ in parts)])
+        faces = np.concatenate([faces + start for (_, faces), start in zip(parts, starts, strict=False)])
+        units = np.concatenate([vertices for vertices, _ in parts])
+        return np.column_stack([axis.value(units[:, k]) for k, axis in enumerate(self.axes)]), faces
+
+
+def _leads(mixture: Array, pair: Pair) -> npt.NDArray[np.bool_]:
+    """Return where no third regime is likelier than the likelier of two."""
+    return np.asarray(mixture[:, list(pair)].max(axis=1) >= np.delete(mixture, list(pair), axis=1).max(axis=1))
+
+
+def _log_odds(mixture: Array, pair: Pair) -> Array:
+    """Return the logarithm of the ratio of two regimes: nearly straight across an edge where probabilities leap."""
+    first, second = np.maximum(mixture[:, list(pair)].T, 1e-6)
+    return np.asarray(np.log(first / second))

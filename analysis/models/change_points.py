@@ -1,0 +1,247 @@
+"""A latent that jumps: a smooth field, and steps added to it wherever a classifier says that a point lies beyond.
+
+Real diagrams have cliffs, which a smooth field smears. On which side of one a run lies is not told; runs are put on
+sides, the field, the step and the classifier are fitted, and each run goes to the side where the others make it
+likelier, until none moves (classification EM, Celeux and Govaert 1992). A jump is believed if the evidence pays for it.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Self
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.special import log_expit, log_ndtr, logit, ndtr
+
+from analysis.models.gaussian_process import Posterior, Trained, spread_rows, thinned, trained
+from analysis.models.initial_splits import first_guesses
+from analysis.models.kernels import STEEP, Array, Prior
+from analysis.models.likelihoods import LOGISTIC, Observations, sided
+
+PRICE = 8.0
+"""Log odds against a jump, which its gain in evidence must exceed."""
+MOST = 2
+"""Jumps of one latent at most."""
+FEWEST = 6
+"""Runs on each side of a jump at least."""
+SEARCHED = 100
+"""Rows, spread over the box, among which a jump is looked for."""
+TURNS = 8
+"""Times that runs may change sides."""
+FIRST_TURNS = 2
+"""Of them, how many each first guess gets; the best `FINALISTS` go on."""
+FINALISTS = 2
+
+
+class Step(NamedTuple):
+    """A jump at n points: how high, and the latent of the side, positive beyond."""
+
+    height: float
+    mean: Array
+    variance: Array
+
+
+class Level(NamedTuple):
+    """Posterior of a jumping latent at n points: the smooth field's mean and variance, seed noise, and the jumps."""
+
+    mean: Array
+    variance: Array
+    noise: float
+    steps: tuple[Step, ...] = ()
+
+    def parts(self, *, noise: bool = True) -> Iterator[tuple[Array, Array, Array]]:
+        """Yield weight, mean and standard deviation of each normal that the latent is a mixture of.
+
+        With `noise` for a run with a new seed, else for the median run.
+        """
+        spread = np.sqrt(self.variance + (self.noise**2 if noise else 0.0))
+        if not any(step.variance.any() for step in self.steps):
+            # In a draw, and where nothing jumps, every point has its side.
+            yield np.ones(len(self.mean)), self.median, spread
+            return
+        chances = [ndtr(step.mean / np.sqrt(np.maximum(step.variance, 1e-12))) for step in self.steps]
+        for beyond in itertools.product((False, True), repeat=len(self.steps)):
+            weight, shift = np.ones(len(self.mean)), 0.0
+            for step, chance, there in zip(self.steps, chances, beyond, strict=True):
+                weight = weight * (chance if there else 1.0 - chance)
+                shift += step.height * there
+            yield weight, self.mean + shift, spread
+
+    def drawn(self, normals: Array) -> Level:
+        """Return a draw of what is not known of the median run's latent, at one standard normal per unknown."""
+        steps = tuple(
+            Step(step.height, step.mean + z * np.sqrt(step.variance), np.zeros_like(step.mean))
+            for step, z in zip(self.steps, normals[1:], strict=True)
+        )
+        return Level(self.mean + normals[0] * np.sqrt(self.variance), np.zeros_like(self.mean), self.noise, steps)
+
+    @property
+    def median(self) -> Array:
+        """Return the likeliest side's mean."""
+        return self.mean + sum((step.height * (step.mean > 0) for step in self.steps), np.zeros(1))
+
+
+@dataclass(frozen=True)
+class Jump:
+    """A step of a latent: how high, and the latent of the side, positive beyond."""
+
+    height: float
+    side: Posterior
+    sureness: float
+    """Factor of the latent's mean that makes its sides as sure as they are right of runs left out."""
+
+    def at(self, points: Array) -> Step:
+        """Return the step at feature rows."""
+        mean, variance = self.side.predict(points)
+        return Step(self.height, self.sureness * mean, variance)
+
+
+@dataclass(frozen=True)
+class JumpingLatent:
+    """A fitted smooth field with its jumps."""
+
+    smooth: Posterior
+    jumps: tuple[Jump, ...] = ()
+
+    @classmethod
+    def fit(cls, seen: Observations, centre: float, start: Self | None = None) -> Self:
+        """Fit to observations; hyperparameters are searched from those of `start`, jumps anew."""
+        prior, rows = Prior(), thinned(seen)
+        theta = start.smooth.theta if start is not None else prior.centre(seen.points.shape[1])
+        if len(rows.low) < 2:
+            return cls(Posterior(seen, theta, centre, prior))
+        guess = [start.sides(rows)[0]] if start is not None and start.jumps else []
+        best = trained(rows, centre, prior, theta)
+        found: list[_Split] = []
+        left = rows
+        while len(found) < MOST and (split := _split(left, centre, best, guess)) is not None:
+            found.append(split)
+            left = _shifted(left, split.smooth.height * split.beyond)
+            best, guess = trained(left, centre, prior, split.smooth.theta), []
+        jumps = tuple(each.jump(rows) for each in found)
+        fitted = cls(Posterior(left, best.theta, centre, prior), jumps)
+        return fitted if rows is seen else fitted.refitted(seen, centre)
+
+    def refitted(self, seen: Observations, centre: float) -> Self:
+        """Return the same jumps and hyperparameters with other observations; each goes to its likeliest side."""
+        sides, jumps = self.sides(seen), []
+        for jump, beyond in zip(self.jumps, sides, strict=True):
+            own = sided(seen.points, beyond > 0.5)
+            jumps.append(replace(jump, side=Posterior(own, jump.side.theta, _middle(beyond), STEEP)))
+        shift = sum((jump.height * beyond for jump, beyond in zip(self.jumps, sides, strict=True)), np.zeros(1))
+        smooth = Posterior(_shifted(seen, shift), self.smooth.theta, centre, Prior())
+        return type(self)(smooth, tuple(jumps))
+
+    def sides(self, seen: Observations) -> list[Array]:
+        """Return, per jump, which observations (1) lie beyond it, by where they are and what they say."""
+        if not self.jumps:
+            return []
+        level = self.predict(seen.points)
+        ways = list(itertools.product((0.0, 1.0), repeat=len(self.jumps)))
+        scores = [
+            _log_chance(seen, mean, level.variance, self.noise) + np.log(np.maximum(weight, 1e-300))
+            for weight, mean, _ in level.parts()
+        ]
+        return list(np.array(ways)[np.argmax(scores, axis=0)].T)
+
+    @property
+    def noise(self) -> float:
+        """Return the standard deviation of the noise."""
+        return self.smooth.noise
+
+    def predict(self, points: Array) -> Level:
+        """Return the latent's posterior at rows of `points`."""
+        steps = tuple(jump.at(points) for jump in self.jumps)
+        return Level(*self.smooth.predict(points), self.noise, steps)
+
+
+@dataclass(frozen=True)
+class _Split:
+    """Observations on two sides."""
+
+    beyond: Array
+    smooth: Trained
+    sides: Trained
+
+    @property
+    def loss(self) -> float:
+        return self.smooth.loss + self.sides.loss + PRICE
+
+    def jump(self, seen: Observations) -> Jump:
+        """Return the jump; `seen` are the observations that were split."""
+        side = Posterior(sided(seen.points, self.beyond > 0.5), self.sides.theta, _middle(self.beyond), STEEP)
+        margin = (2.0 * self.beyond - 1.0) * self.sides.mean / np.sqrt(self.sides.variance)
+
+        def loss(log_factor: float) -> float:
+            return float(0.5 * log_factor**2 - log_ndtr(np.exp(log_factor) * margin).sum())
+
+        sureness = float(np.exp(minimize_scalar(loss, bounds=(-1.5, 2.5), method="bounded").x))
+        return Jump(self.smooth.height, side, sureness)
+
+
+def _split(seen: Observations, centre: float, whole: Trained, guesses: list[Array]) -> _Split | None:
+    """Return the best split of observations in two, or None if one smooth field is likelier."""
+    rows = np.arange(len(seen.low))
+    if len(rows) < 2 * FEWEST:
+        return None
+    if len(rows) > SEARCHED:
+        rows = spread_rows(seen.points, SEARCHED)
+    some = seen.rows(rows)
+    all_of_them = len(rows) == len(seen.low)
+    whole_of_some = whole if all_of_them else trained(some, centre, Prior(), whole.theta, turns=10)
+    starts = [*(guess[rows] for guess in guesses), *first_guesses(some)]
+    settled = [_settled(some, centre, whole_of_some.theta, None, beyond, FIRST_TURNS) for beyond in starts]
+    best = sorted((split for split in settled if split is not None), key=lambda split: split.loss)[:FINALISTS]
+    last = [_settled(some, centre, each.smooth.theta, each.sides.theta, each.beyond) for each in best]
+    found = min((split for split in last if split is not None), key=lambda split: split.loss, default=None)
+    if found is None or found.loss >= whole_of_some.loss:
+        return None
+    if all_of_them:
+        return found
+    field = Posterior(_shifted(some, found.smooth.height * found.beyond), found.smooth.theta, centre, Prior())
+    fitted = JumpingLatent(field, (found.jump(some),))
+    found = _settled(seen, centre, found.smooth.theta, found.sides.theta, fitted.sides(seen)[0])
+    return found if found is not None and found.loss < whole.loss else None
+
+
+def _settled(
+    seen: Observations, centre: float, smooth: Array, side: Array | None, beyond: Array, turns: int = TURNS
+) -> _Split | None:
+    """Return the split that a first guess of who is beyond settles to, or None if one side runs empty."""
+    split = None
+    for _ in range(turns):
+        if not FEWEST <= beyond.sum() <= len(beyond) - FEWEST:
+            return None
+        field = trained(seen, centre, Prior(), smooth, beyond=beyond, turns=4)
+        sides = trained(sided(seen.points, beyond > 0.5), _middle(beyond), STEEP, side, turns=4)
+        smooth, side = field.theta, sides.theta
+        split = _Split(beyond, field, sides)
+        leaning = sides.mean / np.sqrt(1.0 + LOGISTIC * sides.variance)
+        below = field.mean - field.height * beyond
+        noise = float(np.exp(smooth[-1]))
+        here, there = (_log_chance(seen, below + shift, field.variance, noise) for shift in (0.0, field.height))
+        moved = np.asarray(there + log_expit(leaning) > here + log_expit(-leaning), dtype=float)
+        if (moved == beyond).all():
+            break
+        beyond = moved
+    return split
+
+
+def _log_chance(seen: Observations, mean: Array, variance: Array, noise: float) -> Array:
+    """Return the log chance (density where a value was seen) of each observation."""
+    exact = seen.low == seen.high
+    spread = np.sqrt(noise**2 + variance + np.where(exact, seen.blur**2, 0.0))
+    off = (seen.edges - mean) / spread
+    tail = log_ndtr(np.where(np.isfinite(seen.low), -off, off))
+    return np.asarray(np.where(exact, -0.5 * off**2 - np.log(spread) - 0.5 * np.log(2 * np.pi), tail))
+
+
+def _shifted(seen: Observations, by: Array) -> Observations:
+    return replace(seen, low=seen.low - by, high=seen.high - by)
+
+
+def _middle(beyond: Array) -> float:
+    return float(logit((beyond.sum() + 0.5) / (len(beyond) + 1.0)))

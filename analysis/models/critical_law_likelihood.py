@@ -1,0 +1,216 @@
+"""The likelihood of the critical law's parameters: its maximum, profile intervals, and draws from the posterior."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import minimize
+from scipy.special import log_ndtr
+
+from analysis.runs.axes import Array
+
+HALF_CHI_SQUARE = 1.92
+"""Fall of the log likelihood at the ends of a 95 % profile interval."""
+DISTANCE = 0.3
+"""Distance from the critical fraction at which `log10_scale` is the delay; keeps it apart from γ in the fit."""
+OUTLIERS = 0.01
+"""Share of runs that the law may be wrong about: one run below f_c that generalises must not forbid the truth."""
+_OUTLIER_SPREAD = 2.0
+_ROOT = 0.5 * np.log(2.0 * np.pi)
+FOREVER = 30.0
+"""log10 of a delay beyond which the law no longer tells one from another."""
+AT_BOUND = 1e-3
+"""Distance from a bound within which an estimate lies at it."""
+PROPOSALS = 512
+"""Points at which the posterior is looked at, to draw from it by importance."""
+
+
+def median_delay(parameters: Array, fraction: Array, logs: Array, *, sloped: bool) -> Array:
+    """Return (n,) log10 delays of the median run; infinite at and below the critical fraction."""
+    powers = logs.shape[1]
+    scale, exponents, gamma, critical = (
+        parameters[0],
+        parameters[1 : 1 + powers],
+        parameters[1 + powers],
+        parameters[2 + powers],
+    )
+    edge = critical + parameters[3 + powers] * logs[:, 0] if sloped else critical
+    beyond = fraction - edge
+    with np.errstate(divide="ignore"):
+        return np.asarray(scale - logs @ exponents - gamma * np.log10(np.maximum(beyond, 0.0) / DISTANCE))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """Delays with their columns, and the likelihood of the law's parameters (the noise's as its logarithm)."""
+
+    fraction: Array
+    """(n,) training fractions."""
+    logs: Array
+    """(n, powers) log10 of the power columns, from their origins."""
+    low: Array
+    """(n,) log10 of the delay seen, or at which it was censored."""
+    event: npt.NDArray[np.bool_]
+    """(n,) whether the delay was seen."""
+    sloped: bool
+    """Whether the critical fraction moves with the first power's logarithm."""
+
+    def losses(self, parameters: Array) -> Array:
+        """Return (S,) minus the log posterior of (S, k) parameters."""
+        noise = np.exp(parameters[:, -1:])
+        each = [median_delay(one, self.fraction, self.logs, sloped=self.sloped) for one in parameters]
+        z = (self.low - np.minimum(np.stack(each), FOREVER)) / noise
+        value = np.logaddexp(self._inlier(z, noise), self._stray)
+        middle, width = self._prior()
+        off = (parameters - middle) / width
+        return np.asarray(0.5 * (off**2).sum(axis=1) - value.sum(axis=1))
+
+    def slope(self, parameters: Array) -> tuple[float, Array]:
+        """Return minus the log posterior and its gradient."""
+        powers = self.logs.shape[1]
+        noise = np.exp(parameters[-1])
+        raw = median_delay(parameters, self.fraction, self.logs, sloped=self.sloped)
+        z = (self.low - np.minimum(raw, FOREVER)) / noise
+        inlier = self._inlier(z, noise)
+        value = np.logaddexp(inlier, self._stray)
+        share = np.exp(inlier - value)
+        near = np.minimum(z, 1e3)
+        hazard = np.where(z > 1e3, z, np.exp(-0.5 * near**2 - _ROOT - log_ndtr(-near)))
+        by_median = share * np.where(self.event, z, hazard) / noise
+        by_noise = share * np.where(self.event, z**2 - 1.0, hazard * z)
+        beyond = np.maximum(self.fraction - self._edge(parameters), 1e-12)
+        moves = np.where(raw < FOREVER, by_median, 0.0)
+        by_edge = parameters[1 + powers] / (np.log(10) * beyond)
+        columns = [np.ones(len(z)), *(-self.logs.T), -np.log10(beyond / DISTANCE), by_edge]
+        columns += [by_edge * self.logs[:, 0]] if self.sloped else []
+        gradient = np.array([*(float(moves @ column) for column in columns), float(by_noise.sum())])
+        middle, width = self._prior()
+        off = (parameters - middle) / width
+        return float(0.5 * off @ off - value.sum()), off / width - gradient
+
+    def _inlier(self, z: Array, noise: Array | float) -> Array:
+        """Return the log likelihood of runs that the law is right about."""
+        inside = np.where(self.event, -0.5 * z**2 - np.log(noise) - _ROOT, log_ndtr(-z))
+        return np.asarray(np.log1p(-OUTLIERS) + inside)
+
+    @functools.cached_property
+    def _stray(self) -> Array:
+        """The log likelihood of runs that the law is wrong about."""
+        off = (self.low - np.median(self.low)) / _OUTLIER_SPREAD
+        density = -0.5 * off**2 - np.log(_OUTLIER_SPREAD) - _ROOT
+        return np.asarray(np.where(self.event, np.log(OUTLIERS) + density, np.log(OUTLIERS / 2)))
+
+    def _edge(self, parameters: Array) -> Array:
+        powers = self.logs.shape[1]
+        moved = parameters[3 + powers] * self.logs[:, 0] if self.sloped else np.zeros(len(self.fraction))
+        return np.asarray(parameters[2 + powers] + moved)
+
+    def _prior(self) -> tuple[Array, Array]:
+        """Return means and widths of wide normal priors, which only keep the search from running off."""
+        powers = self.logs.shape[1]
+        middle = [3.0, *[0.0] * powers, 1.2, 0.3, *[0.0] * self.sloped, -1.9]
+        width = [10.0, *[5.0] * powers, 1.0, 5.0, *[0.1] * self.sloped, 0.7]
+        return np.array(middle), np.array(width)
+
+    def bounds(self) -> list[tuple[float, float]]:
+        """Return the range of each parameter."""
+        top = float(self.fraction.max())
+        ends = [
+            (-6.0, 12.0),
+            *[(-6.0, 6.0)] * self.logs.shape[1],
+            (0.05, 6.0),
+            (-0.2, top),
+            *([(-0.5, 0.5)] * self.sloped),
+        ]
+        return [*ends, (np.log(0.01), np.log(1.5))]
+
+    def solve(self, start: Array, *, fixed: int | None = None, polish: bool = True) -> tuple[Array, float]:
+        """Return the best parameters from `start` and their loss; `fixed` stays; `polish` for the last digit."""
+        free = np.arange(len(start)) != fixed
+        whole = start.copy()
+
+        def slope(values: Array) -> tuple[float, Array]:
+            whole[free] = values
+            loss, gradient = self.slope(whole)
+            return loss, gradient[free]
+
+        bounds = [b for b, keep in zip(self.bounds(), free, strict=True) if keep]
+        found = minimize(slope, start[free], jac=True, method="L-BFGS-B", bounds=bounds)
+        if polish:
+            found = minimize(
+                lambda values: slope(values)[0],
+                found.x,
+                method="Nelder-Mead",
+                bounds=bounds,
+                options={"maxiter": 300, "fatol": 1e-4},
+            )
+        whole[free] = found.x
+        return whole, float(found.fun)
+
+
+def profile(problem: Problem, best: Array, loss: float) -> Array:
+    """Return (k, 2): the ends of each parameter's 95 % profile interval."""
+    ends = np.zeros((len(best), 2))
+    for index, (low, high) in enumerate(problem.bounds()):
+        for side, (sign, limit) in enumerate(((-1.0, low), (1.0, high))):
+            ends[index, side] = _walk(problem, best, loss, index, sign, limit)
+    return ends
+
+
+def _walk(problem: Problem, best: Array, loss: float, index: int, sign: float, limit: float) -> float:
+    """Step outwards from the estimate until the profile has fallen far enough, then close in on where it did."""
+
+    def fallen(value: float, start: Array) -> tuple[bool, Array]:
+        trial = start.copy()
+        trial[index] = value
+        trial, at = problem.solve(trial, fixed=index, polish=False)
+        return at - loss >= HALF_CHI_SQUARE, trial
+
+    inside, current, step = float(best[index]), best, 0.01 * (1.0 + abs(best[index]))
+    for _ in range(16):
+        outside = inside + sign * step
+        if (outside - limit) * sign > 0:
+            return float(limit)
+        out, trial = fallen(outside, current)
+        if out:
+            break
+        inside, current, step = outside, trial, 1.6 * step
+    for _ in range(7):
+        middle = 0.5 * (inside + outside)
+        out, trial = fallen(middle, current)
+        inside, outside, current = (inside, middle, current) if out else (middle, outside, trial)
+    return float(0.5 * (inside + outside))
+
+
+def posterior_draws(problem: Problem, best: Array, count: int, seed: int = 0) -> Array:
+    """Return (count, k) draws of the parameters from their posterior, by importance from a wide t around the best.
+
+    A parameter whose best value is at its bound stays there.
+    """
+    low, high = np.array(problem.bounds()).T
+    free = np.flatnonzero((best > low + AT_BOUND) & (best < high - AT_BOUND))
+    if not len(free):
+        return np.tile(best, (count, 1))
+    steps = np.diag(1e-4 * (1.0 + np.abs(best)))[free]
+    curvature = np.column_stack(
+        [(problem.slope(best + step)[1] - problem.slope(best - step)[1])[free] / (2.0 * step.sum()) for step in steps]
+    )
+    values, vectors = np.linalg.eigh((curvature + curvature.T) / 2.0)
+    root = vectors / np.sqrt(np.maximum(values, 1e-2))
+    rng = np.random.default_rng(seed)
+    degrees = 5.0
+    stretch = np.sqrt(degrees / rng.chisquare(degrees, PROPOSALS))
+    z = rng.standard_normal((PROPOSALS, len(free))) * stretch[:, None]
+    z[0] = 0.0
+    density = -0.5 * (degrees + len(free)) * np.log1p((z**2).sum(axis=1) / degrees)
+    proposed = np.tile(best, (PROPOSALS, 1))
+    proposed[:, free] += z @ root.T
+    inside = ((proposed >= low) & (proposed <= high)).all(axis=1)
+    score = np.full(PROPOSALS, -np.inf)
+    score[inside] = -problem.losses(proposed[inside])
+    weight = np.exp(score - density - (score - density).max())
+    ends = np.cumsum(weight) / weight.sum()
+    return np.asarray(proposed[np.searchsorted(ends, (np.arange(count) + 0.5) / count)])

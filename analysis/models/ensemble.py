@@ -1,0 +1,276 @@
+"""The panel: several models of the same runs behind one interface, mixed by how well each foretold runs unseen by it.
+
+No single model wins: smooth times are far ahead where times are smooth, labels where they jump. Runs are put in a
+few random orders and foretold wave by wave from those before (prequentially); a member's weight grows with its
+discounted log score, averaged over the orders, and never falls below a floor.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.optimize import minimize_scalar
+
+from analysis.models.change_points import Level
+from analysis.models.classifiers import PLAIN, LabelProcess, Propagation
+from analysis.models.critical_law import CriticalLaw, fit_critical_law
+from analysis.models.gaussian_process import spread_rows
+from analysis.models.memo import Recent
+from analysis.models.milestone_times import MilestoneTimes, Times, regimes_from_times
+from analysis.models.stages import QUESTIONS, Trust, earned_trust, equal_trust, mixed
+from analysis.runs.axes import Array, Axis, features
+from analysis.runs.run_table import BoolArray, Runs, allowed_regimes
+from grokcore.errors import DataError
+from grokcore.records.regimes import REGIMES, RegimeRule
+
+DISCOUNT = 0.95
+"""Worth of a wave's score against the next one's."""
+WAVES = (0.35, 0.5, 0.65, 0.8, 1.0)
+"""Shares of the runs after which the members are refitted and foretell the next wave."""
+MOST_ORDERS = 3
+"""Random orders in which the runs are foretold at most; with one, chance weighs in with few runs."""
+ORDERED = 600
+"""Runs over all orders, about: more runs need fewer orders."""
+MOST_SCORED = 1500
+"""Runs among which waves are drawn; more would only cost time."""
+POOLED = ("times", "labels", "propagation")
+"""Members of the equal pool that chooses runs."""
+FOREVER = 9.0
+"""log10 of a delay below the critical fraction."""
+MEMBERS = ("times", "labels", "plain", "propagation")
+"""Members that every panel has; the law is one more where the runs allow it."""
+LAW_ROWS = 400
+"""Runs to which the law is fitted as a member; its interval estimates use all."""
+LAW_DRAWS = 64
+"""Draws of the law's parameters from their posterior."""
+LAW_AVERAGED = 12
+"""Of them, how many its probabilities average: a fraction that is known for certain would be a cliff."""
+
+
+REMEMBERED = 20
+"""Answers of members that a panel keeps: those about a few sets of points."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Panel:
+    """The fitted members under one rule and their weights."""
+
+    rule: RegimeRule
+    """The rule the label members were fitted under."""
+    times: MilestoneTimes
+    labels: LabelProcess
+    plain: LabelProcess
+    propagation: Propagation
+    axes: tuple[Axis, ...]
+    """The map's axes, with which the law reads the features."""
+    law: CriticalLaw | None = None
+    """The critical law of the delay, where the axes and the runs allow one."""
+    sharpness: dict[str, float] = field(default_factory=dict)
+    """Inverse temperature of the label members, from held-out runs."""
+    trust: Trust = field(default_factory=lambda: equal_trust(MEMBERS))
+    """Weight of each member for each question."""
+    answers: dict[str, int] = field(default_factory=dict)
+    """Number of foretold runs that put each question to the test: twice the rarer answer."""
+    recent: Recent = field(init=False, default_factory=lambda: Recent(REMEMBERED))
+    """What the members said of the last few sets of points."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the members' names."""
+        return MEMBERS if self.law is None else (*MEMBERS, "law")
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Return each member's weight over all questions, each counted by how many runs tested it."""
+        counts = {question: self.answers.get(question, 0) + 1 for question in self.trust}
+        total = sum(counts.values())
+        names = next(iter(self.trust.values()))
+        return {name: sum(counts[q] * self.trust[q][name] for q in counts) / total for name in names}
+
+    @property
+    def sentence(self) -> str:
+        """Return in words how the members are mixed and what that says about the edges."""
+        weights = self.weights
+        shares = ", ".join(f"{name} {weight:.2f}" for name, weight in sorted(weights.items(), key=lambda w: -w[1]))
+        smooth = weights["times"] + weights.get("law", 0.0)
+        kind = "smooth times with some jumps"
+        if smooth >= 2 / 3:
+            kind = "times are smooth"
+        elif smooth <= 1 / 3:
+            kind = "the edge is a jump"
+        jumping = " and of ".join(
+            name.replace("delay", "the delay") for name, jumps in self.times.jumps.items() if jumps
+        )
+        if jumping:
+            kind += f" but for a jump of {jumping}" if smooth >= 2 / 3 else f", also a jump of {jumping}"
+        return f"{kind} ({shares})"
+
+    @classmethod
+    def fit(cls, runs: Runs, points: Array, rule: RegimeRule, seed: int, start: Panel | None = None) -> Panel:
+        """Fit every member to the runs at feature rows `points`; hyperparameters are searched from those of `start`."""
+        first = cls._members(runs, points, rule, seed, start, learn=True)
+        held, allowed, worth = _foretold(first, runs, points, rule, seed)
+        sharpness = {name: _sharpness(held[name], allowed, worth) for name in MEMBERS[1:]}
+        sharp = {name: _sharpened(p, sharpness.get(name, 1.0)) for name, p in held.items()}
+        trust, answers = earned_trust(sharp, allowed, worth)
+        return replace(first, sharpness=sharpness, trust=trust, answers=answers)
+
+    @classmethod
+    def _members(
+        cls, runs: Runs, points: Array, rule: RegimeRule, seed: int, start: Panel | None, *, learn: bool
+    ) -> Panel:
+        allowed = allowed_regimes(runs, rule)
+        times = MilestoneTimes.fit(runs, points, start.times if start is not None else None, learn=learn)
+        before = start.labels if start is not None else None
+        labels = LabelProcess.fit(allowed, points, before, nested=True, learn=learn)
+        before = start.plain if start is not None else None
+        return cls(
+            rule=rule,
+            times=times,
+            labels=labels,
+            plain=LabelProcess.fit(allowed, points, before, prior=PLAIN, learn=learn),
+            propagation=Propagation.fit(allowed, points, labels.relevance, seed),
+            axes=runs.axes,
+            law=law_member(runs, start.law if start is not None else None, LAW_DRAWS if learn else 0),
+        )
+
+    def refitted(self, runs: Runs, points: Array, seed: int, rule: RegimeRule | None = None) -> Panel:
+        """Return the members fitted to other runs or under another rule, hyperparameters, weights and sharpness kept.
+
+        The page does the same in the browser when a slider moves.
+        """
+        members = self._members(runs, points, rule or self.rule, seed, self, learn=False)
+        return replace(members, sharpness=self.sharpness, trust=self.trust, answers=self.answers)
+
+    def member(self, name: str, points: Array, rule: RegimeRule | None = None) -> Array:
+        """Return (n, 4) probabilities of one member at feature rows; only times and law take a rule of their own."""
+        rule = rule or self.rule
+        return self.recent.answer((name, rule), points, lambda: self._member(name, points, rule))
+
+    def _member(self, name: str, points: Array, rule: RegimeRule) -> Array:
+        if name == "times" or (name == "law" and self.law is None):
+            return regimes_from_times(self.times.predict(points), rule)
+        if name == "law":
+            times, delays = self.predict_times(points, name), self.law_delays(points)
+            some = delays[:: -(-len(delays) // LAW_AVERAGED)]
+            each = [regimes_from_times(times._replace(delay=times.delay._replace(mean=mean)), rule) for mean in some]
+            return np.asarray(sum(each) / len(each))
+        sharpness = self.sharpness.get(name, 1.0)
+        if name in ("labels", "plain"):
+            process = self.label_process(name)
+            return process.probabilities(process.latents(points), sharpness)
+        return self.propagation.probabilities(points, sharpness)
+
+    def label_process(self, name: str) -> LabelProcess:
+        """Return the member "labels" or "plain"."""
+        return self.labels if name == "labels" else self.plain
+
+    @property
+    def features(self) -> int:
+        """Return the number of features the members read."""
+        return int(self.times.mem.smooth.basis.shape[1])
+
+    def hyperparameters(self) -> dict[str, dict[str, Any]]:
+        """Return each process's length scales (in box widths), amplitude, slope and noise as plain values."""
+        named = {"t_mem": self.times.mem.smooth, "delay": self.times.delay.smooth}
+        for time, latent in (("t_mem", self.times.mem), ("delay", self.times.delay)):
+            named |= {f"{time} jump {number}": jump.side for number, jump in enumerate(latent.jumps, start=1)}
+        named |= {f"label {name}": process for name, process in zip(QUESTIONS, self.labels.latent, strict=True)}
+        named |= {f"plain {regime}": process for regime, process in zip(REGIMES, self.plain.latent, strict=True)}
+        return {
+            name: asdict(process.kernel) | {"lengths": process.kernel.lengths.tolist()}
+            for name, process in named.items()
+        }
+
+    def predict_times(self, points: Array, name: str = "times") -> Times:
+        """Return the posterior of the times; for "law" with the law's delay in the process's place."""
+        times = self.times.predict(points)
+        if name == "times" or self.law is None:
+            return times
+        with np.errstate(divide="ignore"):
+            delay = np.clip(self.law.predict(self._table(points)), -1.0, FOREVER)
+        return times._replace(delay=Level(delay, np.zeros(len(delay)), self.law.noise))
+
+    def law_delays(self, points: Array) -> Array:
+        """Return (S, n) log10 delays of the median run at feature rows, by draws of the law."""
+        if self.law is None:
+            raise DataError("this panel has no law.")
+        with np.errstate(divide="ignore"):
+            return np.clip(self.law.sample(self._table(points)), -1.0, FOREVER)
+
+    def _table(self, points: Array) -> pd.DataFrame:
+        """Return the axes' columns at feature rows."""
+        table = pd.DataFrame({axis.name: axis.value(u) for axis, u in zip(self.axes, points.T, strict=False)})
+        for axis, flag in zip([axis for axis in self.axes if axis.zero], points.T[len(self.axes) :], strict=True):
+            table[axis.name] = np.where(flag > 0.5, 0.0, table[axis.name])
+        return table
+
+    def mixture(self, points: Array) -> Array:
+        """Return (n, 4): the members mixed by the weights each earned."""
+        return mixed({name: self.member(name, points) for name in self.weights}, self.trust)
+
+    def pool(self, points: Array) -> Array:
+        """Return (n, 4): the plain mean of the pooled members, which chooses runs well in every world."""
+        return np.asarray(sum(self.member(name, points) for name in POOLED) / len(POOLED))
+
+
+def _foretold(
+    panel: Panel, runs: Runs, points: Array, rule: RegimeRule, seed: int
+) -> tuple[dict[str, Array], BoolArray, Array]:
+    """Return each member's probabilities for runs it had not seen, what those runs allow, and each one's worth."""
+    allowed = allowed_regimes(runs, rule)
+    orders = min(MOST_ORDERS, -(-ORDERED // len(points)))
+    held: dict[str, list[Array]] = {name: [] for name in panel.names}
+    scored: list[npt.NDArray[np.intp]] = []
+    worth: list[Array] = []
+    for number in range(orders):
+        order = _shuffled(runs, points, (seed, number))[:MOST_SCORED]
+        ends = [round(share * len(order)) for share in WAVES]
+        for wave, (seen, end) in enumerate(itertools.pairwise(ends)):
+            past, next_wave = order[:seen], order[seen:end]
+            fitted = Panel._members(runs.rows(past), points[past], rule, seed, panel, learn=False)
+            for name, found in held.items():
+                found.append(fitted.member(name, points[next_wave]))
+            scored.append(next_wave)
+            worth.append(np.full(len(next_wave), DISCOUNT ** (len(WAVES) - 2 - wave) / orders))
+    return (
+        {name: np.vstack(found) for name, found in held.items()},
+        allowed[np.concatenate(scored)],
+        np.concatenate(worth),
+    )
+
+
+def law_member(runs: Runs, start: CriticalLaw | None, draws: int = 0) -> CriticalLaw | None:
+    """Return the law fitted to some of the runs, or None where they do not allow one."""
+    if len(runs.table) > LAW_ROWS:
+        runs = runs.rows(spread_rows(features(runs.axes, runs.table), LAW_ROWS))
+    try:
+        return fit_critical_law(runs, intervals=False, draws=draws, start=start)
+    except DataError:
+        return None
+
+
+def _shuffled(runs: Runs, points: Array, seed: tuple[int, int]) -> npt.NDArray[np.intp]:
+    """Return a random order of the runs that does not depend on the order of the table's rows."""
+    keys = [runs.table["t_gen"].to_numpy(), runs.table["t_mem"].to_numpy(), *points.T]
+    return np.lexsort(keys)[np.random.default_rng(seed).permutation(len(points))]
+
+
+def _sharpened(probabilities: Array, power: float) -> Array:
+    raw = np.maximum(probabilities, 1e-12) ** power
+    return np.asarray(raw / raw.sum(axis=1, keepdims=True))
+
+
+def _sharpness(probabilities: Array, allowed: BoolArray, worth: Array) -> float:
+    """Return the exponent of highest log score, drawn to one as if by a few more runs."""
+
+    def loss(log_power: float) -> float:
+        chance = (_sharpened(probabilities, float(np.exp(log_power))) * allowed).sum(axis=1)
+        return float(-worth @ np.log(np.maximum(chance, 1e-4)) + 0.5 * log_power**2)
+
+    return float(np.exp(minimize_scalar(loss, bounds=(-1.5, 2.5), method="bounded").x))

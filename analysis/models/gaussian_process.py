@@ -1,0 +1,257 @@
+"""A Gaussian process seen through noise and censoring: the one engine under milestone times and label probabilities.
+
+Each observation says that a noisy value is known (``low == high``), above ``low`` (``high = inf``) or below ``high``
+(``low = -inf``). A time that a run did not reach is the second kind; a label "is / is not this regime" is the second or
+third at zero with logistic noise, that is a classifier. Inference is Laplace's approximation (Rasmussen and
+Williams 2006, chapters 3 and 5); beyond `EXACT` rows it works on a chosen basis and keeps the residual variance (FITC).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.linalg import cho_solve, cholesky, solve_triangular
+from scipy.optimize import minimize
+
+from analysis.models.kernels import Array, Kernel, Prior
+from analysis.models.likelihoods import Likelihood, Observations, likelihood
+from analysis.models.memo import Recent
+
+EXACT = 500
+"""Rows up to which every row is its own basis point."""
+TRAINED_ON = 250
+"""Rows, spread over the box, on which hyperparameters are fitted when there are more."""
+REMEMBERED = 4
+"""Sets of points whose predictions a posterior keeps."""
+STEP = 2.0
+"""Prior standard deviation of the height of a step, in the latent's unit."""
+FARTHEST = 7.0
+"""Factors of e that a hyperparameter may end from its prior's median; beyond it nothing changes but rounding."""
+JITTER = 1e-8
+
+
+def _distances(a: Array, b: Array) -> Array:
+    """Return squared differences per feature, (D, n, m)."""
+    return np.asarray((a.T[:, :, None] - b.T[:, None, :]) ** 2)
+
+
+class _Evidence:
+    """Minus the log of Laplace's evidence times the hyperprior, with its gradient (Rasmussen and Williams, 5.5.1)."""
+
+    def __init__(self, seen: Observations, centre: float, prior: Prior, beyond: Array | None = None) -> None:
+        self.seen, self.centre, self.prior = seen, centre, prior
+        features = seen.points.shape[1]
+        self.step = 0.0 if beyond is None else STEP**2 * np.outer(beyond, beyond)
+        self.middle, self.free, self.spread = prior.centre(features), prior.free(features), prior.spread(features)
+        self.squares = _distances(seen.points, seen.points)
+        self.linear = (seen.points - 0.5) @ (seen.points - 0.5).T
+        self.alpha = np.zeros(len(seen.low))
+
+    def _mode(self, K: Array, noise: float) -> tuple[Array, Likelihood, Array, Array]:
+        """Return the mode less the centre, its likelihood, the square root of the weights and B's Cholesky factor."""
+        alpha = self.alpha
+        f = K @ alpha
+        like = likelihood(self.seen, f + self.centre, noise)
+        best = like.value.sum() - 0.5 * alpha @ f
+        for _ in range(50):
+            root = np.sqrt(like.weight)
+            L = cholesky(np.eye(len(f)) + root[:, None] * K * root, lower=True, check_finite=False)
+            b = like.weight * f + like.first
+            target = b - root * cho_solve((L, True), root * (K @ b), check_finite=False)
+            step = target - alpha
+            for _ in range(12):
+                f = K @ (alpha + step)
+                like = likelihood(self.seen, f + self.centre, noise)
+                score = like.value.sum() - 0.5 * (alpha + step) @ f
+                if score >= best - 1e-9:
+                    break
+                step = step / 2
+            alpha, gain, best = alpha + step, score - best, score
+            if gain < 1e-6:
+                break
+        self.alpha = alpha
+        root = np.sqrt(like.weight)
+        return f, like, root, cholesky(np.eye(len(f)) + root[:, None] * K * root, lower=True, check_finite=False)
+
+    def left_out(self, step: Array) -> tuple[Array, Array]:
+        """Return mean and variance of the latent at each point, told by the others (Laplace's approximation)."""
+        kernel = Kernel.of(self.middle + self.free @ step, self.prior)
+        K, _, _, _ = self._covariance(kernel)
+        f, like, root, L = self._mode(K, kernel.noise)
+        reached = solve_triangular(L, root[:, None] * K, lower=True, check_finite=False)
+        own = np.maximum(np.diag(K) - (reached**2).sum(axis=0), 1e-10)
+        precision = np.maximum(1.0 / own - like.weight, 1e-6)
+        mean = (f / own - like.weight * f - like.first) / precision
+        return self.centre + mean, 1.0 / precision
+
+    def _covariance(self, kernel: Kernel) -> tuple[Array, Array, Array, Array]:
+        """Return the covariance of the points, its stationary part with that one's slope, and its linear part."""
+        stationary, slope = kernel.stationary(np.tensordot(1.0 / kernel.lengths**2, self.squares, axes=1))
+        linear = kernel.slope**2 * self.linear
+        K = stationary + linear + (kernel.constant + self.step)
+        K[np.diag_indices_from(K)] += JITTER
+        return K, stationary, slope, linear
+
+    def __call__(self, step: Array) -> tuple[float, Array]:
+        """Return the loss and its gradient at `step` free numbers away from the prior's median."""
+        kernel = Kernel.of(self.middle + self.free @ step, self.prior)
+        K, stationary, slope, linear = self._covariance(kernel)
+        f, like, root, L = self._mode(K, kernel.noise)
+        value = like.value.sum() - 0.5 * self.alpha @ f - np.log(np.diag(L)).sum()
+        inverse = cho_solve((L, True), np.diag(root), check_finite=False)
+        R = root[:, None] * inverse
+        KR = K @ R
+        variance = np.diag(K) - np.einsum("ij,ji->i", KR, K)
+        pull = 0.5 * variance * like.third
+        back = pull - R @ (K @ pull)
+
+        def by_kernel(dK: Array) -> float:
+            force = dK @ like.first
+            return float(0.5 * self.alpha @ (dK @ self.alpha) - 0.5 * np.sum(R * dK) + back @ force)
+
+        scales = 1.0 / kernel.lengths**2
+        gradient = [by_kernel(slope * square * scale) for square, scale in zip(self.squares, scales, strict=True)]
+        gradient += [by_kernel(2.0 * stationary), by_kernel(2.0 * linear)]
+        gradient.append(
+            float(like.value_noise.sum() - 0.5 * variance @ like.weight_noise + back @ (K @ like.first_noise))
+        )
+        z = step / self.spread
+        return float(0.5 * z @ z - value), z / self.spread - np.array(gradient) @ self.free
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """Hyperparameters and the latent at its own points."""
+
+    theta: Array
+    """The log hyperparameters of highest evidence times prior."""
+    loss: float
+    """Minus the log of that product; differences between fits of the same values are log odds."""
+    mean: Array
+    """(n,) mean of the latent at each point, told by all other points."""
+    variance: Array
+    """(n,) its variance."""
+    height: float
+    """Height of the step at the points beyond, where some were."""
+
+
+def trained(
+    seen: Observations,
+    centre: float,
+    prior: Prior,
+    start: Array | None = None,
+    *,
+    beyond: Array | None = None,
+    turns: int = 30,
+) -> Trained:
+    """Fit hyperparameters, from `start` (the prior's median), in at most `turns` steps; all rows are used.
+
+    `beyond`, ones and zeros, adds a step of unknown height to the latent of some rows.
+    """
+    evidence = _Evidence(seen, centre, prior, beyond)
+    middle, free, spread = evidence.middle, evidence.free, evidence.spread
+    begin = np.zeros(len(spread)) if start is None else np.linalg.lstsq(free, start - middle, rcond=None)[0]
+    found = minimize(
+        evidence,
+        begin,
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[(-reach, reach) for reach in np.minimum(4.0 * spread, FARTHEST)],
+        options={"maxiter": turns, "ftol": 1e-6, "gtol": 1e-3},
+    )
+    loss, _ = evidence(found.x)
+    mean, variance = evidence.left_out(found.x)
+    height = STEP**2 * float(beyond @ evidence.alpha) if beyond is not None else 0.0
+    theta = np.asarray(middle + free @ found.x)
+    return Trained(theta=theta, loss=loss, mean=mean, variance=variance, height=height)
+
+
+def train(seen: Observations, centre: float, prior: Prior, start: Array | None = None) -> Array:
+    """Return the log hyperparameters of highest evidence times prior, found from `start` (the prior's median)."""
+    if len(seen.low) < 2:
+        return prior.centre(seen.points.shape[1])
+    return trained(thinned(seen), centre, prior, start).theta
+
+
+def thinned(seen: Observations, count: int = TRAINED_ON) -> Observations:
+    """Return at most `count` of the observations, spread over the box."""
+    return seen if len(seen.low) <= count else seen.rows(spread_rows(seen.points, count))
+
+
+def spread_rows(points: Array, count: int) -> npt.NDArray[np.intp]:
+    """Return `count` rows that cover the points, each farthest from those before it; ties go to the earlier row."""
+    chosen = np.zeros(min(count, len(points)), dtype=np.intp)
+    nearest = np.full(len(points), np.inf)
+    current = int(np.argmin(((points - points.mean(0)) ** 2).sum(1)))
+    for k in range(len(chosen)):
+        chosen[k] = current
+        nearest = np.minimum(nearest, ((points - points[current]) ** 2).sum(1))
+        nearest[current] = -1.0
+        current = int(np.argmax(nearest))
+    return np.sort(chosen)
+
+
+class Posterior:
+    """The latent given the observations: `predict` gives its mean and variance anywhere, noise not included."""
+
+    def __init__(self, seen: Observations, theta: Array, centre: float, prior: Prior) -> None:
+        self.theta, self.centre, self.kernel = theta, centre, Kernel.of(theta, prior)
+        basis = np.unique(seen.points, axis=0)
+        if len(basis) > EXACT:
+            basis = basis[spread_rows(basis / self.kernel.lengths, EXACT)]
+        self.basis = basis
+        K = self.kernel(basis, basis)
+        K[np.diag_indices_from(K)] += JITTER * (1.0 + np.diag(K))
+        self._root = cholesky(K, lower=True, check_finite=False)
+        self.mean, self._hessian = self._fit(seen)
+        self._recent = Recent(REMEMBERED)
+
+    def _coordinates(self, points: Array) -> Array:
+        """Return (m, n): the latent at `points` is centre + coordinatesᵀ v with v standard normal, plus a residual."""
+        K = self.kernel(self.basis, points)
+        return np.asarray(solve_triangular(self._root, K, lower=True, overwrite_b=True, check_finite=False))
+
+    def _fit(self, seen: Observations) -> tuple[Array, Array]:
+        A = self._coordinates(seen.points)
+        rest = np.maximum(self.kernel.diagonal(seen.points) - np.einsum("ij,ij->j", A, A), 0.0)
+        v = np.zeros(len(self.basis))
+        like = likelihood(seen, np.full(len(seen.low), self.centre), self.kernel.noise, rest)
+        best = like.value.sum()
+        L = np.eye(len(v))
+        for _ in range(60):
+            H = (A * like.weight) @ A.T
+            H[np.diag_indices_from(H)] += 1.0
+            L = cholesky(H, lower=True, check_finite=False)
+            step = cho_solve((L, True), A @ like.first - v, check_finite=False)
+            for _ in range(12):
+                like = likelihood(seen, self.centre + (v + step) @ A, self.kernel.noise, rest)
+                score = like.value.sum() - 0.5 * (v + step) @ (v + step)
+                if score >= best - 1e-9:
+                    break
+                step = step / 2
+            v, gain, best = v + step, score - best, score
+            if gain < 1e-6:
+                break
+        return v, L
+
+    @property
+    def noise(self) -> float:
+        """Return the standard deviation of the noise."""
+        return self.kernel.noise
+
+    def predict(self, points: Array) -> tuple[Array, Array]:
+        """Return the latent's mean and variance at rows of `points`; read-only."""
+        return self._recent.answer("", points, lambda: self._predict(points))
+
+    def _predict(self, points: Array) -> tuple[Array, Array]:
+        means, variances = [], []
+        for start in range(0, len(points), 4096):
+            some = points[start : start + 4096]
+            A = self._coordinates(some)
+            prior = self.kernel.diagonal(some) - np.einsum("ij,ij->j", A, A)
+            B = solve_triangular(self._hessian, A, lower=True, check_finite=False)
+            means.append(self.centre + self.mean @ A)
+            variances.append(np.maximum(prior, 0.0) + np.einsum("ij,ij->j", B, B))
+        return np.concatenate(means), np.concatenate(variances)

@@ -1,0 +1,173 @@
+"""Milestone times: log10 t_mem and log10 of the delay t_gen − t_mem as censored Gaussian processes, and their regimes.
+
+Either may jump (`analysis.models.change_points`). The delay, not t_gen, is modelled: a run that generalises later than
+it memorises does so by a mechanism of its own, and a run that never memorised says nothing about it. A delay that the
+evaluation grid or the seeds' spread of t_mem cannot tell from zero is known only to be small (censored from the left).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import ndtr, ndtri
+
+from analysis.models.change_points import JumpingLatent, Level
+from analysis.models.likelihoods import Observations
+from analysis.runs.axes import Array
+from analysis.runs.run_table import Runs
+from grokcore.records.regimes import RegimeRule
+
+GRID_STEP = 1.025
+"""Ratio of neighbouring evaluation steps: a recorded crossing happened in the last 2.5 % before it."""
+SMALLEST_DELAY = 0.1
+"""Delays below this share of t_mem count as "small", since t_mem itself is no surer than that."""
+NODES = 24
+"""Nodes over t_mem when its uncertainty is integrated out."""
+NEGLIGIBLE = 1e-6
+"""Probability below which a side of the jumps is not looked at."""
+
+
+class Times(NamedTuple):
+    """Posterior of log10 t_mem and log10 delay at n points."""
+
+    mem: Level
+    delay: Level
+
+
+def memorization_times(runs: Runs, points: Array) -> Observations:
+    """Return what the runs tell of log10 t_mem."""
+    step, event = runs.milestone("t_mem")
+    step = np.where(np.isfinite(step), step, runs.budget_limit)
+    informative = event | (step >= 1)
+    centre, blur = _grid_interval(step)
+    low = np.where(event, centre, np.log10(np.maximum(step, 0.5)))
+    seen = Observations(points=points, low=low, high=np.where(event, low, np.inf), blur=blur)
+    return seen.rows(np.flatnonzero(informative))
+
+
+def delays(runs: Runs, points: Array) -> Observations:
+    """Return what the runs tell of the log10 delay; runs that did not memorise tell nothing."""
+    mem, mem_event = runs.milestone("t_mem")
+    gen, gen_event = runs.milestone("t_gen")
+    gen = np.where(np.isfinite(gen), gen, runs.budget_limit)
+    delay = np.maximum(gen - np.where(np.isfinite(mem), mem, gen), 0.0)
+    floor = np.maximum(SMALLEST_DELAY * np.where(mem_event, mem, gen), (GRID_STEP - 1.0) * gen)
+    floor = np.maximum(floor, 1.0)
+    small = gen_event & (delay < floor)
+    value = np.log10(np.maximum(delay, 0.5))
+    _, blur = _grid_interval(gen)
+    # The grid blurs t_gen; seen from the delay the same interval is wider.
+    blur = blur * gen / np.maximum(delay, 0.5)
+    low = np.where(small, -np.inf, value)
+    high = np.where(small, np.log10(floor), np.where(gen_event, value, np.inf))
+    seen = Observations(points=points, low=low, high=high, blur=blur)
+    informative = (mem_event & (gen_event | (delay >= 1.0))) | (gen_event & ~mem_event)
+    return seen.rows(np.flatnonzero(informative))
+
+
+def _grid_interval(step: Array) -> tuple[Array, Array]:
+    """Return middle and standard deviation, in log10, of where a crossing recorded at `step` happened."""
+    whole = step == np.round(step)
+    before = np.maximum(np.minimum(step - 1.0, step / GRID_STEP), 0.5)
+    width = np.where(whole, np.log10(np.maximum(step, 1.0) / before), 0.0)
+    return np.log10(np.maximum(step, 0.5)) - width / 2, width / np.sqrt(12.0)
+
+
+def regimes_from_times(times: Times, rule: RegimeRule, *, noise: bool = True) -> Array:
+    """Return (n, 4) probabilities of the regimes under `rule`; without `noise`, those of the median run's regime."""
+    delays = list(times.delay.parts(noise=noise))
+    result = np.zeros((len(times.mem.mean), 4))
+    for weight, mem_mean, mem_sd in times.mem.parts(noise=noise):
+        for share, mean, sd in delays:
+            both = weight * share
+            rows = np.flatnonzero(both > NEGLIGIBLE)
+            if len(rows):
+                own = _regimes(mem_mean[rows], mem_sd[rows], mean[rows], sd[rows], rule)
+                result[rows] += both[rows, None] * own
+    return np.asarray(result / result.sum(axis=1, keepdims=True))
+
+
+def _regimes(mem_mean: Array, mem_sd: Array, delay_mean: Array, delay_sd: Array, rule: RegimeRule) -> Array:
+    """Return (n, 4) regime probabilities for normal log10 t_mem and log10 delay."""
+    mem_sd, delay_sd = np.maximum(mem_sd, 1e-9), np.maximum(delay_sd, 1e-9)
+    memorised = ndtr((np.log10(rule.budget) - mem_mean) / mem_sd)
+    shares = (np.arange(NODES) + 0.5) / NODES
+    u = np.clip(memorised[:, None] * shares, 1e-300, 1.0 - 1e-16)
+    t_mem = np.minimum(10.0 ** (mem_mean[:, None] + mem_sd[:, None] * ndtri(u)), rule.budget)
+    left = rule.budget - t_mem
+    need = np.full_like(left, rule.gap) if rule.gap is not None else ((rule.ratio or 1.0) - 1.0) * t_mem
+
+    def reached(steps: Array) -> Array:
+        return np.asarray(ndtr((np.log10(np.maximum(steps, 1e-12)) - delay_mean[:, None]) / delay_sd[:, None]))
+
+    in_time, prompt = reached(left), reached(np.minimum(left, need))
+    weight = memorised[:, None] / NODES
+    columns = [1.0 - memorised, *(np.sum(weight * part, axis=1) for part in (1.0 - in_time, in_time - prompt, prompt))]
+    return np.column_stack(columns)
+
+
+@dataclass(frozen=True)
+class MilestoneTimes:
+    """The two fitted latents at one threshold."""
+
+    mem: JumpingLatent
+    delay: JumpingLatent
+
+    @classmethod
+    def fit(
+        cls, runs: Runs, points: Array, start: MilestoneTimes | None = None, *, learn: bool = True
+    ) -> MilestoneTimes:
+        """Fit both to the runs at feature rows `points`; hyperparameters from `start`, kept unless `learn`."""
+        fitted = []
+        for seen, before in (
+            (memorization_times(runs, points), start.mem if start is not None else None),
+            (delays(runs, points), start.delay if start is not None else None),
+        ):
+            values = seen.low[seen.low == seen.high]
+            everything = values if len(values) else seen.edges
+            centre = float(np.median(everything)) if len(everything) else float(np.log10(runs.budget_limit))
+            if before is not None and not learn:
+                fitted.append(before.refitted(seen, centre))
+            else:
+                fitted.append(JumpingLatent.fit(seen, centre, before))
+        return cls(*fitted)
+
+    @property
+    def jumps(self) -> dict[str, list[float]]:
+        """Return by how much each time jumps, in log10 steps; nothing for one that does not."""
+        return {
+            name: [jump.height for jump in latent.jumps]
+            for name, latent in (("t_mem", self.mem), ("delay", self.delay))
+        }
+
+    def predict(self, points: Array) -> Times:
+        """Return the posterior at feature rows."""
+        return Times(self.mem.predict(points), self.delay.predict(points))
+
+    def sample(self, times: Times, normals: Array, rule: RegimeRule) -> Array:
+        """Return (S, n, 4): seeds' probabilities for draws of the median run's times at (S, unknowns) `normals`."""
+        own = 1 + len(times.mem.steps)
+        draws = [Times(times.mem.drawn(row[:own]), times.delay.drawn(row[own:])) for row in normals]
+        return np.stack([regimes_from_times(draw, rule) for draw in draws])
+
+    def generalises_between(self, points: Array, begin: Array, end: Array, memorised_at: Array | None) -> Array:
+        """Return (n,) P(t_gen ≤ end | t_gen > begin) at feature rows, given t_mem where it is known (NaN elsewhere)."""
+        times = self.predict(points)
+        by_end, by_now = (self.generalised_by(times, step, memorised_at) for step in (end, begin))
+        return np.asarray(np.clip(by_end - by_now, 0.0, 1.0) / np.maximum(1.0 - by_now, 1e-12))
+
+    def generalised_by(self, times: Times, step: Array, memorised_at: Array | None = None) -> Array:
+        """Return (n,) P(t_gen ≤ step), given t_mem where it is known (NaN where it is not)."""
+        shares = (np.arange(NODES) + 0.5) / NODES
+        chance = np.zeros(len(step))
+        for weight, mean, sd in times.mem.parts():
+            t_mem = 10.0 ** (mean[:, None] + sd[:, None] * ndtri(shares))
+            if memorised_at is not None:
+                known = np.isfinite(memorised_at)
+                t_mem[known] = memorised_at[known, None]
+            left = np.log10(np.maximum(step[:, None] - t_mem, 1e-12))
+            for share, delay, spread in times.delay.parts():
+                chance += weight * share * ndtr((left - delay[:, None]) / spread[:, None]).mean(axis=1)
+        return chance

@@ -1,0 +1,1 @@
+"""Pages: HTML files with everything inside, which ask the network for nothing."""

@@ -1,0 +1,99 @@
+"""The interactive page of a map: one HTML file with everything inside, that makes no network request.
+
+It carries the posterior of the milestones on a grid over all axes, at every recorded threshold, so that sliders for the
+slice, the threshold, the budget and the gap redraw the map in the browser, with the runs and their thinned curves.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from analysis.figures.base import pretty
+from analysis.maps.grid import Volume
+from analysis.pages.html import markup, render
+from analysis.pages.html import source as template
+from analysis.pages.page_data import Drawn, payload
+from analysis.runs.sources import Source
+
+if TYPE_CHECKING:
+    from analysis.figures.laws import Survival
+    from analysis.maps.regime_map import RegimeMap
+
+
+@dataclass(frozen=True, kw_only=True)
+class Laws:
+    """What the page says of laws."""
+
+    paragraphs: Sequence[str]
+    """Sentences."""
+    table: str
+    """The law's parameters as an HTML table; may be empty."""
+    figure: str
+    """An SVG drawing."""
+
+
+def laws_of(fitted: RegimeMap, survival: Survival, figure: str) -> Laws:
+    """Return what a page says of the laws of a map: the critical law, and what each axis does to the time."""
+    from analysis.figures.laws import p_words
+
+    paragraphs = [f"Critical law: {fitted.law.formula()}" if fitted.law else f"No critical law: {fitted.law_absent}"]
+    if fitted.law:
+        paragraphs.append(
+            f"Right-censored fit to {fitted.law.runs} runs, of which {fitted.law.events} generalised; 95 % intervals "
+            "by profile likelihood."
+        )
+    for axis in survival.axes:
+        means = "; ".join(
+            f"{third.label}: {third.mean.mean:,.0f} [{third.mean.low:,.0f}, {third.mean.high:,.0f}]"
+            for third in axis.thirds
+        )
+        paragraphs.append(
+            f"Mean steps to generalise, restricted to {survival.horizon:,}, by {pretty(axis.axis)}: {means} "
+            f"(log-rank, lowest against highest: {p_words(axis.test.p_value)})."
+        )
+    table = "" if fitted.law is None else fitted.law.estimates.to_html(float_format="{:.3g}".format, border=0)
+    return Laws(paragraphs=paragraphs, table=table, figure=figure)
+
+
+def page(
+    fitted: RegimeMap,
+    source: Source,
+    values: Volume,
+    definition: Mapping[str, Any],
+    laws: Laws | None = None,
+    drawn: Drawn | None = None,
+) -> str:
+    """Return the page of a map whose grid is `values`, as one HTML document."""
+    return render(
+        "page.html",
+        title=f"Regime map: {source.name}",
+        subtitle=f"{len(fitted.runs):,} runs over {', '.join(pretty(axis.name) for axis in fitted.axes)}.",
+        warnings=fitted.warnings,
+        scripts=[markup(template(name)) for name in SCRIPTS],
+        data=markup(_script_json(payload(fitted, source, values, drawn or Drawn()))),
+        laws=None if laws is None else {
+            "paragraphs": laws.paragraphs, "table": markup(laws.table), "figure": markup(laws.figure)
+        },
+        commands=definition["commands"],
+        environment=list(definition["environment"].items()),
+        definition=json.dumps(definition, indent=2, ensure_ascii=False),
+    )  # fmt: skip
+
+
+SCRIPTS = ("numerics.js", "plot.js", "page.js", "members.js", "controls.js")
+
+
+def _script_json(values: Any) -> str:
+    # "</script>" inside a string would end the element; as an escape it is the same string.
+    return json.dumps(values, allow_nan=False, separators=(",", ":"), default=_plain).replace("<", "\\u003c")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} cannot be written to the page")

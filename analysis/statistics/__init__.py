@@ -1,0 +1,1 @@
+"""Statistics: survival analysis of milestones, and the order in which measures changed."""

@@ -1,0 +1,1 @@
+"""Algebra: groups and their characters, parities, Lanczos; mathematics that knows no network."""

@@ -1,0 +1,103 @@
+"""Component: the base of every configuration dataclass: frozen, keyword-only, checked when it is made.
+
+Fields carry their allowed range in their type (``Annotated[float, Ge(0)]``); pydantic checks them, and all complaints
+come in one `ConfigError`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Self, get_args, get_origin, get_type_hints
+
+import numpy as np
+from pydantic import ConfigDict, InstanceOf, TypeAdapter, ValidationError
+
+from grokcore.errors import ConfigError, unknown_name
+
+
+@functools.cache
+def _adapters(component: Any) -> dict[str, TypeAdapter[Any]]:
+    hints = get_type_hints(component, include_extras=True)
+    plain = ConfigDict(arbitrary_types_allowed=True)
+    adapters = {}
+    for field in dataclasses.fields(component):
+        hint = hints[field.name]
+        bare = get_args(hint)[0] if get_origin(hint) is Annotated else hint
+        # A section holds a component, which has checked itself.
+        if isinstance(bare, type) and issubclass(bare, Component):
+            hint = Annotated[bare, InstanceOf()]  # type: ignore[type-arg]
+        adapters[field.name] = TypeAdapter(hint) if dataclasses.is_dataclass(bare) else TypeAdapter(hint, config=plain)
+    return adapters
+
+
+def check_fields(component: Any, values: Mapping[str, Any]) -> list[str]:
+    """Return the complaints about those of `values` that are fields of `component`, each looked at alone."""
+    complaints: list[str] = []
+    for name, adapter in _adapters(component).items():
+        if name in values:
+            _checked(adapter, name, values[name], complaints)
+    return complaints
+
+
+def _checked(adapter: TypeAdapter[Any], name: str, value: object, complaints: list[str]) -> Any:
+    if isinstance(value, np.generic):
+        value = value.item()
+    truth = isinstance(value, bool)
+    try:
+        value = adapter.validate_python(value)
+    except ValidationError as error:
+        reasons = dict.fromkeys(detail["msg"][0].lower() + detail["msg"][1:] for detail in error.errors())
+        complaints.append(f"{name} = {value!r}: {', or '.join(reasons)}.")
+        return value
+    if truth and not isinstance(value, bool):
+        complaints.append(f"{name} = {bool(value)}: should be a number.")
+    if isinstance(value, float) and not math.isfinite(value):
+        complaints.append(f"{name} = {value!r}: should be a finite number.")
+    return value
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Component:
+    """The base of every configuration dataclass: checks its fields when made, reads from and writes to plain dicts."""
+
+    def __post_init__(self) -> None:
+        complaints: list[str] = []
+        kind: Any = type(self)
+        for name, adapter in _adapters(kind).items():
+            object.__setattr__(self, name, _checked(adapter, name, getattr(self, name), complaints))
+        if not complaints:
+            complaints.extend(self.complaints())
+        if complaints:
+            raise ConfigError(complaints)
+
+    def complaints(self) -> Iterator[str]:
+        """Yield what is wrong between fields that are each right alone; nothing, unless a component says otherwise."""
+        yield from ()
+
+    @classmethod
+    def from_section(cls, section: Mapping[str, Any], where: str, complaints: list[str]) -> Self | None:
+        """Build the component from a plain mapping; append complaints, prefixed by `where`; return None if any."""
+        fields = {field.name: field for field in dataclasses.fields(cls)}
+        mine = [f"{where}: {unknown_name('field', name, fields)}" for name in section if name not in fields]
+        for name, field in fields.items():
+            required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+            if required and name not in section:
+                mine.append(f"{where}.{name} is missing.")
+        if mine:
+            # Say what is wrong with the values too, so that one error is enough.
+            mine += [f"{where}.{complaint}" for complaint in check_fields(cls, section)]
+            complaints.extend(mine)
+            return None
+        try:
+            return cls(**section)
+        except ConfigError as error:
+            complaints.extend(f"{where}.{complaint}" for complaint in error.complaints)
+            return None
+
+    def to_section(self) -> dict[str, Any]:
+        """Return the component as a plain dict of JSON values."""
+        section = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in section.items()}

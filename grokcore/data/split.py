@@ -1,0 +1,21 @@
+"""The split: which rows of the task's table train and which validate."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from grokcore.numerics.random_streams import generator
+from grokcore.run_config import RunConfig
+
+
+def split(config: RunConfig) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return the rows of the task's table that train and those that validate, each in the table's order.
+
+    A random permutation by seed; its first round(fraction · N) rows train. Runs of one seed are nested: a larger
+    fraction adds rows to a smaller one's.
+    """
+    order = torch.randperm(config.task.examples, generator=generator(config.seed, "split")).numpy()
+    cut = config.train_examples
+    return np.sort(order[:cut]), np.sort(order[cut:])

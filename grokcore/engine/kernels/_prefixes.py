@@ -1,0 +1,127 @@
+"""Prefixes: the distinct beginnings of a task's inputs, and where each position of an example finds its own.
+
+Attention is causal, so a position's state depends on the tokens up to it alone. Its "prefix" is the set of beginnings
+with so many operands: a table of the distinct ones where they are few, else one row for each example of the batch.
+
+Shapes: K runs, N examples, S symbols, R rows of a prefix.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from grokcore.data.batch import Batch
+from grokcore.models.transformer import Transformer
+from grokcore.numerics.vectors import VECTOR
+from grokcore.tasks.base import Task
+
+SHARED_SHARE = 0.5
+"""Distinct beginnings are tabled where there are at most this many per example of the batch."""
+
+
+class Prefixes:
+    """Where the positions of a transformer's inputs find what they share."""
+
+    def __init__(self, model: Transformer, task: Task) -> None:
+        self.symbols = task.table.symbols
+        self.operands = int(task.table.inputs.shape[1])
+        # For each position: how many operands have been read there, and which of them it is (none: "op" and "=").
+        order: list[tuple[int, int | None]] = [(i + 1, i) for i in range(self.operands)]
+        if model.operator_token:
+            order = [(i // 2 + 1, None if i % 2 else i // 2) for i in range(2 * self.operands - 1)]
+        order.append((self.operands, None))
+        self.order = order
+        # Rows times heads, and so rows times width, come in whole vectors.
+        unit = VECTOR // math.gcd(VECTOR, model.heads)
+        self.tables, self.children = _beginnings(task.table.inputs, self.symbols, unit)
+
+    def entries(self) -> list[int]:
+        """Return how many rows enter the first layer at each position: one per symbol, or one."""
+        return [1 if operand is None else self.symbols for _, operand in self.order]
+
+    def states(self, batch: Batch) -> list[int]:
+        """Return how many rows there are at each position after a layer: those of its prefix."""
+        return [self._rows(batch, read).shape[1] for read, _ in self.order]
+
+    def entry(self, batch: Batch, read: int, position: int) -> Tensor | None:
+        """Return where the rows of prefix `read` find a position's entry, among K · S; None: there is one for all."""
+        operand = self.order[position][1]
+        if operand is None:
+            return None
+        key = f"token {read} {operand}"
+        if key not in batch.prepared:
+            symbols = self._rows(batch, read)[..., operand]
+            runs = torch.arange(len(symbols), device=symbols.device)[:, None]
+            batch.prepared[key] = (symbols + runs * self.symbols).reshape(-1)
+        index: Tensor = batch.prepared[key]
+        return index
+
+    def state(self, batch: Batch, read: int, position: int) -> Tensor | None:
+        """Return where the rows of prefix `read` find a position's state, among K · R; None: in the same row."""
+        wanted = self.order[position][0]
+        if wanted == read or not self._tabled(batch, wanted):
+            return None
+        key = f"prefix {read} {wanted}"
+        if key not in batch.prepared:
+            operands = self._rows(batch, read)
+            at = torch.zeros_like(operands[..., 0])
+            for i in range(wanted):
+                at = self.children[i].to(at.device)[at * self.symbols + operands[..., i]]
+            runs = torch.arange(len(at), device=at.device)[:, None]
+            batch.prepared[key] = (at + runs * len(self.tables[wanted - 1])).reshape(-1)
+        index: Tensor = batch.prepared[key]
+        return index
+
+    def _tabled(self, batch: Batch, read: int) -> bool:
+        """Say whether beginnings of `read` operands are tabled, instead of one per example."""
+        return read < self.operands and len(self.tables[read - 1]) <= SHARED_SHARE * batch.targets.shape[1]
+
+    def _rows(self, batch: Batch, read: int) -> Tensor:
+        """Return the operands of each row of a prefix: (K, R, at least `read`)."""
+        if not self._tabled(batch, read):
+            return batch.inputs
+        return self.tables[read - 1].to(batch.inputs.device).expand(len(batch.inputs), -1, -1)
+
+
+def look_up(table: Tensor, index: Tensor | None) -> Tensor:
+    """Return the rows of a table (K, T, D) that `index`, flat over K · T, names; the table itself if there is none."""
+    if index is None:
+        return table
+    runs, _, width = table.shape
+    return table.reshape(-1, width).index_select(0, index).view(runs, -1, width)
+
+
+def hand_back(total: Tensor, gradient: Tensor, index: Tensor | None) -> None:
+    """Add to a table's gradient, `total` (K, T, D), that of what was looked up in it, (K, R, D)."""
+    if index is not None:
+        # Row after row in the order of the examples: a run's sums are the same in any company.
+        flat = gradient.reshape(-1, gradient.shape[-1])
+        runs, rows, _ = total.shape
+        total += torch.ops.aten.embedding_dense_backward(flat, index, runs * rows, -1, False).view_as(total)
+    elif total.shape[1] == gradient.shape[1]:
+        total += gradient
+    else:
+        total += gradient.sum(1, keepdim=True)
+
+
+def _beginnings(inputs: np.ndarray, symbols: int, unit: int) -> tuple[list[Tensor], list[Tensor]]:
+    """Return the distinct beginnings of 1, 2, … operands, and which one each turns into with one more operand.
+
+    The first are tables (R, read), padded to a multiple of `unit`; the second, (R · symbols,) each, start
+    from the one empty beginning.
+    """
+    tables, children = [], []
+    at, count = np.zeros(len(inputs), dtype=np.int64), 1
+    for read in range(1, inputs.shape[1] + 1):
+        codes, first, inverse = np.unique(at * symbols + inputs[:, read - 1], return_index=True, return_inverse=True)
+        child = np.zeros(count * symbols, dtype=np.int64)
+        child[codes] = np.arange(len(codes))
+        table = torch.from_numpy(inputs[first, :read].copy())
+        tables.append(torch.nn.functional.pad(table, (0, 0, 0, -len(table) % unit)))
+        children.append(torch.from_numpy(child))
+        at, count = inverse.reshape(-1), len(codes)
+    return tables, children

@@ -1,0 +1,210 @@
+"""The MLP's kernel: table look-ups instead of one-hot products, chunks that stay in cache, backward by hand.
+
+The first layer's output is a sum of table rows, one per operand (`MLP.tables`): an embedding bag. Its gradient is a
+bag too: each symbol collects the rows of the examples it occurs in. Between them, a chunk of examples goes forward and
+back through the remaining layers before the next one starts, so that its activations never leave the cache.
+
+Shapes: K runs, N examples, P positions, S symbols, W width, C classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from grokcore.data.batch import Batch
+from grokcore.engine.kernels._read_out import add_weight_gradient, read_out
+from grokcore.engine.kernels.base import Kernel, Serves, chunks
+from grokcore.losses.base import Loss
+from grokcore.models.base import Model, Parameters
+from grokcore.models.mlp import MLP
+from grokcore.numerics.matmul import matmul, matmul_into
+from grokcore.tasks.base import Task
+
+
+class MLPKernel(Kernel):
+    """Stacked losses and gradients of an MLP."""
+
+    serves = Serves(
+        MLP,
+        {
+            "width": None,
+            "depth": None,
+            "activation": ("relu", "gelu", "quadratic", "tanh"),
+            "inputs": ("one_hot", "embedding", "real"),
+            "embedding_width": None,
+            "combine": ("sum", "concat"),
+            "bias": (True, False),
+            "outputs": ("classes", "templates"),
+        },
+    )
+
+    @classmethod
+    def held(cls, model: Model, task: Task) -> int:
+        """Return the first layer's and its gradient; the others are held for a chunk of examples at a time."""
+        return 2 * model.layers(task)[0][1] if isinstance(model, MLP) else super().held(model, task)
+
+    def __init__(self, model: MLP, task: Task, loss: Loss) -> None:
+        super().__init__(model, task, loss)
+        self.mlp = model
+        self.positions = task.table.inputs.shape[1]
+        self.symbols = task.table.symbols
+        self.shared = model.combine == "sum"
+        self.tables = 1 if self.shared else self.positions
+
+    # The first layer ------------------------------------------------------------------------------------------------
+
+    def _bags(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the flat table row of every operand, (K · N · P,), and where each example's bag starts, (K · N,)."""
+        runs, examples, positions = inputs.shape
+        base = torch.arange(runs, device=inputs.device)[:, None, None] * (self.tables * self.symbols)
+        shift = 0 if self.shared else torch.arange(positions, device=inputs.device) * self.symbols
+        starts = torch.arange(0, runs * examples * positions, positions, device=inputs.device)
+        return (inputs + base + shift).reshape(-1), starts
+
+    def _reverse_bags(self, rows: Tensor, kept: Tensor, runs: int) -> tuple[Tensor, Tensor]:
+        """Return, per table row, the examples it occurs in: their flat indices, and where each table row's bag starts.
+
+        `rows` are the flat table rows (K · N · P,); examples outside `kept` (K · N,) are left out.
+        """
+        example = torch.arange(len(kept), device=rows.device).repeat_interleave(self.positions)
+        wanted = kept.repeat_interleave(self.positions)
+        rows, example = rows[wanted], example[wanted]
+        order = torch.argsort(rows, stable=True)
+        counts = torch.bincount(rows, minlength=runs * self.tables * self.symbols)
+        return example[order], counts.cumsum(0) - counts
+
+    def _table(self, parameters: Parameters) -> Tensor | None:
+        """Return what each symbol at each position adds to the first hidden layer, (K · tables · S, W)."""
+        if self.mlp.inputs == "real":
+            return None
+        blocks = self.mlp.tables(parameters, self.positions)
+        table = blocks[0] if self.shared else torch.cat(blocks, dim=1)
+        return table.reshape(-1, self.mlp.width)
+
+    def _first(self, parameters: Parameters, table: Tensor | None, batch: Batch, part: slice) -> Tensor:
+        """Return the first layer's output (K, n, W) of some of a batch's examples; there is no table of numbers."""
+        if table is None:
+            return self._affine(parameters, 0, self._numbers(parameters, batch)[:, part])
+        key = f"bags {part.start} {part.stop}"
+        if key not in batch.prepared:
+            batch.prepared[key] = self._bags(batch.inputs[:, part])
+        pre = torch.embedding_bag(table, *batch.prepared[key])[0].view(len(batch.inputs), -1, self.mlp.width)
+        return pre.add_(parameters["bias_0"].unsqueeze(1)) if self.mlp.bias else pre
+
+    def _numbers(self, parameters: Parameters, batch: Batch) -> Tensor:
+        if "numbers" not in batch.prepared:
+            batch.prepared["numbers"] = self.mlp.numbers(batch.inputs, parameters["weight_0"])
+        numbers: Tensor = batch.prepared["numbers"]
+        return numbers
+
+    def _first_gradient(self, parameters: Parameters, batch: Batch, pre: Tensor, out: Mapping[str, Tensor]) -> None:
+        """Turn the gradient at the first layer's output, `pre` (K, N, W), into those of its parameters."""
+        if self.mlp.inputs == "real":
+            matmul_into(out["weight_0"], self._numbers(parameters, batch).mT, pre)
+            if self.mlp.bias:
+                out["bias_0"].copy_(pre.sum(1))
+            return
+        runs = len(pre)
+        if "reverse" not in batch.prepared:
+            kept = batch.weights.reshape(-1) != 0
+            batch.prepared["reverse"] = self._reverse_bags(self._bags(batch.inputs)[0], kept, runs)
+        rows, starts = batch.prepared["reverse"]
+        collected = torch.embedding_bag(pre.view(-1, self.mlp.width), rows, starts)[0]
+        table = collected.view(runs, self.tables, self.symbols, self.mlp.width)
+        if self.mlp.bias:
+            # Every example occurs once at the first position, or `positions` times in a shared table.
+            total = table[:, 0].sum(1)
+            out["bias_0"].copy_(total.div_(self.positions) if self.shared else total)
+        if self.mlp.inputs == "one_hot":
+            out["weight_0"].copy_(table.reshape(runs, -1, self.mlp.width))
+            return
+        weight = torch.unflatten(parameters["weight_0"], 1, (self.tables, -1))
+        embedding = parameters["embedding"]
+        torch.matmul(embedding.mT.unsqueeze(1), table, out=torch.unflatten(out["weight_0"], 1, (self.tables, -1)))
+        # Transposed, since a product with a single column (embeddings of width 1) rounds otherwise in a lone run.
+        out["embedding"].copy_((weight @ table.mT).sum(1).mT)
+
+    # The rest -------------------------------------------------------------------------------------------------------
+
+    def gradients(self, parameters: Parameters, batch: Batch, out: Mapping[str, Tensor]) -> None:
+        """Go forward and back, chunk by chunk; see `Kernel.gradients`."""
+        table = self._table(parameters)
+        deltas = self.buffer("deltas", parameters["weight_0"], *batch.targets.shape, self.mlp.width)
+        last = out[f"weight_{self.mlp.depth}"]
+        totals = {**out, "leave": self.buffer("leave", last, *last.mT.shape)}
+        widest = max(outputs for _, outputs in self.mlp.layers(self.task))
+        for part in chunks(batch.targets.shape[1], widest):
+            pre = self._first(parameters, table, batch, part)
+            self._forward_and_backward(parameters, batch, part, pre, totals, deltas[:, part])
+        last.copy_(totals["leave"].mT)
+        for i in range(1, self.mlp.depth):
+            if totals[f"weight_{i}"] is not out[f"weight_{i}"]:
+                out[f"weight_{i}"].copy_(totals[f"weight_{i}"])
+        self._first_gradient(parameters, batch, deltas, out)
+
+    def _forward_and_backward(
+        self, parameters: Parameters, batch: Batch, part: slice, pre: Tensor, totals: dict[str, Tensor], first: Tensor
+    ) -> None:
+        """Add a chunk's gradients to `totals`; write that at its first layer's output, `pre`, into `first`."""
+        beta = 1 if part.start else 0
+        depth, examples = self.mlp.depth, pre.shape[1]
+        inputs = [pre]
+        hidden = [self._activate(pre)]
+        for i in range(1, depth):
+            before = self.buffer(f"before {i} {examples}", pre, *pre.shape[:2], parameters[f"weight_{i}"].shape[-1])
+            inputs.append(self._affine(parameters, i, hidden[-1], before))
+            hidden.append(self._activate(inputs[-1]))
+        classes = parameters[f"weight_{depth}"].shape[-1]
+        outputs = self._outputs(
+            parameters, hidden[-1], self.buffer(f"out {examples}", pre, len(pre), classes, examples)
+        )
+        delta = self.output_gradient(outputs, batch.chunk(part.start, part.stop))
+        for i in range(depth, 0, -1):
+            if i == depth:
+                totals["leave"] = add_weight_gradient(totals["leave"], hidden[-1], delta, first=beta == 0)
+            else:
+                weight = totals[f"weight_{i}"]
+                totals[f"weight_{i}"] = matmul(hidden[i - 1].mT, delta, weight if beta else None, weight)
+            if self.mlp.bias:
+                bias = totals[f"bias_{i}"]
+                torch.add(delta.sum(1), bias, alpha=beta, out=bias) if beta else bias.copy_(delta.sum(1))
+            back = self.buffer(f"back {i} {examples}", delta, *hidden[i - 1].shape)
+            delta = matmul(delta, parameters[f"weight_{i}"].mT, out=back)
+            self._activation_gradient(delta, inputs[i - 1], hidden[i - 1], first if i == 1 else delta)
+
+    def _outputs(self, parameters: Parameters, x: Tensor, buffer: Tensor | None = None) -> Tensor:
+        """Return the last layer's outputs (K, N, C), classes outermost in memory."""
+        i = self.mlp.depth
+        return read_out(x, parameters[f"weight_{i}"], parameters[f"bias_{i}"] if self.mlp.bias else None, buffer)
+
+    def _affine(self, parameters: Parameters, i: int, x: Tensor, buffer: Tensor | None = None) -> Tensor:
+        bias = parameters[f"bias_{i}"].unsqueeze(1) if self.mlp.bias else None
+        return matmul(x, parameters[f"weight_{i}"], bias, buffer)
+
+    def _activate(self, x: Tensor) -> Tensor:
+        if self.mlp.activation == "relu":
+            return x.clamp_min_(0.0)
+        if self.mlp.activation == "tanh":
+            return torch.tanh(x)
+        return torch.nn.functional.gelu(x) if self.mlp.activation == "gelu" else x * x
+
+    def _activation_gradient(self, delta: Tensor, before: Tensor, after: Tensor, out: Tensor) -> None:
+        """Write `delta` times the activation's slope into `out`, which may be `delta`."""
+        if self.mlp.activation == "relu":
+            torch.ops.aten.threshold_backward.grad_input(delta, after, 0, grad_input=out)
+        elif self.mlp.activation == "gelu":
+            torch.ops.aten.gelu_backward.grad_input(delta, before, grad_input=out)
+        elif self.mlp.activation == "tanh":
+            torch.ops.aten.tanh_backward.grad_input(delta, after, grad_input=out)
+        else:
+            torch.mul(delta, before, out=out).mul_(2.0)
+
+    def logits(self, parameters: Parameters, batch: Batch) -> Tensor:
+        """Return the logits (K, N, C) of a batch."""
+        x = self._activate(self._first(parameters, self._table(parameters), batch, slice(0, batch.targets.shape[1])))
+        for i in range(1, self.mlp.depth):
+            x = self._activate(self._affine(parameters, i, x))
+        return self._outputs(parameters, x)

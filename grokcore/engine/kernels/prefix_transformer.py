@@ -1,0 +1,306 @@
+"""The kernel of transformers of any depth: what depends on a common beginning of the input is computed once.
+
+A layer's states are computed for the rows of each position's prefix (_prefixes.py), all positions side by
+side in one product, and looked up where later positions attend to them. In the first layer queries, keys and values
+depend on a position's token alone and come from tables of one row per symbol; in the last layer only the position that
+is read out has a query, an MLP and logits. The backward pass is written by hand.
+
+Shapes: K runs, N examples, S symbols, D width, V vocabulary, R rows of all positions' prefixes together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from grokcore.data.batch import Batch
+from grokcore.engine.kernels._attention import Mix, mix, mix_back
+from grokcore.engine.kernels._prefixes import Prefixes, hand_back, look_up
+from grokcore.engine.kernels.base import Kernel, Serves, chunks
+from grokcore.losses.base import Loss
+from grokcore.models.base import Parameters
+from grokcore.models.transformer import Transformer
+from grokcore.numerics.matmul import matmul, matmul_into
+from grokcore.tasks.base import Task
+
+LAYER_NORM_EPS = 1e-5
+"""What is added to the variance in a normalisation, as torch.nn.LayerNorm does."""
+
+
+@dataclass(frozen=True)
+class _Norm:
+    """What the backward pass through a normalisation needs."""
+
+    before: Tensor
+    normal: Tensor
+    mean: Tensor
+    scale: Tensor
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """What the backward pass through a layer needs."""
+
+    entered: Tensor
+    """(K, R, D): the states before."""
+    memory: Tensor
+    """(K, R, 2 D): keys and values of all rows."""
+    asked: list[int]
+    """The positions that attend."""
+    mixes: list[Mix]
+    """Their attention."""
+    mixed: Tensor
+    """(K, R', D): mixtures of values, of the positions that attend."""
+    middle: Tensor
+    """(K, R', D): what enters the MLP."""
+    hidden: Tensor
+    """(K, R', M): the MLP's activations."""
+    norms: tuple[_Norm | None, _Norm | None]
+    """After attention, and after the MLP."""
+
+
+class PrefixKernel(Kernel):
+    """Stacked losses and gradients of a transformer, each distinct beginning computed once."""
+
+    serves = Serves(
+        Transformer,
+        {
+            "layers": None,
+            "width": None,
+            "heads": None,
+            "mlp_width": None,
+            "norm": ("none", "post"),
+            "attention_rate": None,
+            "tied": (True, False),
+            "positions": ("learned", "sinusoidal", "none"),
+            "operator_token": (True, False),
+            "bias": (True, False),
+        },
+    )
+
+    def __init__(self, model: Transformer, task: Task, loss: Loss) -> None:
+        super().__init__(model, task, loss)
+        self.net = model
+        self.prefixes = Prefixes(model, task)
+
+    def logits(self, parameters: Parameters, batch: Batch) -> Tensor:
+        """Return the logits (K, N, V) of a batch."""
+        x = self._enter(parameters)
+        for i in range(self.net.layers):
+            x = self._forward(parameters, i, batch, x)[0]
+        return self._outputs(parameters, x)
+
+    def gradients(self, parameters: Parameters, batch: Batch, out: Mapping[str, Tensor]) -> None:
+        """Go forward and back, layer by layer; see `Kernel.gradients`."""
+        w, net = parameters, self.net
+        x, layers = self._enter(w), []
+        for i in range(net.layers):
+            x, layer = self._forward(w, i, batch, x)
+            layers.append(layer)
+        at_logits = self.output_gradient(self._outputs(w, x), batch)
+        if net.tied:
+            matmul_into(out["embedding"], at_logits.mT, x)
+            delta = matmul(at_logits, w["embedding"])
+        else:
+            out["embedding"].zero_()
+            matmul_into(out["unembedding"], x.mT, at_logits)
+            delta = matmul(at_logits, w["unembedding"].mT)
+        for i in reversed(range(net.layers)):
+            delta = self._backward(w, i, batch, layers[i], delta, out)
+        self._enter_gradient(delta, out)
+
+    def _outputs(self, w: Parameters, x: Tensor) -> Tensor:
+        return matmul(x, w["embedding"].mT if self.net.tied else w["unembedding"])
+
+    # What enters ------------------------------------------------------------------------------------------------------
+
+    def _tokens(self, vocabulary: int) -> list[int]:
+        """Return the token of each position; operands have 0."""
+        return list(self.net.tokens(torch.zeros(self.prefixes.operands, dtype=torch.long), vocabulary).tolist())
+
+    def _enter(self, w: Parameters) -> Tensor:
+        """Return what enters the first layer: S rows for each operand, one for "op" and for "=", in order."""
+        embedding, order = w["embedding"], self.prefixes.order
+        places = self.net.places(w, len(order)).unsqueeze(2)
+        rows = [
+            (embedding[:, token : token + 1] if operand is None else embedding[:, : self.prefixes.symbols])
+            + places[:, i]
+            for i, (token, (_, operand)) in enumerate(zip(self._tokens(embedding.shape[1]), order, strict=True))
+        ]
+        return torch.cat(rows, dim=1)
+
+    def _enter_gradient(self, delta: Tensor, out: Mapping[str, Tensor]) -> None:
+        embedding = out["embedding"]
+        parts = delta.split(self.prefixes.entries(), 1)
+        for i, (token, part) in enumerate(zip(self._tokens(embedding.shape[1]), parts, strict=True)):
+            rows = slice(token, token + part.shape[1])
+            embedding[:, rows] += part
+            if "positions" in out:
+                torch.sum(part, 1, out=out["positions"][:, i])
+
+    # A layer ----------------------------------------------------------------------------------------------------------
+
+    def _sizes(self, i: int, batch: Batch) -> list[int]:
+        """Return how many rows enter layer i at each position."""
+        return self.prefixes.states(batch) if i else self.prefixes.entries()
+
+    def _asked(self, i: int) -> list[int]:
+        """Return the positions whose state after layer i is wanted."""
+        positions = len(self.prefixes.order)
+        return [positions - 1] if i == self.net.layers - 1 else list(range(positions))
+
+    def _where(self, i: int, batch: Batch, read: int, position: int) -> Tensor | None:
+        """Return where the rows of prefix `read` find what enters layer i at a position."""
+        return self.prefixes.state(batch, read, position) if i else self.prefixes.entry(batch, read, position)
+
+    def _forward(self, w: Parameters, i: int, batch: Batch, x: Tensor) -> tuple[Tensor, _Layer]:
+        """Return the states after layer i of the positions that are wanted, and what the backward pass needs."""
+        net, names, asked = self.net, self.net.layer(i), self._asked(i)
+        memory = matmul(x, torch.cat([w[names["key"]], w[names["value"]]], dim=2))
+        sizes, states = self._sizes(i, batch), self.prefixes.states(batch)
+        begin = sum(sizes[: asked[0]])
+        rows = x[:, begin:].split(sizes[asked[0] :], 1)
+        queries = matmul(x[:, begin:], w[names["query"]]).split(sizes[asked[0] :], 1)
+        memories = memory.split(sizes, 1)
+        mixed = x.new_empty(len(x), sum(states[p] for p in asked), net.width)
+        attended = torch.empty_like(mixed)
+        found: dict[tuple[int, int], Tensor] = {}
+        mixes, start = [], 0
+        for position, row, query in zip(asked, rows, queries, strict=True):
+            read = self.prefixes.order[position][0]
+            for earlier in range(position + 1):
+                if (earlier, read) not in found:
+                    found[earlier, read] = look_up(memories[earlier], self._where(i, batch, read, earlier))
+            where, index = slice(start, start + states[position]), self._where(i, batch, read, position)
+            seen = [found[earlier, read] for earlier in range(position + 1)]
+            mixes.append(mix(net.heads, net.attention_rate, look_up(query, index), seen, mixed[:, where]))
+            attended[:, where] = look_up(row, index)
+            start = where.stop
+        attended = matmul(mixed, w[names["out"]], attended)
+        middle, first = self._normalise(w, names, "attention", attended)
+        after, hidden = self._mlp(w, i, middle)
+        after, second = self._normalise(w, names, "mlp", after)
+        return after, _Layer(x, memory, asked, mixes, mixed, middle, hidden, (first, second))
+
+    def _backward(
+        self, w: Parameters, i: int, batch: Batch, layer: _Layer, delta: Tensor, out: Mapping[str, Tensor]
+    ) -> Tensor:
+        """Turn the gradient after layer i into that before it; write those of its parameters into `out`."""
+        names = self.net.layer(i)
+        delta = self._normalise_back(w, names, "mlp", layer.norms[1], delta, out)
+        delta = self._mlp_back(w, names, layer, delta, out)
+        delta = self._normalise_back(w, names, "attention", layer.norms[0], delta, out)
+        matmul_into(out[names["out"]], layer.mixed.mT, delta)
+        entered, query, memory = self._attention_back(i, batch, layer, delta, matmul(delta, w[names["out"]].mT))
+        begin = layer.entered.shape[1] - query.shape[1]
+        matmul_into(out[names["query"]], layer.entered[:, begin:].mT, query)
+        at_key_and_value = matmul(layer.entered.mT, memory)
+        out[names["key"]].copy_(at_key_and_value[..., : self.net.width])
+        out[names["value"]].copy_(at_key_and_value[..., self.net.width :])
+        remembered = torch.cat([w[names["key"]], w[names["value"]]], dim=2)
+        entered = matmul(memory, remembered.mT, entered, entered)
+        matmul_into(entered[:, begin:], query, w[names["query"]].mT, entered[:, begin:])
+        return entered
+
+    def _attention_back(
+        self, i: int, batch: Batch, layer: _Layer, added: Tensor, at_mixed: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the gradients at the states that entered, past the residual stream, at their queries and memories.
+
+        `added` (K, R', D) is the gradient after attention was added, `at_mixed` that at the mixtures.
+        """
+        sizes, states = self._sizes(i, batch), self.prefixes.states(batch)
+        memory, entered = torch.zeros_like(layer.memory), torch.zeros_like(layer.entered)
+        begin = sum(sizes[: layer.asked[0]])
+        query = torch.zeros_like(entered[:, begin:])
+        memories, rows = memory.split(sizes, 1), entered[:, begin:].split(sizes[layer.asked[0] :], 1)
+        queries = query.split(sizes[layer.asked[0] :], 1)
+        totals: dict[tuple[int, int], Tensor] = {}
+        start = 0
+        for k, (position, seen) in enumerate(zip(layer.asked, layer.mixes, strict=True)):
+            read, where = self.prefixes.order[position][0], slice(start, start + states[position])
+            for earlier in range(position + 1):
+                if (earlier, read) not in totals:
+                    index = self._where(i, batch, read, earlier)
+                    totals[earlier, read] = self._total(memories[earlier], index, states[position])
+            index = self._where(i, batch, read, position)
+            own = [totals[earlier, read] for earlier in range(position + 1)]
+            hand_back(queries[k], mix_back(seen, at_mixed[:, where], own), index)
+            hand_back(rows[k], added[:, where], index)
+            start = where.stop
+        for (earlier, read), total in totals.items():
+            if total is not memories[earlier]:
+                hand_back(memories[earlier], total, self._where(i, batch, read, earlier))
+        return entered, query, memory
+
+    def _total(self, memory: Tensor, index: Tensor | None, rows: int) -> Tensor:
+        """Return where to add up the gradients of a looked-up memory: in place, if nothing needed to be looked up."""
+        if index is None and memory.shape[1] == rows:
+            return memory
+        return memory.new_zeros(len(memory), rows, memory.shape[-1])
+
+    # MLP and normalisation ------------------------------------------------------------------------------------------
+
+    def _mlp(self, w: Parameters, i: int, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return x (K, R', D) with what layer i's MLP adds, and its activations."""
+        names = self.net.layer(i)
+        after, hidden = torch.empty_like(x), self.buffer(f"hidden {i}", x, *x.shape[:2], self.net.mlp_width)
+        for part in chunks(x.shape[1], self.net.mlp_width):
+            bias = w[names["mlp_in_bias"]].unsqueeze(1) if self.net.bias else None
+            matmul_into(hidden[:, part], x[:, part], w[names["mlp_in"]], bias)
+            matmul_into(after[:, part], hidden[:, part].relu_(), w[names["mlp_out"]], x[:, part])
+        if self.net.bias:
+            after += w[names["mlp_out_bias"]].unsqueeze(1)
+        return after, hidden
+
+    def _mlp_back(
+        self, w: Parameters, names: Mapping[str, str], layer: _Layer, delta: Tensor, out: Mapping[str, Tensor]
+    ) -> Tensor:
+        """Turn the gradient after the MLP was added into that before it, residual stream included."""
+        enter, leave, before = out[names["mlp_in"]], out[names["mlp_out"]], torch.empty_like(delta)
+        if self.net.bias:
+            torch.sum(delta, 1, out=out[names["mlp_out_bias"]])
+            out[names["mlp_in_bias"]].zero_()
+        for part in chunks(delta.shape[1], self.net.mlp_width):
+            beta, rows, hidden = 0 if part.start == 0 else 1, delta[:, part], layer.hidden[:, part]
+            buffer = self.buffer(f"inner {rows.shape[1]}", delta, *rows.shape[:2], self.net.mlp_width)
+            leave = matmul(hidden.mT, rows, leave if beta else None, leave)
+            inner = matmul(rows, w[names["mlp_out"]].mT, out=buffer)
+            torch.ops.aten.threshold_backward.grad_input(inner, hidden, 0, grad_input=inner)
+            enter = matmul(layer.middle[:, part].mT, inner, enter if beta else None, enter)
+            if self.net.bias:
+                out[names["mlp_in_bias"]] += inner.sum(1)
+            matmul_into(before[:, part], inner, w[names["mlp_in"]].mT, rows)
+        for name, total in (("mlp_in", enter), ("mlp_out", leave)):
+            if total is not out[names[name]]:
+                out[names[name]].copy_(total)
+        return before
+
+    def _normalise(self, w: Parameters, names: Mapping[str, str], which: str, x: Tensor) -> tuple[Tensor, _Norm | None]:
+        if self.net.norm == "none":
+            return x, None
+        normal, mean, scale = torch.native_layer_norm(x, (self.net.width,), None, None, LAYER_NORM_EPS)
+        gain, shift = (w[names[f"{which}_{kind}"]].unsqueeze(1) for kind in ("gain", "shift"))
+        return torch.addcmul(shift, normal, gain), _Norm(x, normal, mean, scale)
+
+    def _normalise_back(
+        self,
+        w: Parameters,
+        names: Mapping[str, str],
+        which: str,
+        norm: _Norm | None,
+        delta: Tensor,
+        out: Mapping[str, Tensor],
+    ) -> Tensor:
+        if norm is None:
+            return delta
+        torch.sum(delta, 1, out=out[names[f"{which}_shift"]])
+        torch.sum(delta * norm.normal, 1, out=out[names[f"{which}_gain"]])
+        delta = delta * w[names[f"{which}_gain"]].unsqueeze(1)
+        back: Tensor = torch.ops.aten.native_layer_norm_backward(
+            delta, norm.before, [self.net.width], norm.mean, norm.scale, None, None, [True, False, False]
+        )[0]
+        return back

@@ -1,0 +1,41 @@
+"""Which kernel computes a model: the first that declares it can, else torch's differentiation."""
+
+from __future__ import annotations
+
+import functools
+import logging
+
+from grokcore.config.registry import Registry
+from grokcore.engine.kernels.autograd import AutogradKernel
+from grokcore.engine.kernels.base import Kernel
+from grokcore.losses.base import Loss
+from grokcore.models.base import Model
+from grokcore.tasks.base import Task
+
+KERNELS = ("mlp", "transformer", "prefix_transformer")
+"""Files of this folder whose kernels are asked, the fastest first."""
+
+_registry: Registry[Kernel] = Registry("grokcore.engine.kernels", Kernel, "kernel")  # type: ignore[type-abstract]
+
+_log = logging.getLogger("grokcore")
+
+
+def kernel_for(model: Model, task: Task, loss: Loss, *, dropout: bool = False) -> Kernel:
+    """Return what computes stacked losses and gradients of a model on a task."""
+    return kernel_class(model, dropout=dropout)(model, task, loss)
+
+
+@functools.lru_cache(maxsize=256)
+def kernel_class(model: Model, *, dropout: bool = False) -> type[Kernel]:
+    """Return the kernel that serves a model; says in the log why a slower one is taken than its kind could have."""
+    reasons = []
+    for name in KERNELS:
+        kernel = _registry.member(name)
+        reason = kernel.serves.refusal(model, dropout=dropout)
+        if reason is None:
+            return kernel
+        if kernel.serves.concerns(model):
+            reasons.append(f"{name}: {reason}")
+    if reasons:
+        _log.info("%s is differentiated by torch; no kernel serves it (%s)", model, "; ".join(reasons))
+    return AutogradKernel

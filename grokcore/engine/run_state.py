@@ -1,0 +1,94 @@
+"""Run state: one run of a cohort, all of it that is not stacked: its examples, and what has been seen of it so far."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from grokcore.data.run_examples import RunExamples
+from grokcore.engine.early_stopping import EarlyStopping
+from grokcore.engine.evaluation_schedule import evaluation_steps, measure_steps
+from grokcore.records.milestones import first_passage
+from grokcore.records.run_record import Outcome, RunRecord
+from grokcore.run_config import RunConfig
+
+LOSSES = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
+"""The curves that every run has, in this order."""
+
+LOOK = 5
+"""What the measures that look at the whole table cost together, about, in training steps on as many examples."""
+
+STABLE = 0.9
+"""Accuracy that a run must still have at its end, once reached, not to be called unstable."""
+
+
+class RunState:
+    """A run's own examples and what has been seen of it so far."""
+
+    def __init__(self, config: RunConfig, measures: tuple[str, ...]) -> None:
+        self.config = config
+        self.names = ("step", *LOSSES, *measures)
+        self.seen: list[list[float]] = []
+        self.examples = RunExamples(config)
+        self.evaluations = frozenset(evaluation_steps(config.steps))
+        self.measurements = measure_steps(config.steps)
+        apart = math.ceil(LOOK * len(config.task.table.inputs) / self.examples.batch_size)
+        self.looks = measure_steps(config.steps, apart)
+        """Those at which costly measures are taken too: never more often than they cost steps."""
+        self.diverged = -1
+        """Step from which on its loss or weights are not finite; −1 while they are."""
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Return what a checkpoint must hold of the run beside its weights: curves, generator, order of examples."""
+        return {
+            "seen": torch.tensor(self.seen, dtype=torch.float64),
+            **self.examples.tensors(),
+            "diverged": torch.tensor(self.diverged),
+        }
+
+    def restore(self, tensors: Mapping[str, torch.Tensor]) -> None:
+        """Take over what `tensors` returned."""
+        self.seen = tensors["seen"].tolist()
+        self.examples.restore(tensors)
+        self.diverged = int(tensors["diverged"])
+
+    def see(self, step: int, losses: list[float], measures: dict[str, float]) -> None:
+        """Note an evaluation; measures that were not taken are NaN."""
+        row = [float(step), *losses]
+        row += [measures.get(name, float("nan")) for name in self.names[len(row) :]]
+        if self.seen and self.seen[-1][0] == step:
+            self.seen.pop()
+        self.seen.append(row)
+
+    def column(self, name: str) -> list[float]:
+        """Return one curve so far."""
+        index = self.names.index(name)
+        return [row[index] for row in self.seen]
+
+    def outcome(self, step: int, early_stopping: EarlyStopping | None, *, finite: bool) -> Outcome | None:
+        """Say whether the run is over after `step` steps, and how it ended."""
+        if not finite:
+            return Outcome.DIVERGED
+        if step >= self.config.steps:
+            steps = self.column("step")
+            for name in ("train_accuracy", "val_accuracy"):
+                curve = self.column(name)
+                if first_passage(np.array(steps, dtype=np.int64), curve, STABLE).event and curve[-1] < STABLE:
+                    return Outcome.UNSTABLE
+            return Outcome.FINISHED
+        if early_stopping is not None:
+            steps, train, val = (self.column(name) for name in ("step", "train_accuracy", "val_accuracy"))
+            if early_stopping.due([int(s) for s in steps], train, val):
+                return Outcome.RETIRED
+        return None
+
+    def record(self, outcome: Outcome, environment: dict[str, Any], reason: str = "") -> RunRecord:
+        """Return the run's record."""
+        columns: dict[str, npt.NDArray[Any]] = {name: np.array(self.column(name)) for name in self.names}
+        columns["step"] = columns["step"].astype(np.int64)
+        return RunRecord(config=self.config, outcome=outcome, columns=columns, environment=environment, reason=reason)

@@ -1,0 +1,54 @@
+"""Loss: what is minimised, as a weighted sum over examples, and which class an output answers.
+
+Shapes: K runs, N examples, C outputs.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+from torch import Tensor
+
+from grokcore.config.component import Component
+from grokcore.config.registry import ComponentRegistry
+from grokcore.models.base import Model
+from grokcore.tasks.base import Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loss(Component, abc.ABC):
+    """What is minimised, example by example. A member says its value and its gradient at the outputs."""
+
+    SOFTMAX: ClassVar[bool] = False
+    """Whether outputs are logits of a softmax, so that they may be divided by a temperature."""
+
+    @abc.abstractmethod
+    def values(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return each example's loss: outputs (K, N, C), targets (K, N) to (K, N). Differentiable."""
+
+    @abc.abstractmethod
+    def gradient_(self, outputs: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+        """Return the gradient of Σ_n weights · loss at the outputs, (K, N, C); `outputs` may be overwritten."""
+
+    def answers(self, outputs: Tensor) -> Tensor:
+        """Return the class that each output answers: the largest."""
+        return outputs.argmax(-1)
+
+    def examine(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Return each example's loss and whether it is answered rightly, (K, N) both."""
+        return self.values(outputs, targets), self.answers(outputs) == targets
+
+    def on(self, task: Task, model: Model) -> Self:  # noqa: ARG002
+        """Return the loss with what it takes from the task; itself, if it takes nothing."""
+        return self
+
+    def misfits(self, model: Model, dtype: str) -> Iterator[str]:  # noqa: ARG002
+        """Yield why it makes no sense with the model or the precision; nothing if it does."""
+        if model.regresses:
+            yield f'loss = "{LOSSES.name_of(self)}": the model regresses to vectors, which only "mse" does.'
+
+
+LOSSES: ComponentRegistry[Loss] = ComponentRegistry("grokcore.losses", Loss, "loss")  # type: ignore[type-abstract]

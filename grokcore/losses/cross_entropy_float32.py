@@ -1,0 +1,17 @@
+"""Cross-entropy by torch's softmax in float32: as everybody trains it; below 6e-8 it is zero (docs/numerics.md)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from grokcore.losses._plain_cross_entropy import PlainCrossEntropy
+
+
+@dataclass(frozen=True, kw_only=True)
+class CrossEntropyFloat32(PlainCrossEntropy):
+    """−log softmax(z)_y, computed in float32 (Prieto et al. 2025, arXiv 2501.04697, compare the two)."""
+
+    PRECISION: ClassVar[torch.dtype] = torch.float32

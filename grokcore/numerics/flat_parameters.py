@@ -1,0 +1,55 @@
+"""Flat parameters: where each lies in a run's flat vector, so that an update is a few operations on (K, length)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from grokcore.numerics.vectors import VECTOR
+
+
+@dataclass(frozen=True)
+class FlatParameters:
+    """Names, shapes and offsets of a model's parameters."""
+
+    shapes: Mapping[str, tuple[int, ...]]
+    """Shape of every parameter of one run."""
+    offsets: Mapping[str, int]
+    """First element of every parameter in the flat vector."""
+    length: int
+    """Elements of a run's flat vector, gaps included."""
+
+    @classmethod
+    def of(cls, shapes: Mapping[str, tuple[int, ...]]) -> FlatParameters:
+        """Lay the parameters out one after another, aligned."""
+        offsets, end = {}, 0
+        for name, shape in shapes.items():
+            offsets[name] = end
+            end += -(-math.prod(shape) // VECTOR) * VECTOR
+        return cls(dict(shapes), offsets, end)
+
+    def part(self, name: str) -> slice:
+        """Return the elements of the flat vector that a parameter has for itself, its gap included."""
+        start = self.offsets[name]
+        return slice(start, start + -(-math.prod(self.shapes[name]) // VECTOR) * VECTOR)
+
+    def views(self, flat: Tensor) -> dict[str, Tensor]:
+        """Return every parameter as a view (K, *shape) of `flat` (K, length)."""
+        return {
+            name: flat[:, offset : offset + math.prod(self.shapes[name])].unflatten(1, self.shapes[name])
+            if self.shapes[name]
+            else flat[:, offset]
+            for name, offset in self.offsets.items()
+        }
+
+    def pack(self, runs: list[dict[str, Tensor]], dtype: torch.dtype) -> Tensor:
+        """Return the flat vectors (K, length) of runs given as name to tensor; gaps are zero."""
+        flat = torch.zeros(len(runs), self.length, dtype=dtype)
+        for row, run in zip(flat.unsqueeze(1), runs, strict=True):
+            for name, view in self.views(row).items():
+                view.copy_(run[name].unsqueeze(0))
+        return flat

@@ -1,0 +1,159 @@
+"""RunRecord: what a run leaves behind, and how it is written down."""
+
+from __future__ import annotations
+
+import enum
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from grokcore.errors import DataError
+from grokcore.records.milestones import THRESHOLDS, Milestone, Split, first_passage
+from grokcore.records.regimes import Regime, RegimeRule
+from grokcore.run_config import RunConfig
+
+DEFAULT_RATIO = 5.0
+"""Delay that counts as grokking where no rule is given: t_gen ≥ 5 · t_mem, the form that suits any length of run."""
+
+
+class Outcome(enum.StrEnum):
+    """How a run ended; `sentence` says it in words, with the remedy where there is one."""
+
+    FINISHED = "finished"
+    RETIRED = "retired"
+    STOPPED = "stopped"
+    UNSTABLE = "unstable"
+    DIVERGED = "diverged"
+    FAILED = "failed"
+
+    @property
+    def sentence(self) -> str:
+        """Return the outcome in words."""
+        return _SENTENCES[self]
+
+
+_SENTENCES = {
+    Outcome.FINISHED: "ran its whole budget",
+    Outcome.RETIRED: "generalised, stayed so through the confirmation window, and left before its budget was spent",
+    Outcome.STOPPED: "was stopped before its budget, as the rest was judged not worth its cost; censored at that step",
+    Outcome.UNSTABLE: "reached the threshold and was below it again at its last evaluation; try a lower rate or decay",
+    Outcome.DIVERGED: "its loss or weights became infinite or NaN; try a lower rate, decay or initial scale",
+    Outcome.FAILED: "raised an error; see its reason",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecord:
+    """One finished run: configuration, outcome, curves; milestones and regime are read off the curves."""
+
+    config: RunConfig
+    """What was run."""
+    outcome: Outcome
+    """How it ended."""
+    columns: Mapping[str, npt.NDArray[Any]]
+    """The curves: `step` (int64, optimizer steps taken) and float64 columns as long; NaN where not measured."""
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    """Versions, CPU, threads, device and dtype that made it."""
+    reason: str = ""
+    """What went wrong, for a failed run; why it was stopped, for a stopped one."""
+
+    @property
+    def run_id(self) -> str:
+        """Return the configuration's identity."""
+        return self.config.run_id
+
+    @property
+    def steps(self) -> int:
+        """Return the last optimizer step that was evaluated."""
+        return int(self.columns["step"][-1]) if len(self.columns["step"]) else 0
+
+    def milestone(self, split: Split, threshold: float) -> Milestone:
+        """Return when `split` accuracy first reached `threshold`, censored at the last step when it never did."""
+        if not len(self.columns["step"]):
+            return Milestone(event=False, step=0)
+        return first_passage(self.columns["step"], self.columns[f"{split}_accuracy"], threshold)
+
+    def regime_under(self, rule: RegimeRule) -> Regime:
+        """Return the run's regime under `rule`."""
+        return rule.label(self.milestone("train", rule.threshold), self.milestone("val", rule.threshold))
+
+    @property
+    def regime(self) -> Regime:
+        """Return the regime at threshold 0.9, the run's own budget, and the ratio form of the delay (5)."""
+        return self.regime_under(RegimeRule(budget=self.config.steps, ratio=DEFAULT_RATIO))
+
+    @property
+    def curves(self) -> pd.DataFrame:
+        """Return the curves: step, train_loss, train_accuracy, val_loss, val_accuracy, then the measures."""
+        return pd.DataFrame(dict(self.columns))
+
+    @property
+    def final(self) -> dict[str, float]:
+        """Return the last value of every curve but `step`."""
+        return {name: float(values[-1]) for name, values in self.columns.items() if name != "step" and len(values)}
+
+    def row(self, rule: RegimeRule) -> dict[str, Any]:
+        """Return the run's row of `runs.parquet`: identity, dotted configuration, milestones, regime, finals.
+
+        `steps` is the configured budget, `last_step` the last step that was evaluated.
+        """
+        row: dict[str, Any] = {"run_id": self.run_id}
+        for name, value in self.config.to_flat().items():
+            # A column has one type: a batch may be "full" or a number, betas are a list.
+            row[name] = json.dumps(value) if isinstance(value, list) or name == "batch" else value
+        mem, gen = self.milestone("train", rule.threshold), self.milestone("val", rule.threshold)
+        row |= {"t_mem": mem.step, "t_mem_event": mem.event, "t_gen": gen.step, "t_gen_event": gen.event}
+        for split in ("train", "val"):
+            for threshold in THRESHOLDS:
+                name = f"t_{split}_{round(100 * threshold):03d}"
+                milestone = self.milestone(split, threshold)
+                row |= {name: milestone.step, f"{name}_event": milestone.event}
+        row |= {"regime": str(self.regime_under(rule)), "outcome": str(self.outcome), "last_step": self.steps}
+        row |= {"reason": self.reason, "environment": json.dumps(dict(self.environment), sort_keys=True)}
+        return row | self.final
+
+    def to_json(self) -> str:
+        """Return the record as one line of JSON; floats keep every bit, NaN and infinities are written as strings."""
+        columns = {name: _listed(values) for name, values in self.columns.items()}
+        return json.dumps(
+            {
+                "config": self.config.to_dict(),
+                "outcome": str(self.outcome),
+                "reason": self.reason,
+                "environment": dict(self.environment),
+                "columns": columns,
+            },
+            allow_nan=False,
+            separators=(",", ":"),
+        )
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> RunRecord:
+        """Read a record that `to_json` wrote; raises `DataError` for anything else, `ConfigError` for a bad config."""
+        try:
+            values = json.loads(text)
+            columns = {
+                name: np.array([float(v) for v in column], dtype=np.float64)
+                for name, column in values["columns"].items()
+            }
+            columns["step"] = columns["step"].astype(np.int64)
+            if len({len(column) for column in columns.values()}) != 1:
+                raise ValueError("columns differ in length")
+            return cls(
+                config=RunConfig.from_dict(values["config"]),
+                outcome=Outcome(values["outcome"]),
+                columns=columns,
+                environment=dict(values["environment"]),
+                reason=str(values["reason"]),
+            )
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+            raise DataError(f"not a run record: {error}. Was the line cut or edited by hand?") from error
+
+
+def _listed(values: npt.NDArray[Any]) -> list[Any]:
+    return [v if np.isfinite(v) else str(v) for v in values.tolist()]

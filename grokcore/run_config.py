@@ -1,0 +1,205 @@
+"""RunConfig: one training run, completely described; equal configurations give bit-equal runs and equal `run_id`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Annotated, Any, Literal, Self
+
+from annotated_types import Ge, Gt, Lt
+
+from grokcore.config.component import Component, check_fields
+from grokcore.config.registry import ComponentRegistry
+from grokcore.errors import ConfigError, unknown_name
+from grokcore.initialisations.base import INITIALISATIONS, Initialisation
+from grokcore.initialisations.default import Default
+from grokcore.losses.base import LOSSES, Loss
+from grokcore.losses.cross_entropy import CrossEntropy
+from grokcore.models.base import MODELS, Model
+from grokcore.optimizers.base import OPTIMIZERS, Optimizer
+from grokcore.tasks.base import TASKS, Task
+from grokcore.transforms.base import TRANSFORMS, Transform
+from grokcore.transforms.none import NoTransform
+
+REGISTRIES: dict[str, ComponentRegistry[Any]] = {
+    "task": TASKS,
+    "model": MODELS,
+    "optimizer": OPTIMIZERS,
+    "transform": TRANSFORMS,
+    "loss": LOSSES,
+    "initialisation": INITIALISATIONS,
+}
+"""The sections of a configuration that name a member of a family."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig(Component):
+    """One training run: what is learned, by which network, how, on which share of the data, for how long."""
+
+    task: Task
+    """What is learned: a member of grokcore/tasks/."""
+    model: Model
+    """Which network learns it: a member of grokcore/models/."""
+    optimizer: Optimizer
+    """How its weights move: a member of grokcore/optimizers/."""
+    fraction: Annotated[float, Gt(0), Lt(1)]
+    """Share of the task's examples that is trained on; the rest validates."""
+    batch: Literal["full"] | Annotated[int, Ge(1)] = "full"
+    """Examples per optimizer step: the whole training set, or this many of a fresh permutation each epoch."""
+    steps: Annotated[int, Ge(1)]
+    """Budget in optimizer steps."""
+    transform: Transform = field(default_factory=NoTransform)
+    """What is done to gradient or weights beside: a member of grokcore/transforms/."""
+    initialisation: Initialisation = field(default_factory=Default)
+    """Where the weights begin: a member of grokcore/initialisations/."""
+    loss: Loss = field(default_factory=CrossEntropy)
+    """What is minimised, as a mean over the batch: a member of grokcore/losses/. "cross_entropy" is exact in any
+    precision; the two with a precision in their name are torch's plain softmax after a cast (see docs/numerics.md)."""
+    output_scale: Annotated[float, Gt(0)] = 1.0
+    """Multiplies the outputs, everywhere: large is lazy, small is rich (Kumar et al. 2023, arXiv 2310.06110)."""
+    temperature: Annotated[float, Gt(0)] = 1.0
+    """Divides the outputs in the loss that is trained on; losses are reported at temperature 1."""
+    dropout: Annotated[float, Ge(0), Lt(1)] = 0.0
+    """Probability that an activation is dropped in training (where, the model says)."""
+    gradient_noise: Annotated[float, Ge(0)] = 0.0
+    """Standard deviation of the normal noise added to every element of every gradient."""
+    dtype: Literal["float32", "float64"] = "float32"
+    """Precision of weights and arithmetic."""
+    seed: Annotated[int, Ge(0), Lt(2**53)] = 0
+    """Decides the split, the initial weights and the order of batches, each by a generator of its own."""
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Build a configuration from nested names, or from dotted ones (``"optimizer.decay"``), or a mix.
+
+        Raises `ConfigError` with every complaint at once.
+        """
+        nested = nest(values)
+        complaints: list[str] = []
+        own = {field.name for field in fields(cls)}
+        complaints += [unknown_name("field", name, own) for name in nested if name not in own]
+        parts: dict[str, Any] = {}
+        for name, family in REGISTRIES.items():
+            if name in nested:
+                section = nested[name]
+                if name in OPTIONAL and isinstance(section, Mapping):
+                    section = {"name": OPTIONAL[name], **section}
+                if name == "model":
+                    section = _suited(section, parts.get("task"))
+                parts[name] = family.from_section(section, name, complaints)
+            elif name not in OPTIONAL:
+                complaints.append(f"{name} is missing. Known: {', '.join(family.names)}.")
+        scalars = {name: value for name, value in nested.items() if name in own and name not in REGISTRIES}
+        if complaints:
+            # Name what is wrong with the plain fields too, so that one error is enough.
+            complaints += check_fields(cls, scalars)
+            if (task := parts.get("task")) is not None:
+                complaints += _split_complaints(task, scalars.get("fraction"), scalars.get("batch", "full"))
+            raise ConfigError(dict.fromkeys(complaints))
+        missing = [f"{name} is missing." for name in ("fraction", "steps") if name not in scalars]
+        if missing:
+            raise ConfigError([*missing, *check_fields(cls, scalars)])
+        return cls(**parts, **scalars)
+
+    def complaints(self) -> Iterator[str]:
+        """Yield what does not fit together: an empty split, a batch beyond it, a model that cannot read the task."""
+        yield from _split_complaints(self.task, self.fraction, self.batch)
+        yield from self.model.misfits(self.task)
+        yield from self.initialisation.misfits(self.model, self.task)
+        yield from self.transform.misfits(self.optimizer)
+        yield from self.optimizer.misfits(self.model, self.task)
+        yield from self.loss.misfits(self.model, self.dtype)
+        if not self.loss.SOFTMAX and self.temperature != 1:
+            name = LOSSES.name_of(self.loss)
+            yield f'temperature = {self.temperature:g}: is for a softmax, not for loss = "{name}"; leave it out.'
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return nested plain values from which `from_dict` builds an equal configuration."""
+        values = self.to_section()
+        return {
+            name: REGISTRIES[name].to_section(part) if name in REGISTRIES else part for name, part in values.items()
+        }
+
+    def to_flat(self) -> dict[str, Any]:
+        """Return the same with dotted names, as run tables hold them (``optimizer.decay``)."""
+        return flatten(self.to_dict())
+
+    @property
+    def run_id(self) -> str:
+        """Return 16 hexadecimal digits that depend on every field and on nothing else."""
+        text = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def train_examples(self) -> int:
+        """Return the number of training examples, round(fraction · N)."""
+        return round(self.fraction * self.task.examples)
+
+
+OPTIONAL = {"transform": "none", "initialisation": "default", "loss": "cross_entropy"}
+"""Sections that may be left out, or given without a name, and the member that is then meant."""
+
+
+def _suited(section: object, task: Task | None) -> object:
+    """Return the section of a model with what the task asks for where nothing is said; anything else as it is."""
+    named = {"name": section} if isinstance(section, str) else section
+    if not isinstance(named, Mapping) or named.get("name") not in MODELS.names:
+        return section
+    return MODELS.member(named["name"]).suited(named, task)
+
+
+def _split_complaints(task: Task, fraction: object, batch: object) -> Iterator[str]:
+    if not isinstance(fraction, (int, float)) or not 0 < fraction < 1:
+        return
+    train = round(fraction * task.examples)
+    if train < 1:
+        least = 1 / task.examples
+        yield f"fraction = {fraction}: leaves no training example of {task.examples}; take at least {least:.3g}."
+    elif train >= task.examples:
+        yield (
+            f"fraction = {fraction}: leaves no validation example of {task.examples}; "
+            f"take at most {(task.examples - 1) / task.examples:.3g}."
+        )
+    elif isinstance(batch, int) and batch > train:
+        yield f'batch = {batch}: is more than the {train} training examples; take at most {train}, or "full".'
+
+
+def nest(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn dotted names into nested ones: ``{"optimizer.decay": 1}`` becomes ``{"optimizer": {"decay": 1}}``."""
+    nested: dict[str, Any] = {}
+    for key, value in values.items():
+        _put(nested, str(key), str(key).split("."), nest(value) if isinstance(value, Mapping) else value)
+    return nested
+
+
+def _put(table: dict[str, Any], key: str, path: list[str], value: Any) -> None:
+    """Put a value where a path leads, into what is there already; a member's bare name is its table's name."""
+    head, *rest = path
+    there = table.get(head)
+    if (rest or isinstance(value, dict)) and isinstance(there, str):
+        there = table[head] = {"name": there}
+    if rest:
+        there = table.setdefault(head, {})
+        if not isinstance(there, dict):
+            raise ConfigError([f"{key}: {head} is {there!r}, not a table."])
+        _put(there, key, rest, value)
+    elif isinstance(value, dict) and isinstance(there, dict):
+        for name, inner in value.items():
+            _put(there, f"{key}.{name}", [name], inner)
+    elif isinstance(value, str) and isinstance(there, dict):
+        there["name"] = value
+    else:
+        table[head] = value
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Turn nested names into dotted ones; the inverse of `nest`."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            flat.update(flatten(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat

@@ -1,0 +1,71 @@
+"""Transform: what is done to the gradient before the optimizer's step, or to the weights after it.
+
+Shapes: K runs, L elements of a run's flat vector, T steps of a stretch between two evaluations.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from grokcore.config.per_run import PerRun, Settings
+from grokcore.config.registry import ComponentRegistry
+from grokcore.optimizers.base import Optimizer
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The stacked weights of a cohort and what goes with them."""
+
+    flat: Tensor
+    """(K, L), all parameters of a run one after another."""
+    gradient: Tensor
+    """(K, L), the same for the gradient."""
+    parameters: Mapping[str, Tensor]
+    """Views of `flat`: name to (K, *shape)."""
+    gradients: Mapping[str, Tensor]
+    """Views of `gradient`."""
+    state: Mapping[str, Tensor]
+    """What the optimizer and the transform remember, (K, …) each."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transform(PerRun, abc.ABC):
+    """What may make generalisation come sooner. A member overrides what it needs; the rest does nothing."""
+
+    def misfits(self, optimizer: Optimizer) -> Iterator[str]:  # noqa: ARG002
+        """Yield why it makes no sense beside the optimizer; nothing if it does."""
+        yield from ()
+
+    def state(self, flat: Tensor) -> dict[str, Tensor]:  # noqa: ARG002
+        """Return what is remembered from step to step, at the initial weights `flat` (K, L): tensors (K, …)."""
+        return {}
+
+    def coefficients(self, settings: Settings, steps: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[np.float64]]:  # noqa: ARG002
+        """Return what the changes need at updates number `steps` (T,), counted from 0: arrays (T, K)."""
+        return {}
+
+    def change_gradient(self, weights: Weights, at: Mapping[str, Tensor], step: int) -> None:
+        """Change the gradient in place before update number `step`; `at` holds its coefficients, (K, 1)."""
+
+    def change_weights(self, weights: Weights) -> None:
+        """Change the weights in place after an update."""
+
+
+def inner_products(a: Tensor, b: Tensor) -> Tensor:
+    """Return the inner product of each run's tensors (K, *shape) in float64: (K, 1).
+
+    Run by run, since the order of a stacked sum depends on how many are stacked.
+    """
+    return torch.stack([torch.dot(x.reshape(-1).double(), y.reshape(-1).double()) for x, y in zip(a, b, strict=True)])[
+        :, None
+    ]
+
+
+TRANSFORMS: ComponentRegistry[Transform] = ComponentRegistry("grokcore.transforms", Transform, "transform")

@@ -1,0 +1,263 @@
+"""RaySession: Ray itself, an embedded one or the cluster that is there, and the Tune experiment of one sweep on it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import math
+import os
+import secrets
+import signal
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import ray
+from ray import tune
+from ray.tune.error import TuneError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from grokcore.engine.width_tuning import measured_width
+from grokcore.errors import ConfigError, GrokmapError
+from grokcore.numerics.processor import pin_threads
+from grokcore.run_config import RunConfig
+from sweeps.driver import Driver
+from sweeps.execution.address import found
+from sweeps.execution.preflight import roll_call
+from sweeps.execution.searcher import CohortSearcher, Recorder, StartsInPeace
+from sweeps.execution.trainable import CohortTrainable
+from sweeps.progress import Watcher
+from sweeps.spec.sweep_spec import SweepSpec
+from sweeps.store.checkpoint_store import Keeper
+from sweeps.store.run_store import Store
+
+TUNE_SETTINGS = {
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # no CSV, JSON and TensorBoard files beside our own store
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000",  # our store is the state; snapshots would grow with the sweep
+    "TUNE_MAX_PENDING_TRIALS_PG": "1000",  # the searcher itself limits how many cohorts are out
+    "TUNE_WARN_THRESHOLD_S": "10",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+"""Switches of Ray Tune, set where they are not set already."""
+
+OBJECT_STORE = 256 * 2**20
+"""Bytes of shared memory of an embedded Ray; records and checkpoints of small runs need far less."""
+
+SLOTS_SECONDS = 5.0
+"""How long the size of the cluster is believed before it is looked up again."""
+
+
+class RaySession:
+    """Ray for one sweep: starts an embedded one unless a cluster is there, and stops what it started.
+
+    A cluster is found by `address`, by RAY_ADDRESS, or because this host belongs to one (``ray start``).
+    """
+
+    def __init__(self, spec: SweepSpec, store: Store, address: str | None = None) -> None:
+        self.spec, self._store = spec, store
+        self._widths: dict[str, int] = {}
+        self._slots, self._slots_at = 0, float("-inf")
+        for name, value in TUNE_SETTINGS.items():
+            os.environ.setdefault(name, value)
+        logging.getLogger("ray").setLevel(logging.ERROR)
+        logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+        # The driver shares the machine with the workers: the models of samplers get one thread.
+        self._threads = pin_threads(1)
+        self._own = not ray.is_initialized()
+        if self._own:
+            address = found(address)
+            _connect(address)
+        self.embedded = self._own and address == "local"
+        try:
+            self._check_devices()
+            if not self.embedded:
+                roll_call(ray.nodes(), spec.own_storage)  # type: ignore[no-untyped-call]
+            self._keeper_name = f"grokmap-keeper-{uuid.uuid4().hex[:12]}"
+            here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+            options = {"name": self._keeper_name, "num_cpus": 0, "scheduling_strategy": here}
+            options |= {"max_restarts": -1, "max_task_retries": -1}
+            # The handle keeps the actor alive as long as the session.
+            actor: Any = ray.remote(Keeper)
+            self._keeper = actor.options(**options).remote(str(store.path.resolve()), store.storage)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop the keeper, and Ray itself if this session started or joined it."""
+        if keeper := getattr(self, "_keeper", None):
+            ray.kill(keeper)
+        if self._own:
+            ray.shutdown()
+        pin_threads(self._threads)
+
+    def slots(self) -> int:
+        """Return how many cohorts the cluster can train at once, as it is now."""
+        if time.monotonic() - self._slots_at > SLOTS_SECONDS:
+            if self.spec.device == "cuda":
+                self._slots = gpu_slots(ray.nodes(), self.spec.device_share)  # type: ignore[no-untyped-call]
+            else:
+                self._slots = int(_cluster().get("CPU", 0))
+            self._slots_at = time.monotonic()
+        return max(1, self._slots)
+
+    def forget(self, cohort: str) -> None:
+        """Delete the checkpoint of a cohort that is over, and refuse those still on their way."""
+        ray.get(self._keeper.forget.remote(cohort))
+
+    def width(self, config: RunConfig) -> int:
+        """Return how many runs shaped like `config` train best together, measured once per model and task."""
+        if self.spec.width is not None:
+            return self.spec.width
+        values = config.to_dict()
+        kind = json.dumps([values[name] for name in ("task", "model", "batch", "dtype")], sort_keys=True)
+        if kind not in self._widths:
+            if self.embedded and self.spec.device == "cpu":
+                self._widths[kind] = measured_width(config, "cpu")
+            else:
+                measure: Any = ray.remote(measured_width).options(**_resources(self.spec, "num_cpus", "num_gpus"))
+                self._widths[kind] = ray.get(measure.remote(config, self.spec.device))
+        return self._widths[kind]
+
+    def tune(self, driver: Driver, watcher: Watcher) -> None:
+        """Run the driver's cohorts until there are no more, or an interrupt."""
+        settings = {
+            "device": self.spec.device,
+            "retire": self.spec.retire,
+            "measures": self.spec.measures,
+            "keep_weights": self.spec.keep_weights,
+            "checkpoint_seconds": self.spec.checkpoint_seconds,
+            "storage": self.spec.own_storage,
+            "keeper": self._keeper_name,
+        }
+        # One cohort waits, so that a slot that falls free has work at once.
+        searcher = CohortSearcher(driver, settings, limit=lambda: self.slots() + 1)
+        with tempfile.TemporaryDirectory(prefix="grokmap-tune-") as folder, _terminable(), _unwrapped():
+            tune.Tuner(
+                tune.with_resources(CohortTrainable, _resources(self.spec, "cpu", "gpu")),
+                tune_config=tune.TuneConfig(
+                    search_alg=searcher,
+                    scheduler=StartsInPeace(self.slots),
+                    num_samples=-1,
+                    reuse_actors=True,
+                    trial_name_creator=_trial_name,
+                    trial_dirname_creator=_trial_name,
+                ),
+                run_config=tune.RunConfig(
+                    name=self.spec.name,
+                    storage_path=folder,
+                    verbose=0,
+                    callbacks=[Recorder(driver, watcher)],
+                    checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+                    failure_config=tune.FailureConfig(max_failures=self.spec.retries),
+                ),
+            ).fit()
+
+    def _check_devices(self) -> None:
+        if self.spec.device == "cuda" and _cluster().get("GPU", 0) < self.spec.device_share:
+            raise ConfigError(
+                ['device = "cuda": no node of this Ray has a GPU; take device = "cpu", or a cluster with GPUs.']
+            )
+
+
+@contextlib.contextmanager
+def _unwrapped() -> Iterator[None]:
+    """Raise an error of ours as it is: Tune hands on what a callback raises as the text of a traceback."""
+    try:
+        yield
+    except TuneError as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, GrokmapError):
+            cause = cause.__cause__ or cause.__context__
+        if cause is None:
+            raise
+        raise cause from None
+
+
+def _cluster() -> dict[str, float]:
+    """Return what all nodes of the cluster have together."""
+    have: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    return have
+
+
+def _connect(address: str) -> None:
+    if address != "local":
+        # It has its own dashboard and object store.
+        try:
+            ray.init(address=address, configure_logging=False, log_to_driver=False)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            raise ConfigError([f"Ray at {address!r} cannot be joined: {_reason(error)}"]) from None
+        return
+    _own_token()
+    ray.init(
+        address=address,
+        include_dashboard=False,
+        object_store_memory=OBJECT_STORE,
+        configure_logging=False,
+        log_to_driver=False,
+    )
+
+
+def _own_token() -> None:
+    """Keep the token that an embedded Ray asks for to this user; the one that Ray would make, all users can read."""
+    path = Path.home() / ".ray" / "auth_token"
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        if not path.exists():
+            path.touch(mode=0o600, exist_ok=False)
+            path.write_text(secrets.token_hex(32), encoding="utf-8")
+        path.chmod(0o600)
+
+
+def _reason(error: Exception) -> str:
+    """Return in one sentence what Ray says in many lines, and what to do."""
+    said = " ".join(str(error).split())
+    if "ersion mismatch" in said:
+        return (
+            f"{said.rstrip('.')}. Launch again, so that all hosts install the same cluster/requirements.txt "
+            "on the same Python: ray up -y cluster.yaml."
+        )
+    return f"{said.partition('. ')[0].rstrip('.')}. Is it running (ray status), and is this its address?"
+
+
+def gpu_slots(nodes: Iterable[Mapping[str, Any]], share: float) -> int:
+    """Return how many cohorts the GPUs of living nodes take: a share lies on one GPU, and a core goes with each."""
+    living = [node["Resources"] for node in nodes if node["Alive"]]
+    per_gpu = math.floor(1 / share + 1e-9)
+    return sum(min(int(have.get("CPU", 0)), per_gpu * int(have.get("GPU", 0))) for have in living)
+
+
+def _resources(spec: SweepSpec, cpu: str, gpu: str) -> dict[str, float]:
+    return {cpu: 1, gpu: spec.device_share} if spec.device == "cuda" else {cpu: 1}
+
+
+def _trial_name(trial: Any) -> str:
+    return f"cohort-{trial.trial_id}"
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM end the experiment in the orderly way in which Tune treats Ctrl-C."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before: Callable[..., Any] | int | None = signal.signal(
+        signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT)
+    )
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,141 @@
+"""run_sweep: the whole of a sweep, from its specification to its tables, its map and its mirror in MLflow."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from grokcore.engine.grouping import cohort_key
+from grokcore.errors import GrokmapError
+from sweeps.driver import Driver
+from sweeps.progress import Watcher
+from sweeps.spec.sweep_spec import SweepSpec
+from sweeps.store.run_store import Store, write_tables
+from sweeps.store.storage import deliver
+from sweeps.tracking.follower_process import MirrorProcess
+
+if TYPE_CHECKING:
+    import optuna
+    import pandas as pd
+
+
+RESULTS = ("spec.toml", "records.jsonl", "asked.jsonl", "*.parquet", "map*.*", "definition.json")
+"""Files of a sweep's folder that are copied to its storage when it is complete."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepOptions:
+    """How a sweep is run, apart from what it is."""
+
+    results: Path = Path("results")
+    """Folder under which the sweep has its own."""
+    mlflow: bool = True
+    """Whether to mirror its runs in MLflow while it runs."""
+    map: bool = True
+    """Whether to draw its map when it is complete."""
+    address: str | None = None
+    """Address of a Ray cluster; the one that is there, or an embedded Ray, if not given."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepResult:
+    """What a sweep left, and what it cost in this session."""
+
+    path: Path
+    """Its folder."""
+    runs: pd.DataFrame
+    """Its finished runs, as in `runs.parquet`."""
+    complete: bool
+    """Whether all runs are there; if not, the same command goes on."""
+    study: optuna.Study
+    """The Optuna study."""
+    slots: int
+    """Cohorts trained at the same time."""
+    startup_seconds: float
+    """From the call until the first cohort began to train."""
+    train_seconds: float
+    """From then until the last cohort was over."""
+    busy_seconds: float
+    """Time that slots spent training, summed over slots."""
+    cpu_seconds: float
+    """Processor time that they took for it."""
+    run_steps: int
+    """Optimizer steps times runs."""
+
+    @property
+    def overhead(self) -> float:
+        """Return the share of slot-seconds after start-up that was not spent training."""
+        return 1.0 - self.busy_seconds / max(self.slots * self.train_seconds, 1e-9)
+
+
+def run_sweep(spec: SweepSpec, options: SweepOptions | None = None, *, watcher: Watcher | None = None) -> SweepResult:
+    """Run what is missing of `spec`, write its tables, draw its map, and return what there is.
+
+    Runs that are in the store already are read, not trained again. An interrupt (Ctrl-C) ends the sweep within
+    seconds with `complete` False and nothing finished lost. Raises `SweepExistsError` if a sweep of this name has
+    another specification, `SweepBusyError` if another process is running it.
+    """
+    options, watcher = options or SweepOptions(), watcher or Watcher(spec=spec)
+    begun = time.monotonic()
+    with Store(spec, options.results) as store, contextlib.ExitStack() as open_things:
+        for name, reason in spec.unmeasured().items():
+            watcher.note(f"{name} is not measured: {reason}")
+        mirror = open_things.enter_context(MirrorProcess(store.path)) if options.mlflow else None
+        # Ray takes seconds to import: a refusal should not.
+        from sweeps.execution.ray_session import RaySession
+
+        with RaySession(spec, store, options.address) as session:
+            driver = Driver(
+                store,
+                key=cohort_key,
+                width=session.width,
+                slots=session.slots,
+                forget=session.forget,
+                known=lambda record: watcher.known([record]),
+            )
+            if not driver.finished:
+                session.tune(driver, watcher)
+            watcher.stop()
+            startup, slots = time.monotonic() - begun - watcher.seconds, session.slots()
+        driver.close()
+        result = SweepResult(
+            path=store.path,
+            runs=write_tables(store.path, spec.rule),
+            complete=driver.finished,
+            study=driver.study,
+            slots=slots,
+            startup_seconds=startup,
+            train_seconds=watcher.seconds,
+            busy_seconds=watcher.busy_seconds,
+            cpu_seconds=watcher.cpu_seconds,
+            run_steps=watcher.run_steps,
+        )
+        if result.complete and options.map:
+            draw_map(result.path, watcher)
+        if result.complete and spec.own_storage is not None:
+            deliver_results(result.path, spec.own_storage, watcher)
+        if result.complete and mirror is not None and (trouble := mirror.finish()) is not None:
+            watcher.note(f"MLflow lacks some of it: {trouble} Write the rest with: grokmap track {result.path}")
+    return result
+
+
+def deliver_results(path: Path, storage: str, watcher: Watcher) -> None:
+    """Copy what a sweep leaves to its storage; what prevents that is said, and costs nothing else."""
+    files = [file for pattern in RESULTS for file in sorted(path.glob(pattern))]
+    try:
+        deliver(files, storage)
+    except (OSError, GrokmapError) as error:
+        watcher.note(f"the results could not be copied to {storage}: {error}")
+
+
+def draw_map(path: Path, watcher: Watcher) -> None:
+    """Draw the map of the sweep in folder `path` into it; what prevents one is said, and costs nothing else."""
+    from analysis.exports.map import export_map
+
+    try:
+        export_map(path, path)
+    except GrokmapError as error:
+        watcher.note(f"no map: {error}")

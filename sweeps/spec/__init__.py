@@ -1,0 +1,1 @@
+"""Specification: a whole sweep, written down, and the space that it searches."""

@@ -1,0 +1,252 @@
+"""SweepSpec: a whole sweep, written down; what `sweep.py` fills in and what `results/NAME/spec.toml` holds."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from annotated_types import Ge, Gt, Le
+
+from grokcore.config.component import Component, check_fields
+from grokcore.errors import ConfigError, unknown_name
+from grokcore.measures.base import chosen_measures, skipped_measures
+from grokcore.records.regimes import RegimeRule
+from sweeps.samplers.base import SAMPLERS, Problem, Sampler
+from sweeps.spec import toml
+from sweeps.spec.space import Choice, Dimension, Range, Space
+from sweeps.store.storage import storage_complaints, within
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepSpec(Component):
+    """A sweep: which runs there may be, how many are made, who chooses them, and what counts as grokking."""
+
+    name: str
+    """Name of the sweep and of its folder under results/: letters, digits, `.`, `_` and `-`, at most 64."""
+    run: Mapping[str, Any]
+    """What all runs share: the fields of `RunConfig`, nested or dotted."""
+    space: Mapping[str, Any]
+    """What varies: a `Range` or a `Choice` for each field, by short or dotted name."""
+    rule: RegimeRule
+    """What counts as which regime; its budget is usually the runs' own."""
+    runs: Annotated[int, Ge(1)]
+    """How many runs are made."""
+    sampler: str = "sobol"
+    """Who chooses the runs: the name of a file in sweeps/samplers/."""
+    sampler_options: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of that sampler."""
+    seed: Annotated[int, Ge(0)] = 0
+    """Seed of the choice of runs; the runs' own seeds are a field of theirs."""
+    wave: Annotated[int, Ge(1)] = 32
+    """Runs that an adaptive sampler chooses at a time; the others choose all runs at once."""
+    retire: bool = True
+    """Whether a run may leave once it has generalised and stayed there for a while."""
+    device: Literal["cpu", "cuda"] = "cpu"
+    """Where runs are trained."""
+    device_share: Annotated[float, Gt(0), Le(1)] = 1.0
+    """Part of a GPU that one cohort takes."""
+    width: Annotated[int, Ge(1)] | None = None
+    """Runs trained in lockstep as one cohort; measured at the start if not given."""
+    checkpoint_seconds: Annotated[float, Gt(0)] = 60.0
+    """Time between checkpoints of a cohort: the most work that a lost worker costs."""
+    retries: Annotated[int, Ge(0)] = 3
+    """How often a cohort is started again after its worker died."""
+    measures: str = "light"
+    """What is measured while a run trains: none, light, full or circuit, or measures with commas between."""
+    keep_weights: bool = False
+    """Whether to keep every run's weights at the steps at which it is measured, to be measured again later."""
+    storage: str | None = None
+    """Folder or bucket that all hosts see, for checkpoints, and in the end for the results; over Ray if not given."""
+    map_axes: tuple[str, ...] = ()
+    """Axes of the map, by short or dotted name; all varied numbers but the seed if none is given."""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.space, Mapping):
+            object.__setattr__(self, "space", dict(self.space))
+        if isinstance(self.map_axes, list):
+            object.__setattr__(self, "map_axes", tuple(self.map_axes))
+        try:
+            super().__post_init__()
+        except ConfigError as error:
+            # Say what else is wrong too, unless the fields that say so are themselves unreadable.
+            wrong = {complaint.partition(" ")[0].partition(".")[0] for complaint in error.complaints}
+            more = (
+                () if wrong & {"name", "run", "space", "sampler", "sampler_options", "map_axes"} else self.complaints()
+            )
+            raise ConfigError(dict.fromkeys([*error.complaints, *more])) from None
+
+    def complaints(self) -> Iterator[str]:
+        """Yield all that is wrong with the sweep: its name, its sampler, and any run at an end of its space."""
+        if not _NAME.fullmatch(self.name):
+            yield f"name = {self.name!r}: use at most 64 letters, digits, '.', '_', '-', first a letter or digit."
+        wrong = [name for name, dimension in self.space.items() if not isinstance(dimension, (Range, Choice))]
+        yield from (f"space.{name}: should be a Range or a Choice, not {self.space[name]!r}." for name in wrong)
+        try:
+            chosen_measures(self.measures)
+        except ConfigError as error:
+            yield from error.complaints
+        if isinstance(self.storage, str):
+            yield from storage_complaints(self.storage)
+        sampler: list[str] = []
+        if self.sampler in SAMPLERS.names:
+            SAMPLERS.from_section({"name": self.sampler, **self.sampler_options}, "sampler_options", sampler)
+        else:
+            sampler.append(unknown_name("sampler", self.sampler, SAMPLERS.names))
+        yield from sampler
+        if not self.space:
+            yield "space: give at least one field to vary."
+        if wrong or not self.space:
+            return
+        try:
+            space = Space.of(self.run, self.space)
+            yield from space.complaints()
+        except ConfigError as error:
+            yield from error.complaints
+            return
+        if not sampler and isinstance(self.runs, int):
+            yield from self.built_sampler.misfits(self.problem)
+        yield from self._axis_complaints(space)
+
+    def _axis_complaints(self, space: Space) -> Iterator[str]:
+        for name in self.map_axes:
+            if self._axis(name, space) is None:
+                yield f"map_axes: {unknown_name('axis', name, space.dimensions)}"
+
+    def _axis(self, name: str, space: Space) -> str | None:
+        matches = [full for full in space.dimensions if name in (full, full.rpartition(".")[2])]
+        return matches[0] if len(matches) == 1 else None
+
+    def unmeasured(self) -> dict[str, str]:
+        """Return the measures asked for by name that cannot be taken of some of the runs, each with its reason."""
+        asked, reasons = {word.strip() for word in self.measures.split(",")}, dict[str, str]()
+        for run in self.whole_space.ends():
+            skipped = skipped_measures(self.measures, run.task, run.model, frozenset({"keys"}))
+            reasons |= {name: reason for name, reason in skipped.items() if name in asked}
+        return reasons
+
+    @property
+    def own_storage(self) -> str | None:
+        """Return where in the storage this sweep's files are."""
+        return None if self.storage is None else within(self.storage, self.name)
+
+    @property
+    def whole_space(self) -> Space:
+        """Return the space with full dotted names."""
+        return Space.of(self.run, self.space)
+
+    @property
+    def problem(self) -> Problem:
+        """Return what the sampler is told."""
+        return Problem(dimensions=self.whole_space.dimensions, rule=self.rule, runs=self.runs, seed=self.seed)
+
+    @property
+    def built_sampler(self) -> Sampler:
+        """Return the sampler with its settings."""
+        return SAMPLERS.member(self.sampler)(**self.sampler_options)
+
+    @property
+    def axes(self) -> dict[str, Literal["linear", "log"]]:
+        """Return the axes of the sweep's map and their scales, by dotted name."""
+        space = self.whole_space
+        chosen = [self._axis(name, space) for name in self.map_axes] or list(space.dimensions)
+        scales: dict[str, Literal["linear", "log"]] = {}
+        for name in filter(None, chosen):
+            dimension: Dimension = space.dimensions[name]
+            if isinstance(dimension, Range) and name != "seed":
+                scales[name] = "log" if dimension.log else "linear"
+        return scales
+
+    def renamed(self, name: str) -> Self:
+        """Return the same sweep under another name."""
+        return dataclasses.replace(self, name=name)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return nested plain values from which `from_dict` builds an equal spec."""
+        values = self.to_section()
+        space = {name: _dimension_to(dimension) for name, dimension in self.space.items()}
+        axes = list(self.map_axes)
+        return values | {"rule": self.rule.to_section(), "space": space, "run": _plain(self.run), "map_axes": axes}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Build a spec from plain values, as a TOML file holds them; raises `ConfigError` with every complaint."""
+        own = {item.name: item for item in dataclasses.fields(cls)}
+        complaints = [unknown_name("field", name, own) for name in values if name not in own]
+        missing = dataclasses.MISSING
+        required = [n for n, item in own.items() if item.default is missing and item.default_factory is missing]
+        complaints += [f"{name} is missing." for name in required if name not in values]
+        given = dict(values)
+        if isinstance(given.get("rule"), Mapping):
+            given["rule"] = RegimeRule.from_section(given["rule"], "rule", complaints)
+        if isinstance(given.get("space"), Mapping):
+            given["space"] = {name: _dimension_from(name, value, complaints) for name, value in given["space"].items()}
+        if not complaints:
+            return cls(**given)
+        checked = {name: value for name, value in given.items() if name in own and name not in ("rule", "space")}
+        complaints += check_fields(cls, checked)
+        raise ConfigError(dict.fromkeys([*complaints, *_run_complaints(given)]))
+
+    def to_toml(self) -> str:
+        """Return the spec as TOML, from which `from_toml` reads an equal one."""
+        return toml.dumps(self.to_dict(), f"Sweep {self.name}. Run it with: grokmap sweep THIS_FILE")
+
+    @classmethod
+    def from_toml(cls, path: Path) -> Self:
+        """Read a spec; raises `ConfigError` that names the file for anything that is not one."""
+        try:
+            values = tomllib.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise ConfigError([f"{path}: there is no such file."]) from None
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+            raise ConfigError([f"{path}: is not a TOML file: {error}."]) from None
+        try:
+            return cls.from_dict(values)
+        except ConfigError as error:
+            raise ConfigError([f"{path}: {complaint}" for complaint in error.complaints]) from None
+
+
+def _run_complaints(given: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with the runs of a spec that has other faults; fields that cannot be read are not missed."""
+    run, space = given.get("run"), given.get("space")
+    if not isinstance(run, Mapping) or not isinstance(space, Mapping):
+        return
+    try:
+        found = Space.of(run, {name: value for name, value in space.items() if value is not None}).complaints()
+        yield from (complaint for complaint in found if not complaint.endswith("is missing."))
+    except ConfigError as error:
+        yield from error.complaints
+
+
+def _dimension_from(name: str, value: Any, complaints: list[str]) -> Dimension | None:
+    where = f"space.{name}"
+    if isinstance(value, (Range, Choice)):
+        return value
+    if isinstance(value, (list, tuple)):
+        value = {"values": value}
+    if not isinstance(value, Mapping):
+        complaints.append(f"{where} = {value!r}: give {{ low = …, high = …, log = … }} or a list of values.")
+        return None
+    if "values" in value:
+        values = value["values"]
+        section = {**value, "values": tuple(values) if isinstance(values, list) else values}
+        return Choice.from_section(section, where, complaints)
+    return Range.from_section(value, where, complaints)
+
+
+def _dimension_to(dimension: Dimension) -> Any:
+    if isinstance(dimension, Choice):
+        return _plain(dimension.values)
+    return {name: value for name, value in dimension.to_section().items() if value is not False}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _plain(inner) for name, inner in value.items()}
+    return [_plain(inner) for inner in value] if isinstance(value, (list, tuple)) else value

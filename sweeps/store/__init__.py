@@ -1,0 +1,1 @@
+"""Store: what a sweep has done so far, on disk or in a bucket."""

@@ -1,0 +1,1 @@
+"""Tracking: the mirror of a sweep in MLflow, and the process that keeps it up to date."""

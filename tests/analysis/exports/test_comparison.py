@@ -1,0 +1,65 @@
+"""A comparison is written whole, reads back equal, and says in its page what it says in its table."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis import RegimeRule
+from analysis.exports.comparison import export_comparison
+from grokcore.errors import ConfigError, DataError
+
+RULE = RegimeRule(budget=10_000, ratio=6.0)
+
+
+@pytest.fixture(scope="module")
+def written(known, tmp_path_factory):
+    """Compare runs with others whose fraction is .1 higher for the same times: the edge has moved by .1."""
+    first = known.runs(64, 0).drop(columns="seed")
+    second = known.runs(64, 1).drop(columns="seed")
+    second["fraction"] = np.minimum(second["fraction"] + 0.1, 0.999)
+    out = tmp_path_factory.mktemp("compared")
+    return (*export_comparison(first, second, out, along="fraction", rule=RULE), out)
+
+
+def test_the_shift_planted_is_the_shift_written(written):
+    found, paths, _ = written
+    values = json.loads(paths["json"].read_text())
+    assert values["low"] <= 0.1 <= values["high"]
+    assert values["low"] > 0
+    assert values["shift"] == pytest.approx(found.shift)
+    assert values["edge"] == ["memorization", "grokking"]
+    assert values["along"] == "fraction"
+
+
+def test_every_form_is_written_and_nothing_else(written):
+    found, paths, out = written
+    assert set(paths) == {"png", "svg", "pdf", "csv", "json", "html"}
+    assert set(out.iterdir()) == set(paths.values())
+    pd.testing.assert_frame_equal(pd.read_csv(paths["csv"]), found.table, check_dtype=False)
+
+
+def test_the_page_says_the_finding_and_asks_nothing_of_the_network(written):
+    found, paths, out = written
+    page = paths["html"].read_text()
+    assert found.sentence[1:].rstrip(".") in page
+    assert "default-src 'none'" in page
+    assert "<script" not in page
+    assert f"grokmap compare runs runs --out {out} --along fraction" in page
+    assert RULE.sentence() in page.replace("&gt;", ">")
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "says"),
+    [
+        ({"along": "momentum"}, DataError, "unknown axis 'momentum'"),
+        ({"regimes": ("memorisation", "grokking")}, DataError, "Did you mean 'memorization'"),
+        ({"style": "poster"}, ConfigError, "unknown style"),
+    ],
+)
+def test_a_wrong_request_writes_nothing(known, tmp_path, change, error, says):
+    runs = known.runs(32, 0)
+    with pytest.raises(error, match=says):
+        export_comparison(runs, runs, tmp_path / "out", rule=RULE, **change)
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,84 @@
+"""Memory is predicted before it is used."""
+
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+import sys
+
+import pytest
+
+from grokcore import RunConfig
+from grokcore.engine.memory import available_bytes, fitting, predicted_bytes
+from grokcore.engine.width_tuning import measured_width
+from grokcore.errors import ConfigError
+
+SHAPES = {
+    "mlp": {"model": {"name": "mlp", "width": 128}, "task.modulus": 97},
+    "wide mlp": {"model": {"name": "mlp", "width": 512, "depth": 3}, "task.modulus": 97},
+    "transformer": {"model": "transformer", "task.modulus": 97},
+    "two layers": {"model": {"name": "transformer", "layers": 2, "norm": "post"}, "task.modulus": 59},
+    "windowed": {"model": {"name": "mlp", "width": 256}, "task.modulus": 59, "transform": "grokfast_ma"},
+}
+
+SCRIPT = """
+import json, pathlib, sys
+import torch
+from grokcore import RunConfig
+from grokcore.engine.cohort import Cohort
+from grokcore.engine.memory import predicted_bytes
+def held(name):
+    status = pathlib.Path("/proc/self/status").read_text()
+    return 1024 * int(status.split(name)[1].split()[1])
+small, config = (RunConfig.from_dict(values) for values in json.loads(sys.argv[1]))
+Cohort([small]).advance()
+pathlib.Path("/proc/self/clear_refs").write_text("5")  # the high-water mark starts anew
+before = held("VmRSS")
+cohort = Cohort([config] * 4)
+cohort.advance(seconds=0)
+cohort.train_to(cohort.step + 3)
+print(held("VmHWM") - before, predicted_bytes(config, 4))
+"""
+
+
+def make(**changes):
+    base = {"task": {"name": "modular_addition"}, "optimizer": "adamw", "fraction": 0.7, "steps": 5}
+    return RunConfig.from_dict({**base, **changes})
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_predictions_are_good_to_a_factor_of_two_and_a_half(shape):
+    config = make(**SHAPES[shape])
+    small = make(model={"name": "mlp", "width": 8}, **{"task.modulus": 5})
+    given = json.dumps([small.to_dict(), config.to_dict()])
+    done = subprocess.run([sys.executable, "-c", SCRIPT, given], capture_output=True, text=True, check=True)
+    used, predicted = map(int, done.stdout.split())
+    assert used / 2.5 < predicted < 2.5 * used, f"used {used / 2**20:.0f} MiB, predicted {predicted / 2**20:.0f} MiB"
+
+
+def test_a_cohort_that_does_not_fit_is_split_with_a_line_saying_so(caplog):
+    config = make(**SHAPES["mlp"])
+    free = int(2 * 3.5 * predicted_bytes(config))  # half of what is free is used
+    with caplog.at_level(logging.WARNING, "grokcore"):
+        assert fitting(config, 8, free=free) == 3
+    assert "8 runs need about" in caplog.text
+    assert "trained 3 at a time" in caplog.text
+    caplog.clear()
+    assert fitting(config, 3, free=free) == 3
+    assert not caplog.text
+
+
+def test_a_run_that_does_not_fit_at_all_is_refused():
+    with pytest.raises(ConfigError, match="a run needs about"):
+        fitting(make(**SHAPES["mlp"]), 1, free=1 << 20)
+
+
+def test_the_measured_width_never_exceeds_what_fits(monkeypatch):
+    config = make(**SHAPES["mlp"])
+    monkeypatch.setattr("grokcore.engine.memory.available_bytes", lambda _: 2 * int(2.5 * predicted_bytes(config)))
+    assert measured_width(config, wanted=16) <= 2
+
+
+def test_free_memory_is_a_sensible_number():
+    assert 1 << 26 < available_bytes() < 1 << 46

@@ -1,0 +1,179 @@
+"""The command line: quick help, one clear sentence for each mistake, and the same results as the packages give."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import grokcore
+from grokcore.errors import ConfigError
+from sweeps import cli
+from sweeps.cli import runs, sweep
+from sweeps.store.run_store import Asked, Store, write_tables
+
+
+@pytest.fixture
+def grokmap(monkeypatch, tmp_path, capsys):
+    """Return a function that runs `grokmap WORDS` in a folder of its own and gives exit code, output and errors."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["grokmap", *map(str, words)])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        printed = capsys.readouterr()
+        return end.value.code or 0, printed.out, printed.err
+
+    return run
+
+
+def test_help_imports_nothing_heavy():
+    code = """
+import sys
+from sweeps.cli import main
+sys.argv = ["grokmap", "--help"]
+try:
+    main()
+except SystemExit:
+    pass
+heavy = {"torch", "ray", "mlflow", "optuna", "pandas", "numpy", "matplotlib"} & set(sys.modules)
+assert not heavy, heavy
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for command in ("run", "sweep", "map", "show", "track"):
+        assert command in done.stdout
+
+
+def test_run_trains_one_network_and_draws_it(grokmap, tmp_path):
+    words = ["task.modulus=7", "model.width=8", "steps=60", "seed=3", "fraction=0.6", "optimizer.decay=0.5"]
+    code, out, err = grokmap("run", *words)
+    assert code == 0, err
+    (folder,) = (tmp_path / "results" / "runs").iterdir()
+    record = grokcore.RunRecord.from_json((folder / "record.json").read_text())
+    assert record.config.optimizer.decay == 0.5
+    assert record.config.seed == 3
+    (alone,) = grokcore.train([record.config])
+    assert alone.columns["val_loss"].tolist() == record.columns["val_loss"].tolist()
+    assert (folder / "curves.png").stat().st_size > 10_000
+    assert record.run_id in out
+    code, out, err = grokmap("show", record.run_id[:6])
+    assert code == 0, err
+    assert "optimizer.decay 0.5" in out
+
+
+def test_another_member_of_a_family_leaves_the_fields_of_the_first_behind():
+    config = runs._config_of(["model.heads=2", "model=transformer", "model.width=16", "model.mlp_width=32"])
+    assert config.model.heads == 2
+    config = runs._config_of(["model.name=transformer", "model.width=16", "model.heads=2", "model.mlp_width=32"])
+    assert config.to_dict()["model"]["name"] == "transformer"
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["run", "task.name=modular_additon"], "Did you mean 'modular_addition'"),
+        (["run", "optimizer.decya=1"], "Did you mean 'decay'"),
+        (["run", "fraction=1.5", "optimizer.decay=-1", "steps=0"], "fraction = 1.5"),
+        (["run", "nothing.toml"], "neither a change"),
+        (["sweep", "nothing.toml"], "no such file"),
+        (["track", "."], "not the folder of a sweep"),
+        (["show", "abc"], "there is none"),
+        (["show", "../x"], "not the identity"),
+        (["map", "nowhere"], "does not exist"),
+    ],
+)
+def test_mistakes_are_answered_without_a_traceback(grokmap, words, says):
+    code, out, err = grokmap(*words)
+    assert code == 2
+    assert says in err
+    assert "Traceback" not in out + err
+
+
+def test_all_complaints_about_a_run_come_at_once(grokmap):
+    _, _, err = grokmap("run", "fraction=1.5", "optimizer.decay=-1", "steps=0", "task.modulus=1")
+    for part in ("fraction = 1.5", "decay = -1", "steps = 0", "modulus = 1"):
+        assert part in err, part
+
+
+def test_a_sweep_that_exists_with_another_spec_is_refused_before_anything_starts(grokmap, spec, changed, tmp_path):
+    with Store(spec, tmp_path / "results") as store:
+        store.ask([Asked(number=0, params={"fraction": 0.5, "seed": 0}, run_id=f"{0:016x}")])
+    (tmp_path / "other.toml").write_text(changed(spec, runs=99).to_toml())
+    code, _, err = grokmap("sweep", "other.toml")
+    assert code == 2
+    assert "runs: 24 → 99" in err
+    assert "--name small-2" in err
+    assert "--continue" in err
+
+
+def test_continue_takes_the_spec_that_is_there(spec, changed, tmp_path):
+    Store(spec, tmp_path).close()
+    assert sweep._chosen(changed(spec, runs=99), tmp_path, {}, resume=True) == spec
+    with pytest.raises(ConfigError, match="there is no sweep 'new'"):
+        sweep._chosen(spec, tmp_path, {"name": "new"}, resume=True)
+
+
+@pytest.fixture
+def mirrored(spec, changed, pretend, tmp_path, monkeypatch):
+    """Return a function that makes a sweep's folder with its mirror in MLflow, without training."""
+    from sweeps.tracking.mlflow_mirror import track
+
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    space = spec.whole_space
+
+    def make(name, fractions=(0.3, 0.4, 0.5, 0.6, 0.7, 0.8)):
+        with Store(changed(spec, name=name), tmp_path / "results") as store:
+            configs = [
+                space.config({"fraction": f, "optimizer.decay": 0.02 * 5**j, "optimizer.rate": r, "seed": 0})
+                for f in fractions
+                for j in range(4)
+                for r in (0.002, 0.05)
+            ]
+            store.add([pretend(config) for config in configs])
+            write_tables(store.path, spec.rule)
+            track(store.path)
+        return store.path
+
+    return make
+
+
+def logged(path, place):
+    """Return the names of the files that the sweep's run in MLflow has in a folder of its artifacts."""
+    from sweeps.tracking.mlflow_mirror import Mirror
+
+    mirror = Mirror(path)
+    return {Path(item.path).name for item in mirror._client.list_artifacts(mirror.find(None), place)}
+
+
+NOLOAD = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
+
+
+@NOLOAD
+def test_map_takes_another_rule_trains_nothing_and_shows_in_mlflow(grokmap, mirrored, tmp_path):
+    path = mirrored("small")
+    code, out, err = grokmap(
+        "map", "small", "--out", "maps", "--budget", "30", "--gap", "10", "--x", "decay", "--y", "fraction"
+    )
+    assert code == 0, err
+    definition = json.loads((tmp_path / "maps" / "definition.json").read_text())
+    assert definition["rule"]["budget"] == 30
+    assert definition["rule"]["gap"] == 10
+    for suffix in ("png", "svg", "csv", "parquet"):
+        assert (tmp_path / "maps" / f"map.{suffix}").stat().st_size > 500
+        assert f"map.{suffix}" in out
+    assert {"map.png", "map.html", "map.csv", "definition.json"} <= logged(path, "maps/maps")
+
+
+@NOLOAD
+def test_compare_says_what_moved_and_shows_in_the_mlflow_of_both(grokmap, mirrored):
+    paths = [mirrored("one"), mirrored("two", fractions=(0.35, 0.45, 0.55, 0.65, 0.75, 0.85))]
+    code, out, err = grokmap("compare", "one", "two", "--along", "decay", "--out", "between")
+    assert (code, err) == (0, "")
+    assert out.startswith("from A to B the edge between memorization and grokking")
+    for path in paths:
+        assert logged(path, "compare/one and two") == {
+            f"compare.{suffix}" for suffix in ("png", "svg", "pdf", "html", "csv", "json")
+        }
