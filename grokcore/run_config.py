@@ -111,6 +111,8 @@ class RunConfig(Component):
         yield from self.transform.misfits(self.optimizer)
         yield from self.optimizer.misfits(self.model, self.task)
         yield from self.loss.misfits(self.model, self.dtype)
+        if self.dropout and not self.model.hidden_layers:
+            yield f"dropout = {self.dropout:g}: the model names no place where activations could be dropped."
         if not self.loss.SOFTMAX and self.temperature != 1:
             name = LOSSES.name_of(self.loss)
             yield f'temperature = {self.temperature:g}: is for a softmax, not for loss = "{name}"; leave it out.'

@@ -19,7 +19,7 @@ def save_embedding(config: RunConfig, path: Path | str, device: str = "cpu") -> 
         raise ConfigError(['model: has no embedding to hand on; take inputs = "embedding" or a transformer.'])
     cohort = Cohort([config], device)
     cohort.train_to(config.steps)
-    embedding = config.model.embedding(cohort.parameters, config.task)
+    embedding = config.model.embedding(config.task, cohort.parameters)
     if embedding is None:
         raise ConfigError(["model: names no embedding to hand on."])
     buffer = io.BytesIO()

@@ -393,7 +393,12 @@ class Cohort:
         self.noisy = any(run.config.gradient_noise for run in self.runs)
         self.transform_settings = stacked([run.config.transform for run in self.runs])
         settings = stacked([run.config.optimizer for run in self.runs])
-        parts = self.optimizer.parameter_groups(settings, self.flat_parameters, self.model.hidden(self.task))
+        parts = self.optimizer.parameter_groups(
+            settings,
+            self.flat_parameters,
+            self.model.hidden(self.task),
+            outputs_first=self.model.outputs_first,
+        )
         self.groups = [OptimizerGroup(part, self.flat, self.gradient, self.state) for part in parts]
         self.batches = Batches([run.examples for run in self.runs], self.device, self.dtype)
         self.examples, self.everything = self.batches.full, self.batches.everything

@@ -83,7 +83,9 @@ def _outputs(view: View, logits: Tensor) -> Tensor:
 
 def _tapped(view: View, tap: Tap) -> Tensor:
     chunks = view.everything.inputs.split(INSIDE_EXAMPLES, dim=1)
-    return _outputs(view, torch.cat([view.model.forward(view.parameters, inputs, tap) for inputs in chunks], dim=1))
+    return _outputs(
+        view, torch.cat([view.model.forward(view.task, view.parameters, inputs, tap) for inputs in chunks], dim=1)
+    )
 
 
 def _without_heads(view: View) -> Iterator[Tensor]:

@@ -48,7 +48,7 @@ class GradientSymmetricity(Measure):
             return value
 
         with torch.enable_grad():
-            logits = view.model.forward(parameters, inputs.expand(view.runs, -1, -1), tap)
+            logits = view.model.forward(view.task, parameters, inputs.expand(view.runs, -1, -1), tap)
             # An example's logits depend on its own operands only: the gradient of the sum has each one's.
             chosen = logits.gather(2, classes.expand(view.runs, -1).unsqueeze(2)).sum()
             (slopes,) = torch.autograd.grad(chosen, leaves)

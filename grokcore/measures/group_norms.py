@@ -19,7 +19,7 @@ class GroupNorms(Measure):
 
     def columns(self, task: Task, model: Model) -> tuple[str, ...]:
         """Return one for each tensor of the model."""
-        return tuple(f"norm_{name}" for name in model.shapes(task))
+        return tuple(f"norm_{name.replace('.', '_')}" for name in model.shapes(task))
 
     def compute(self, view: View) -> Tensor:
         """Return the norms per run, (K, tensors)."""

@@ -72,7 +72,7 @@ def _entering(view: View, examples: Tensor) -> Tensor:
     """Return what enters the first hidden layer where logits are read, for some of the distinct examples: (K, n, M)."""
     seen: dict[str, Tensor] = {}
     inputs = view.everything.inputs[:, examples]
-    view.model.forward(view.parameters, inputs, recording(frozenset({"before_0"}), seen))
+    view.model.forward(view.task, view.parameters, inputs, recording(frozenset({"before_0"}), seen))
     return at_read_out(seen["before_0"])
 
 

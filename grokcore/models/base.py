@@ -52,10 +52,10 @@ class Model(Component, abc.ABC):
         """Draw one run's initial parameters in float64, in the order of `shapes`."""
 
     @abc.abstractmethod
-    def forward(self, parameters: Parameters, inputs: Tensor, tap: Tap = untouched) -> Tensor:
+    def forward(self, task: Task, parameters: Parameters, inputs: Tensor, tap: Tap = untouched) -> Tensor:
         """Return logits (K, N, C) of token `inputs` (K, N, P); what passes a named place goes through `tap`."""
 
-    def embedding(self, parameters: Parameters, task: Task) -> Tensor | None:  # noqa: ARG002
+    def embedding(self, task: Task, parameters: Parameters) -> Tensor | None:  # noqa: ARG002
         """Return what each symbol is turned into, (K, S, D), the object of spectral measures; None if there is none."""
         return None
 
@@ -106,6 +106,11 @@ class Model(Component, abc.ABC):
         """Whether the outputs are a vector to compare with the task's templates, instead of one number per class."""
         return False
 
+    @property
+    def outputs_first(self) -> bool:
+        """Whether matrices are (outputs, inputs) instead of (inputs, outputs)."""
+        return False
+
     def hidden(self, task: Task) -> tuple[str, ...]:
         """Return the names of the matrices between what is read in and what is read out."""
         ends = ("embedding", "positions", "unembedding")
@@ -117,7 +122,7 @@ def no_embedding(task: Task, model: Model) -> str | None:
     parameters = {
         name: torch.empty(1, *shape, device="meta", dtype=torch.float32) for name, shape in model.shapes(task).items()
     }
-    return None if model.embedding(parameters, task) is not None else "the model names no embedding"
+    return None if model.embedding(task, parameters) is not None else "the model names no embedding"
 
 
 def no_places(task: Task, model: Model) -> str | None:  # noqa: ARG001

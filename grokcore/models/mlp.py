@@ -121,7 +121,7 @@ class MLP(Model):
                     drawn[name] = (2 * uniform - 1) / math.sqrt(n)
         return drawn
 
-    def forward(self, parameters: Parameters, inputs: Tensor, tap: Tap = untouched) -> Tensor:
+    def forward(self, task: Task, parameters: Parameters, inputs: Tensor, tap: Tap = untouched) -> Tensor:  # noqa: ARG002
         """Return logits (K, N, C) of tokens (K, N, P)."""
         w = parameters
         x = self._first_layer(w, tap("operands", self._operands(w, inputs)))
@@ -178,7 +178,7 @@ class MLP(Model):
             return torch.tanh(x)
         return torch.nn.functional.gelu(x) if self.activation == "gelu" else x * x
 
-    def embedding(self, parameters: Parameters, task: Task) -> Tensor:
+    def embedding(self, task: Task, parameters: Parameters) -> Tensor:
         """Return the learned embedding, or the first operand's rows of the first layer."""
         if self.inputs == "embedding":
             return parameters["embedding"]

@@ -103,10 +103,10 @@ class Transformer(Model):
                 drawn[name] = torch.randn(shape, generator=generator, dtype=torch.float64) / scale
         return drawn
 
-    def forward(self, parameters: Parameters, inputs: Tensor, tap: Tap = untouched) -> Tensor:
+    def forward(self, task: Task, parameters: Parameters, inputs: Tensor, tap: Tap = untouched) -> Tensor:
         """Return logits (K, N, V) of operands (K, N, P'): every layer at every position."""
         w = parameters
-        tokens = self.tokens(inputs, w["embedding"].shape[1])
+        tokens = self.tokens(inputs, self.vocabulary(task))
         runs = torch.arange(len(inputs), device=inputs.device)[:, None, None]
         x = tap("operands", w["embedding"][runs, tokens]) + self.places(w, tokens.shape[-1]).unsqueeze(1)
         for i in range(self.layers):
@@ -182,7 +182,7 @@ class Transformer(Model):
         attention = self.weighed(scores.masked_fill(later, -torch.inf)).masked_fill(later, 0.0)
         return torch.einsum("knhpq,knqhc->knphc", attention, value)
 
-    def embedding(self, parameters: Parameters, task: Task) -> Tensor:
+    def embedding(self, task: Task, parameters: Parameters) -> Tensor:
         """Return the embedding of the task's symbols, (K, S, D)."""
         return parameters["embedding"][:, : task.table.symbols]
 

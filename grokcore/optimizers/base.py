@@ -44,6 +44,8 @@ class ParameterGroup:
     """Which elements of the flat vector."""
     shape: tuple[int, ...] | None = None
     """How a run's elements are presented to the rule; None: as a flat vector."""
+    transposed: bool = False
+    """Whether a matrix is presented the other way round: the rule sees (inputs, outputs)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,10 +130,13 @@ class Optimizer(PerRun, abc.ABC):
         settings: Settings,
         parameters: FlatParameters,
         hidden: Sequence[str],  # noqa: ARG003
+        *,
+        outputs_first: bool = False,  # noqa: ARG003
     ) -> list[ParameterGroup]:
         """Return who moves what: one rule for everything, or the embedding apart where it has settings of its own.
 
-        `hidden` are the names of the matrices between what is read in and what is read out.
+        `hidden` are the names of the matrices between what is read in and what is read out, which are (inputs,
+        outputs) unless `outputs_first`.
         """
         own = {name: settings[f"embedding_{name}"] for name in ("rate", "decay")}
         if "embedding" not in parameters.shapes or all(np.isnan(value).all() for value in own.values()):
@@ -148,7 +153,8 @@ class OptimizerGroup:
 
     def __init__(self, group: ParameterGroup, flat: Tensor, gradient: Tensor, state: Mapping[str, Tensor]) -> None:
         def view(tensor: Tensor, elements: slice) -> Tensor:
-            return tensor[:, elements].unflatten(1, group.shape) if group.shape else tensor[:, elements]
+            shaped = tensor[:, elements].unflatten(1, group.shape) if group.shape else tensor[:, elements]
+            return shaped.mT if group.transposed else shaped
 
         names = {*group.rule.slots(), "origin"} & set(state)
         self.group, self.dimensions = group, 2 if group.shape is None else 1 + len(group.shape)

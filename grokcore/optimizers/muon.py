@@ -84,24 +84,26 @@ class Muon(MomentOptimizer):
 
     @classmethod
     def parameter_groups(
-        cls, settings: Settings, parameters: FlatParameters, hidden: Sequence[str]
+        cls,
+        settings: Settings,
+        parameters: FlatParameters,
+        hidden: Sequence[str],
+        *,
+        outputs_first: bool = False,
     ) -> list[ParameterGroup]:
         """Return Muon for each hidden matrix, and AdamW for each stretch between them."""
         adam = {**settings, "rate": settings["adam_rate"]}
         groups, end = [], 0
         for name in sorted(hidden, key=lambda name: parameters.offsets[name]):
-            start = parameters.offsets[name]
+            start, shape = parameters.offsets[name], parameters.shapes[name]
             if end < start:
                 groups.append(ParameterGroup(AdamW, adam, slice(end, start)))
             end = parameters.part(name).stop
-            groups.append(
-                ParameterGroup(
-                    cls, settings, slice(start, start + math.prod(parameters.shapes[name])), parameters.shapes[name]
-                )
-            )
-        return (
-            [*groups, ParameterGroup(AdamW, adam, slice(end, parameters.length))] if end < parameters.length else groups
-        )
+            matrix = slice(start, start + math.prod(shape))
+            groups.append(ParameterGroup(cls, settings, matrix, shape, transposed=outputs_first))
+        if end < parameters.length:
+            groups.append(ParameterGroup(AdamW, adam, slice(end, parameters.length)))
+        return groups
 
 
 def orthogonalised(matrices: Tensor) -> Tensor:

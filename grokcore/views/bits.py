@@ -31,7 +31,7 @@ def function(view: View, inputs: Tensor) -> Tensor:
     for some in inputs.split(INSIDE_EXAMPLES):
         # Whatever is stacked comes in multiples of the vector length: a power of two, at least 32.
         rows = some.repeat(-(-VECTOR // len(some)), 1) if len(some) < VECTOR else some
-        logits = view.model.forward(view.parameters, rows.expand(view.runs, -1, -1))[:, : len(some)]
+        logits = view.model.forward(view.task, view.parameters, rows.expand(view.runs, -1, -1))[:, : len(some)]
         parts.append(logits[..., 1].double() - logits[..., 0].double())
     found = torch.cat(parts, dim=1)
     return found if view.everything.scale is None else found * view.everything.scale[..., 0].double()

@@ -34,7 +34,7 @@ def training_loss(view: View, examples: int = EXAMPLES) -> Loss:
     def loss(flat: Tensor) -> Tensor:
         parts = torch.split(flat, [shape.numel() for shape in shapes.values()], dim=1)
         named = {name: part.unflatten(1, shape) for (name, shape), part in zip(shapes.items(), parts, strict=True)}
-        outputs = view.model.forward(named, inputs) * scale
+        outputs = view.model.forward(view.task, named, inputs) * scale
         return (view.kernel.loss.values(outputs, targets) * weights).sum(1)
 
     return loss

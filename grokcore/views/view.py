@@ -118,7 +118,7 @@ class View:
     @functools.cached_property
     def embedding(self) -> Tensor:
         """What each symbol is turned into, float64: (K, S, W)."""
-        found = self.model.embedding(self.parameters, self.task)
+        found = self.model.embedding(self.task, self.parameters)
         if found is None:
             raise ValueError("the model names no embedding")
         return found.double().contiguous()
@@ -169,7 +169,7 @@ class View:
         parts = []
         for inputs in batch.inputs.split(INSIDE_EXAMPLES, dim=1):
             seen: dict[str, Tensor] = {}
-            self.model.forward(self.parameters, inputs, recording(frozenset({place}), seen))
+            self.model.forward(self.task, self.parameters, inputs, recording(frozenset({place}), seen))
             parts.append(at_read_out(seen[place]))
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
 

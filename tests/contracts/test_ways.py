@@ -6,16 +6,21 @@ together, and together with a pause; curves must be equal bit for bit. A member 
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from grokcore import RunConfig, train
+from grokcore.config.registry import use_folder
 from grokcore.engine.cohort import Cohort
 from grokcore.initialisations.base import INITIALISATIONS
 from grokcore.losses.base import LOSSES
 from grokcore.models.base import MODELS
 from grokcore.optimizers.base import OPTIMIZERS
 from grokcore.transforms.base import TRANSFORMS
+
+use_folder(Path(__file__).parents[1] / "grokcore" / "models" / "components")  # my_nets.py
 
 BASE = {
     "task": {"name": "modular_addition", "modulus": 11},
@@ -76,6 +81,8 @@ WAYS = {
     "power with dropout": {"model": POWER, "dropout": 0.2},
     "pizza": {"model": {**TRANSFORMER, "attention_rate": 0.0}},
     "tied": {"model": {**TRANSFORMER, "tied": True, "positions": "none"}},
+    "module": {"model": {"name": "module", "factory": "my_nets:mlp", "arguments": {"width": 16}}},
+    "qwen": {"model": {"name": "module", "factory": "my_nets:qwen", "equals_token": True}},
 }
 
 

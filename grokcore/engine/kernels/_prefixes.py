@@ -1,7 +1,16 @@
 """Prefixes: the distinct beginnings of a task's inputs, and where each position of an example finds its own.
 
-Attention is causal, so a position's state depends on the tokens up to it alone. Its "prefix" is the set of beginnings
-with so many operands: a table of the distinct ones where they are few, else one row for each example of the batch.
+Attention is causal (Vaswani et al. 2017, arXiv 1706.03762): with h the states after layer l − 1,
+
+    h'_p = h_p + Σ_{q ≤ p} a_pq V h_q,   a_p = softmax_q(h_p Q · h_q K),
+
+and the MLP and the norms act on each position alone, so that by induction over layers the state at position p is a
+function of the tokens 0 … p. Examples that begin alike have the same state there, and the sum of their losses has, by
+the chain rule, the sum of their gradients: a state is computed once for each distinct beginning, looked up by the
+examples that share it, and collects their gradients on the way back. Of p² pairs (a, b) only p begin differently.
+
+A position's "prefix" is the set of beginnings with so many operands: a table of the distinct ones where they are few,
+else one row for each example of the batch.
 
 Shapes: K runs, N examples, S symbols, R rows of a prefix.
 """

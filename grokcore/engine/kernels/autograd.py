@@ -28,4 +28,4 @@ class AutogradKernel(Kernel):
 
     def outputs(self, leaves: Parameters, batch: Batch) -> Tensor:
         """Return the outputs (K, N, C) of a batch that is trained on, to be differentiated."""
-        return self.model.forward(leaves, batch.inputs, batch.drop or untouched)
+        return self.model.forward(self.task, leaves, batch.inputs, batch.drop or untouched)

@@ -101,7 +101,7 @@ class Kernel(abc.ABC):
 
     def logits(self, parameters: Parameters, batch: Batch) -> Tensor:
         """Return the logits (K, N, C) of a batch."""
-        return self.model.forward(parameters, batch.inputs)
+        return self.model.forward(self.task, parameters, batch.inputs)
 
     def examine(self, parameters: Parameters, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return each example's loss and whether it is answered rightly: two (K, N) tensors."""

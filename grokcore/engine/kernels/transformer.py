@@ -7,6 +7,16 @@
    residual stream itself is never made for the N examples, which saves a tenth of the operations.
 3. A chunk of examples goes through MLP, loss and back while it is in the cache.
 
+In formulas, with e the residual stream at "=" (the same for all examples) and z_n = Σ_j a_nj V x_j the mixture of values
+of example n: h_n = relu((e + z_n O) W_in + b_in) and logits_n = (e + z_n O + h_n W_out + b_out) U, so that
+
+    before_n = z_n (O W_in) + (e W_in + b_in)            enter = O W_in, inner = e W_in + b_in
+    logits_n = h_n (W_out U) + z_n (O U) + (e + b_out) U   leave = W_out U, past = O U, outer = (e + b_out) U
+
+Backward, the gradients of the merged matrices are sums over examples, and those of their factors follow once a step:
+∂O = ∂past Uᵀ + ∂enter W_inᵀ, ∂W_in = Oᵀ ∂enter + eᵀ ∂inner, ∂W_out = ∂leave Uᵀ, ∂U = Oᵀ ∂past + W_outᵀ ∂leave +
+(e + b_out)ᵀ ∂outer.
+
 Shapes: K runs, N examples, P positions ("=" included), S symbols, V vocabulary, D width, H heads, B = D/H, M MLP width.
 """
 

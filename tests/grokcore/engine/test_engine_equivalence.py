@@ -86,7 +86,7 @@ def test_examined_logits_are_those_of_the_plain_forward_pass(make_config, model)
     every = cohort.everything
     torch.testing.assert_close(
         cohort.kernel.logits(cohort.parameters, every),
-        cohort.model.forward(cohort.parameters, every.inputs),
+        cohort.model.forward(cohort.task, cohort.parameters, every.inputs),
         rtol=1e-11,
         atol=1e-12,
     )

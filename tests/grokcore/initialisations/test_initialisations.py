@@ -118,7 +118,7 @@ def test_gromovs_weights_give_one_at_every_sum_however_many_neurons_each_frequen
     )
     cohort = Cohort([config])
     with torch.no_grad():
-        outputs = cohort.model.forward(cohort.parameters, cohort.everything.inputs)[0]
+        outputs = cohort.model.forward(cohort.task, cohort.parameters, cohort.everything.inputs)[0]
     x, y = cohort.everything.inputs[0].T
     own = outputs.gather(1, ((x + y) % modulus).unsqueeze(1))
     torch.testing.assert_close(own, torch.ones_like(own), rtol=0, atol=1e-12)

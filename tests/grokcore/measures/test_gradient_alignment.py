@@ -10,7 +10,7 @@ def test_it_is_the_slope_of_the_loss_under_scaling_over_both_norms(make_view, va
     def loss(scale):
         scaled = {name: tensor * scale for name, tensor in view.parameters.items()}
         batch = view.training_set()
-        losses = view.kernel.loss.values(view.model.forward(scaled, batch.inputs), batch.targets)
+        losses = view.kernel.loss.values(view.model.forward(view.task, scaled, batch.inputs), batch.targets)
         return float((losses * batch.weights).sum())
 
     slope = (loss(1 + 1e-5) - loss(1 - 1e-5)) / 2e-5

@@ -9,7 +9,7 @@ from grokcore.data.split import split
 def plain_loss(view, config_rows, parameters):
     inputs = torch.from_numpy(view.task.table.inputs[config_rows].copy())
     targets = torch.from_numpy(view.task.table.targets[config_rows].copy())
-    logits = view.model.forward(parameters, inputs.unsqueeze(0))[0, :, : view.task.table.classes]
+    logits = view.model.forward(view.task, parameters, inputs.unsqueeze(0))[0, :, : view.task.table.classes]
     return torch.nn.functional.cross_entropy(logits, targets)
 
 

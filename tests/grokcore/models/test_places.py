@@ -44,7 +44,7 @@ def test_every_place_that_a_model_promises_is_passed_in_its_shape(network, name)
         seen[at] = value
         return value
 
-    assert torch.equal(model.forward(parameters, inputs, tap), model.forward(parameters, inputs, untouched))
+    assert torch.equal(model.forward(task, parameters, inputs, tap), model.forward(task, parameters, inputs, untouched))
     kinds = ("heads", "before", "neurons") if model.attention_heads else ("before", "neurons")
     promised = {"operands", *(f"{kind}_{i}" for kind in kinds for i in range(model.hidden_layers))}
     assert promised <= set(seen)
@@ -66,40 +66,44 @@ def test_every_place_that_a_model_promises_is_passed_in_its_shape(network, name)
             assert torch.equal(seen["operands"][:, :, position], expected)
 
 
+def doubling(place):
+    return lambda at, value: value * 2 if at == place else value
+
+
 @pytest.mark.parametrize("name", NETWORKS)
 def test_what_a_tap_returns_goes_on(network, name):
-    model, _, parameters, inputs = network(name)
-    own = model.forward(parameters, inputs)
+    model, task, parameters, inputs = network(name)
+    own = model.forward(task, parameters, inputs)
     for place in ("operands", "before_0", f"neurons_{model.hidden_layers - 1}"):
-        changed = model.forward(parameters, inputs, lambda at, value, place=place: value * 2 if at == place else value)
+        changed = model.forward(task, parameters, inputs, doubling(place))
         assert not torch.allclose(changed, own), place
 
 
 @pytest.mark.parametrize("name", TRANSFORMERS)
 def test_a_head_taken_away_is_its_rows_of_the_output_matrix_at_zero(network, name):
-    model, _, parameters, inputs = network(name)
+    model, task, parameters, inputs = network(name)
     size = model.width // model.heads
     for layer in range(model.layers):
         for head in range(model.heads):
             out = model.layer(layer)["out"]
             without = {**parameters, out: parameters[out].clone()}
             without[out][:, head * size : (head + 1) * size] = 0
-            ablated = model.forward(parameters, inputs, silencing(f"heads_{layer}", slice(head, head + 1), -2))
-            torch.testing.assert_close(ablated, model.forward(without, inputs), atol=1e-10, rtol=0)
-            assert not torch.allclose(ablated, model.forward(parameters, inputs))
+            ablated = model.forward(task, parameters, inputs, silencing(f"heads_{layer}", slice(head, head + 1), -2))
+            torch.testing.assert_close(ablated, model.forward(task, without, inputs), atol=1e-10, rtol=0)
+            assert not torch.allclose(ablated, model.forward(task, parameters, inputs))
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_neurons_taken_away_are_their_rows_of_the_next_matrix_at_zero(network, name):
-    model, _, parameters, inputs = network(name)
+    model, task, parameters, inputs = network(name)
     for layer in range(model.hidden_layers):
         reader = model.layer(layer)["mlp_out"] if model.attention_heads else f"weight_{layer + 1}"
         without = {**parameters, reader: parameters[reader].clone()}
         without[reader][:, 3:6] = 0
-        ablated = model.forward(parameters, inputs, silencing(f"neurons_{layer}", slice(3, 6), -1))
-        torch.testing.assert_close(ablated, model.forward(without, inputs), atol=1e-10, rtol=0)
-    nothing = model.forward(parameters, inputs, silencing("neurons_0", slice(3, 3), -1))
-    assert torch.equal(nothing, model.forward(parameters, inputs)), "without nothing, nothing changes"
+        ablated = model.forward(task, parameters, inputs, silencing(f"neurons_{layer}", slice(3, 6), -1))
+        torch.testing.assert_close(ablated, model.forward(task, without, inputs), atol=1e-10, rtol=0)
+    nothing = model.forward(task, parameters, inputs, silencing("neurons_0", slice(3, 3), -1))
+    assert torch.equal(nothing, model.forward(task, parameters, inputs)), "without nothing, nothing changes"
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -107,7 +111,7 @@ def test_the_activations_that_measures_see_are_what_logits_are_read_from(make_vi
     view = make_view(model=NETWORKS[name], task={"name": "modular_subtraction", "modulus": 7}, seeds=2)
     seen = {}
     place = f"neurons_{view.model.hidden_layers - 1}"
-    view.model.forward(view.parameters, view.everything.inputs, recording(frozenset({place}), seen))
+    view.model.forward(view.task, view.parameters, view.everything.inputs, recording(frozenset({place}), seen))
     assert torch.equal(at_read_out(seen[place]), view.activations)
     if view.model.to_section().get("activation", "relu") == "relu":
         assert bool((view.activations >= 0).all())

@@ -120,7 +120,7 @@ def test_the_two_layer_network_is_torch_nns_encoder():
     mask = nn.Transformer.generate_square_subsequent_mask(4, dtype=torch.float64)
     for layer in layers:
         x = layer(x, src_mask=mask, is_causal=True)
-    ours = model.forward({name: value.unsqueeze(0) for name, value in drawn.items()}, inputs.unsqueeze(0))
+    ours = model.forward(task, {name: value.unsqueeze(0) for name, value in drawn.items()}, inputs.unsqueeze(0))
     torch.testing.assert_close(ours[0], x[:, -1] @ drawn["unembedding"], rtol=1e-10, atol=1e-12)
 
 
@@ -143,7 +143,7 @@ def test_a_constant_attention_sees_no_query():
 def test_without_positions_the_order_of_operands_does_not_matter():
     config = make("unplaced")
     weights = {name: value.unsqueeze(0) for name, value in config.model.initial(config.task, torch.Generator()).items()}
-    a, b = (config.model.forward(weights, torch.tensor([[pair]])) for pair in ([3, 5], [5, 3]))
+    a, b = (config.model.forward(config.task, weights, torch.tensor([[pair]])) for pair in ([3, 5], [5, 3]))
     torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-12)
 
 
