@@ -24,7 +24,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.plain import build, parameter_count
 from grokcore.data.bucketing import distinct_count
-from grokcore.engine.cohort import Cohort, one_thread
+from grokcore.engine.cohort import Cohort
+from grokcore.engine.devices.named import device_named
 from grokcore.engine.width_tuning import measured_width
 from grokcore.numerics.matmul import matmul, matmul_library
 from grokcore.numerics.processor import processor
@@ -115,7 +116,25 @@ def _bandwidth() -> float:
 def needed_bytes(run: RunConfig) -> float:
     """Return the bytes of a step: AdamW reads four numbers per weight and writes three; activations come and go."""
     examples = distinct_count(run) if run.batch == "full" else run.batch
-    return 4.0 * (7 * parameter_count(run) + 2 * run.model.activations(run.task) * examples)
+    return 4.0 * (7 * parameter_count(run) + 2 * activations(run) * examples)
+
+
+def activations(run: RunConfig) -> int:
+    """Return how many numbers a step keeps of an example for the way back, counted by torch on a few of them."""
+    drawn = run.initialisation.initial(run.model, run.task, torch.Generator().manual_seed(0))
+    parameters = {name: value.float().unsqueeze(0).requires_grad_() for name, value in drawn.items()}
+    known = {value.data_ptr() for value in parameters.values()}
+    kept: dict[int, int] = {}
+
+    def note(value: torch.Tensor) -> torch.Tensor:
+        if value.data_ptr() not in known:
+            kept[value.data_ptr()] = max(kept.get(value.data_ptr(), 0), value.numel())
+        return value
+
+    inputs = torch.from_numpy(run.task.table.inputs[:32].copy()).unsqueeze(0)
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda value: value):
+        outputs = run.model.forward(run.task, parameters, inputs)
+    return (sum(kept.values()) + 3 * outputs.numel()) // inputs.shape[1]
 
 
 def _linear_operations(*shapes: Any, **_: Any) -> int:
@@ -134,13 +153,16 @@ def measure(shape: str, repetitions: int, seconds: float) -> Reading:
     width = measured_width(run)
     cohort = Cohort([run] * width)
     plain = build(run)
-    with one_thread("cpu"):
+    with device_named("cpu").computing():
         torch.set_flush_denormal(False)
         with torch.no_grad(), FlopCounterMode(display=False, custom_mapping=COUNTED) as counter:
             cohort.train_to(1)
         full = 1.0
-        if cohort.examples is not None:
-            full = float(cohort.examples.weights.count_nonzero() / cohort.examples.weights.numel())
+        if cohort.stack.examples.training_set() is not None:
+            full = float(
+                cohort.stack.examples.training_set().weights.count_nonzero()
+                / cohort.stack.examples.training_set().weights.numel()
+            )
         flops = counter.get_total_flops() * full / width
         plain.step()
         plain_steps = max(1, int(seconds / _seconds(plain.step)))

@@ -21,7 +21,8 @@ import torch
 
 from benchmarks.engine import SHAPES, config
 from grokcore import train
-from grokcore.engine.cohort import Cohort, one_thread
+from grokcore.engine.cohort import Cohort
+from grokcore.engine.devices.named import device_named
 from grokcore.engine.early_stopping import EarlyStopping
 from grokcore.engine.evaluation_schedule import evaluation_steps
 from grokcore.engine.width_tuning import measured_width
@@ -153,7 +154,7 @@ def main() -> None:
         run = replace(config(shape), steps=BUDGETS[shape])
         width = measured_width(run)
         print(f"{shape}, {width} runs per cohort")
-        with one_thread("cpu"), torch.no_grad():
+        with device_named("cpu").computing(), torch.no_grad():
             shares(run, width, given.repetitions)
             if shape in WHOLE:
                 whole_runs(run, width, max(3, given.repetitions // 3))

@@ -11,10 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from grokcore.data.deduplication import distinct_examples
+from grokcore.data.run_examples import RunExamples
 from grokcore.data.split import split
 from grokcore.losses.base import LOSSES
 from grokcore.models.mlp import MLP
@@ -142,18 +145,16 @@ class Plain:
     train: tuple[Tensor, Tensor]
     val: tuple[Tensor, Tensor]
     loss: Callable[[Tensor, Tensor], Tensor]
-    batch: int | None
-    batches: torch.Generator
-    order: Tensor
+    examples: RunExamples
+    taken: int = 0
 
     def _next_batch(self) -> tuple[Tensor, Tensor]:
         x, y = self.train
-        if self.batch is None:
+        if self.examples.config.batch == "full":
             return x, y
-        if len(self.order) < self.batch:
-            self.order = torch.randperm(len(y), generator=self.batches)
-        chosen, self.order = self.order[: self.batch], self.order[self.batch :]
-        return x[chosen], y[chosen]
+        rows = torch.from_numpy(np.searchsorted(self.examples.train_rows, self.examples.minibatch(self.taken)))
+        self.taken += 1
+        return x[rows], y[rows]
 
     def step(self) -> None:
         """Take one optimizer step."""
@@ -202,9 +203,7 @@ def build(config: RunConfig) -> Plain:
         train=parts[0],
         val=parts[1],
         loss=_loss(config),
-        batch=None if config.batch == "full" else config.batch,
-        batches=generator(config.seed, "batches"),
-        order=torch.empty(0, dtype=torch.long),
+        examples=RunExamples(config, distinct_examples(model, config.task, apart=True)),
     )
 
 

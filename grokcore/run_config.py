@@ -65,8 +65,8 @@ class RunConfig(Component):
     """Probability that an activation is dropped in training (where, the model says)."""
     gradient_noise: Annotated[float, Ge(0)] = 0.0
     """Standard deviation of the normal noise added to every element of every gradient."""
-    dtype: Literal["float32", "float64"] = "float32"
-    """Precision of weights and arithmetic."""
+    dtype: Literal["float32", "float64", "tf32"] = "float32"
+    """Precision of weights and arithmetic; "tf32": float32 whose products are taken in TF32, on a GPU that has it."""
     seed: Annotated[int, Ge(0), Lt(2**53)] = 0
     """Decides the split, the initial weights and the order of batches, each by a generator of its own."""
 

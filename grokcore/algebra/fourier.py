@@ -9,13 +9,14 @@ Shapes: K runs, n elements of the group, F frequencies, S symbols, D width.
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from grokcore.algebra.groups import Group
+from grokcore.numerics.constants import on_device
 
 KEY_SHARE = 0.9
 """Share of the energy that key frequencies carry together."""
@@ -41,11 +42,15 @@ class Characters:
         """Number of frequencies F, without the constant."""
         return len(self.basis) - 1 - len(self.paired)
 
+    def on(self, device: torch.device) -> Characters:
+        """Return the same where a network is, to be used there."""
+        tokens, basis, paired = (on_device(value, device) for value in (self.tokens, self.basis, self.paired))
+        return replace(self, tokens=tokens, basis=basis, paired=paired)
+
     def norms(self, embedding: Tensor) -> Tensor:
         """Return the norms of the n components of (K, S, D) along the elements: (K, n)."""
-        rows = embedding[:, self.tokens.to(embedding.device)]
-        transform = self.basis.to(embedding.device).expand(len(embedding), -1, -1)
-        return torch.bmm(transform, rows).square().sum(2).sqrt()
+        rows = embedding[:, self.tokens]
+        return torch.bmm(self.basis.expand(len(rows), -1, -1), rows).square().sum(2).sqrt()
 
     def by_frequency(self, values: Tensor) -> Tensor:
         """Add up what belongs to one frequency along the last axis, (…, n) to (…, F + 1), the constant's first."""

@@ -31,16 +31,18 @@ def hessian_product(loss: Loss, at: Tensor) -> Callable[[Tensor], Tensor]:
     return product
 
 
-def lanczos(product: Callable[[Tensor], Tensor], runs: int, size: int, iterations: int) -> list[Tensor]:
-    """Return the Ritz values of each run's symmetric operator, ascending: (iterations,) or fewer for each.
+def lanczos(product: Callable[[Tensor], Tensor], at: Tensor, iterations: int) -> list[Tensor]:
+    """Return the Ritz values of each run's symmetric operator on (K, L), at least one for each: (…,).
 
-    Starts at a fixed random vector and orthogonalises against all vectors before, twice. The largest converge first.
+    In ascending order, of at most so many iterations. Vectors are like `at` (K, L). Starts at a fixed random one and
+    orthogonalises against all vectors before, twice. The largest converge first.
     A run whose vectors span a space that its operator keeps is done; its further vectors are zero.
     """
-    v = torch.randn(size, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    known = [(v / v.norm()).expand(runs, -1)]
-    diagonal, beside = torch.zeros(2, runs, iterations, dtype=torch.float64).unbind()
-    lengths = torch.full((runs,), min(iterations, size))
+    size = at.shape[1]
+    v = _noise(size, torch.Generator().manual_seed(0), at)
+    known = [(v / v.norm()).expand(len(at), -1)]
+    diagonal, beside = at.new_zeros(2, len(at), iterations).unbind()
+    lengths = torch.full_like(diagonal[:, 0], min(iterations, size), dtype=torch.long)
     for i in range(min(iterations, size)):
         w = product(known[-1])
         diagonal[:, i] = (w * known[-1]).sum(1)
@@ -67,7 +69,7 @@ def learning_coefficient(
     λ̂ = nβ (E[L(w)] − L(w*)) with β = 1 / log n, over Langevin samples of exp(−nβ L(w) − γ/2 ‖w − w*‖²) from w*; n are
     the `examples` (K,) of each run. The first fifth of the steps is left out. All runs have the same noise.
     """
-    heat = torch.tensor([n / math.log(n) for n in examples.tolist()], dtype=at.dtype).unsqueeze(1)
+    heat = torch.tensor([n / math.log(n) for n in examples.tolist()], dtype=at.dtype).to(at.device).unsqueeze(1)
     noise = torch.Generator().manual_seed(0)
     w, kept = at.detach().clone(), []
     with torch.no_grad():
@@ -80,6 +82,11 @@ def learning_coefficient(
         if i >= steps // 5:
             kept.append(value.detach())
         drift = heat * slope + localisation * (w.detach() - at)
-        w = w.detach() - step / 2 * drift + math.sqrt(step) * torch.randn(w.shape[1], generator=noise, dtype=w.dtype)
+        w = w.detach() - step / 2 * drift + math.sqrt(step) * _noise(w.shape[1], noise, w)
     mean = torch.stack(kept, dim=1).sum(1) / len(kept)
     return heat.squeeze(1) * (mean - start)
+
+
+def _noise(count: int, generator: torch.Generator, like: Tensor) -> Tensor:
+    # Drawn on the host: every device has generators of its own, whose numbers are other ones.
+    return torch.randn(count, generator=generator, dtype=like.dtype).to(like.device)

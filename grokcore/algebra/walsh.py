@@ -15,11 +15,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from grokcore.numerics.constants import on_device
+
 EXACT_BITS = 12
 """Bits up to which a function is evaluated on all strings."""
 
 STRINGS = 1 << EXACT_BITS
 """Strings looked at where there are more bits: drawn once, the same for all functions."""
+
+ROWS = 512
+"""Strings that are paired with all others at once."""
 
 DEGREES, SAMPLED_DEGREES = 4, 3
 """Degrees whose weight is told, at most: of all strings, and of a sample, where the next would be lost in noise."""
@@ -37,17 +42,19 @@ def degree_weights(values: Tensor, bits: int) -> Tensor:
     K_d(h), so that a weight is the mean of f(x) f(y) K_d(h) over pairs of strings: over all pairs where there are all
     strings, which is exact, and over pairs of different ones in a sample, which is right on average.
     """
-    distances = _distances(bits)
+    distances = on_device(_distances(bits), values.device)
+    polynomials = on_device(_krawtchouk(bits, degrees(bits)), values.device)
     values = values - values.mean(1, keepdim=True)
-    found = []
-    for own in values:
-        products = torch.bincount(distances.reshape(-1), (own[:, None] * own).reshape(-1), minlength=bits + 1)
-        if bits > EXACT_BITS:
-            products[0] = 0
-        found.append(_krawtchouk(bits, degrees(bits)) @ products)
-    count = values.shape[1]
+    (runs, count), found = values.shape, []
+    for polynomial in polynomials:
+        weight = values.new_zeros(runs)
+        for start in range(0, count, ROWS):
+            some = slice(start, start + ROWS)
+            kernel = polynomial[distances[some].long()].mT.expand(runs, -1, -1)
+            weight += (torch.bmm(values.unsqueeze(1), kernel).squeeze(1) * values[:, some]).sum(1)
+        found.append(weight)
     pairs = count**2 - (count if bits > EXACT_BITS else 0)
-    return torch.stack(found) / pairs / values.square().mean(1, keepdim=True)
+    return torch.stack(found, dim=1) / pairs / values.square().mean(1, keepdim=True)
 
 
 @functools.lru_cache(maxsize=4)
@@ -69,9 +76,15 @@ def _distances(bits: int) -> Tensor:
 
 @functools.lru_cache(maxsize=8)
 def _krawtchouk(bits: int, highest: int) -> Tensor:
-    """Return K_d(h) = Σ_j (−1)^j C(h, j) C(n − h, d − j) for degrees d = 1 … highest and all distances h."""
+    """Return K_d(h) = Σ_j (−1)^j C(h, j) C(n − h, d − j) for degrees d = 1 … highest and all distances h.
+
+    Of a sample, 0 at h = 0: a string and itself are no pair.
+    """
     rows = [
         [sum((-1) ** j * math.comb(h, j) * math.comb(bits - h, d - j) for j in range(d + 1)) for h in range(bits + 1)]
         for d in range(1, highest + 1)
     ]
-    return torch.tensor(rows, dtype=torch.float64)
+    polynomials = torch.tensor(rows, dtype=torch.float64)
+    if bits > EXACT_BITS:
+        polynomials[:, 0] = 0
+    return polynomials

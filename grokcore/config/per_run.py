@@ -8,16 +8,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
 from grokcore.config.component import Component
 
 Settings = Mapping[str, npt.NDArray[Any]]
 """Name of a part's per-run field to its value in every run, (K,)."""
-
-Coefficients = Mapping[str, npt.NDArray[np.float64]]
-"""Name to value in every run at every step of a stretch, (T, K)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,16 +43,3 @@ def stacked(parts: Sequence[PerRun]) -> dict[str, npt.NDArray[Any]]:
     """Return the settings of several runs side by side: name to (K,)."""
     each = [part.settings() for part in parts]
     return {name: np.array([settings[name] for settings in each]) for name in each[0]}
-
-
-def by_step(
-    coefficients: Coefficients, steps: int, dims: int, device: str, dtype: torch.dtype
-) -> list[dict[str, Tensor]]:
-    """Return, for each of the `steps` of a stretch, name to a tensor (K, 1, …) of `dims` dimensions."""
-    if not coefficients:
-        return [{}] * steps
-    columns = [
-        torch.from_numpy(np.ascontiguousarray(values)).to(device, dtype)[(..., *[None] * (dims - 1))].unbind(0)
-        for values in coefficients.values()
-    ]
-    return [dict(zip(coefficients, row, strict=True)) for row in zip(*columns, strict=True)]

@@ -1,29 +1,26 @@
 """One run's own examples: its split, the classes it is trained on, and the order of its minibatches.
 
-Shapes: N rows of the task's table, D distinct examples.
+Shapes: N rows of the task's table, D distinct examples, B examples of a minibatch.
 """
 
 from __future__ import annotations
-
-from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from grokcore.data.deduplication import examples_of
+from grokcore.data.deduplication import DistinctExamples
 from grokcore.data.split import split
-from grokcore.numerics.random_streams import generator
+from grokcore.numerics.random_streams import hashed, stream
 from grokcore.run_config import RunConfig
 
 
 class RunExamples:
-    """What one run learns from; minibatches come from a generator of its own."""
+    """What one run learns from, of the examples that its network can tell apart."""
 
-    def __init__(self, config: RunConfig) -> None:
+    def __init__(self, config: RunConfig, shared: DistinctExamples) -> None:
         self.config = config
         self.train_rows, self.val_rows = split(config)
-        shared = examples_of(config)
         self.train_counts = shared.counts(self.train_rows)
         """(D,): how often each distinct example trains."""
         self.val_counts = shared.counts(self.val_rows)
@@ -33,33 +30,23 @@ class RunExamples:
         if config.task.label_noise:
             self.targets = shared.targets.copy()
             self.targets[self.train_rows] = config.task.train_targets(self.train_rows, config.seed)
-        self.generator = generator(config.seed, "batches")
-        self.order: npt.NDArray[np.int64] = np.empty(0, dtype=np.int64)
-        self.cursor = 0
+        self._key = torch.tensor(stream(config.seed, "batches"))
+        self._epoch, self._order = -1, self.train_rows
 
     @property
     def batch_size(self) -> int:
         """Examples per optimizer step."""
         return len(self.train_rows) if self.config.batch == "full" else int(self.config.batch)
 
-    def next_batch(self, size: int) -> npt.NDArray[np.int64]:
-        """Return the next `size` table rows of the run's own random order; an incomplete rest of an epoch is left."""
-        if self.cursor + size > len(self.order):
-            self.order = self.train_rows[torch.randperm(len(self.train_rows), generator=self.generator).numpy()]
-            self.cursor = 0
-        self.cursor += size
-        return self.order[self.cursor - size : self.cursor]
+    def minibatch(self, step: int) -> npt.NDArray[np.int64]:
+        """Return the table's rows (B,) that update number `step` learns from.
 
-    def tensors(self) -> dict[str, torch.Tensor]:
-        """Return what a checkpoint must hold to go on with the same minibatches."""
-        return {
-            "generator": self.generator.get_state(),
-            "order": torch.from_numpy(self.order.copy()),
-            "cursor": torch.tensor(self.cursor),
-        }
-
-    def restore(self, tensors: Mapping[str, torch.Tensor]) -> None:
-        """Take over what `tensors` returned."""
-        self.generator.set_state(tensors["generator"])
-        self.order = tensors["order"].numpy()
-        self.cursor = int(tensors["cursor"])
+        Each epoch has a random order of its own, the order of one hash a row; what is left of it at its end, less than
+        a minibatch, is not used.
+        """
+        size = self.batch_size
+        epoch, place = divmod(step, len(self.train_rows) // size)
+        if epoch != self._epoch:
+            codes = hashed(hashed(self._key, epoch), torch.from_numpy(self.train_rows))
+            self._epoch, self._order = epoch, self.train_rows[np.argsort(codes.numpy(), kind="stable")]
+        return self._order[place * size : (place + 1) * size]

@@ -13,7 +13,7 @@ import torch
 from grokcore.data.run_examples import RunExamples
 from grokcore.engine.early_stopping import EarlyStopping
 from grokcore.engine.evaluation_schedule import evaluation_steps, measure_steps
-from grokcore.records.milestones import first_passage
+from grokcore.records.milestones import THRESHOLDS, first_passage
 from grokcore.records.run_record import Outcome, RunRecord
 from grokcore.run_config import RunConfig
 
@@ -30,11 +30,13 @@ STABLE = 0.9
 class RunState:
     """A run's own examples and what has been seen of it so far."""
 
-    def __init__(self, config: RunConfig, measures: tuple[str, ...]) -> None:
+    def __init__(self, config: RunConfig, examples: RunExamples, measures: tuple[str, ...]) -> None:
         self.config = config
         self.names = ("step", *LOSSES, *measures)
         self.seen: list[list[float]] = []
-        self.examples = RunExamples(config)
+        self.examples = examples
+        self.over = False
+        """Whether it has its record, and trains on only until the others leave it behind."""
         self.evaluations = frozenset(evaluation_steps(config.steps))
         self.measurements = measure_steps(config.steps)
         apart = math.ceil(LOOK * len(config.task.table.inputs) / self.examples.batch_size)
@@ -44,17 +46,15 @@ class RunState:
         """Step from which on its loss or weights are not finite; −1 while they are."""
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        """Return what a checkpoint must hold of the run beside its weights: curves, generator, order of examples."""
+        """Return what a checkpoint must hold of the run beside its weights."""
         return {
             "seen": torch.tensor(self.seen, dtype=torch.float64),
-            **self.examples.tensors(),
             "diverged": torch.tensor(self.diverged),
         }
 
     def restore(self, tensors: Mapping[str, torch.Tensor]) -> None:
         """Take over what `tensors` returned."""
         self.seen = tensors["seen"].tolist()
-        self.examples.restore(tensors)
         self.diverged = int(tensors["diverged"])
 
     def see(self, step: int, losses: list[float], measures: dict[str, float]) -> None:
@@ -64,6 +64,23 @@ class RunState:
         if self.seen and self.seen[-1][0] == step:
             self.seen.pop()
         self.seen.append(row)
+
+    def see_crossings(self, start: int, accuracies: npt.NDArray[np.float64]) -> None:
+        """Note when accuracies first reached thresholds between evaluations.
+
+        `accuracies` (T, 2) are those of both splits before the updates from number `start` on. A step at which one
+        passes a threshold that it had not passed becomes a row of the curves; losses and measures are NaN there.
+        """
+        best = [max(self.column(name), default=0.0) for name in ("train_accuracy", "val_accuracy")]
+        missing = [[threshold for threshold in THRESHOLDS if threshold > reached] for reached in best]
+        if not any(missing) or not any((accuracies[:, i] >= min(m)).any() for i, m in enumerate(missing) if m):
+            return
+        for i, (train, val) in enumerate(accuracies.tolist()):
+            step = start + i
+            if any(m and value >= m[0] for value, m in zip((train, val), missing, strict=True)):
+                missing = [[t for t in m if t > value] for value, m in zip((train, val), missing, strict=True)]
+                if step not in self.evaluations:
+                    self.see(step, [math.nan, train, math.nan, val], {})
 
     def column(self, name: str) -> list[float]:
         """Return one curve so far."""

@@ -1,71 +1,91 @@
-"""Width: how many runs of a shape train best together, found by timing a few widths, and remembered."""
+"""Width and layout: how many runs train best together, and how their examples lie; timed, and remembered."""
 
 from __future__ import annotations
 
 import math
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 
-from grokcore.engine.cohort import Cohort, one_thread
-from grokcore.engine.grouping import cohort_key
+from grokcore.data.layouts import LAYOUTS
+from grokcore.engine.cohort import Cohort
+from grokcore.engine.devices.base import Device
+from grokcore.engine.devices.named import device_named
+from grokcore.engine.grouping import problem_key
 from grokcore.engine.memory import fitting
 from grokcore.run_config import RunConfig
-
-WIDTHS = {"cpu": (1, 2, 4, 8, 16), "cuda": (1, 4, 16, 64, 256)}
-"""Widths tried, by kind of device. On a CPU stacking saves small operations' overhead until the cache is full."""
 
 SECONDS = 0.15
 """Time given to each width tried."""
 
-SLOW_STEP = 0.01
-"""Seconds per step of a lone run from which on a CPU has nothing to gain from stacking."""
 
-_known: dict[tuple[str, str], int] = {}
+@dataclass(frozen=True)
+class Tuning:
+    """How runs of a shape train best on a device."""
+
+    layout: str
+    """How their examples lie (grokcore/data/layouts.py)."""
+    width: int
+    """Runs per cohort."""
 
 
-def measured_width(config: RunConfig, device: str = "cpu", wanted: int | None = None) -> int:
-    """Return the number of runs per cohort that makes most run-steps per second for runs shaped like `config`.
+_known: dict[tuple[str, str], dict[str, dict[int, float]]] = {}
+"""Run-steps per second by layout and width, for each problem and device."""
 
-    Never more than `wanted` runs, if given, nor more than fit into memory. Times a few steps of each width, once per
-    shape, device and process.
+
+def tuned(config: RunConfig, device: str | Device = "cpu", wanted: int | None = None) -> Tuning:
+    """Return the layout and the number of runs per cohort that make most run-steps per second for runs like `config`.
+
+    Never more than `wanted` runs, if given, nor more than fit into memory. Times a few steps of each, once per problem,
+    device and process.
     """
-    widest = max(WIDTHS[device.partition(":")[0]])
-    fit = fitting(config, widest if wanted is None else min(wanted, widest), device)
-    if fit == 1:
-        return 1
-    place = (cohort_key(config), device)
-    if place not in _known:
-        _known[place] = _best(config, device, fit)
-    return min(_known[place], fit)
+    device = device if isinstance(device, Device) else device_named(device)
+    place = (problem_key(config), device.name)
+    rates = _known.setdefault(place, {})
+    found: dict[tuple[float, str, int], Tuning] = {}
+    for layout in device.layouts:
+        if not LAYOUTS[layout].serves(config):
+            continue
+        limit = max(device.widths) if wanted is None else min(wanted, max(device.widths))
+        fit = fitting(config, limit, device, layout=layout)
+        if fit == 1 and len(device.layouts) == 1:
+            return Tuning(layout, 1)
+        speeds = rates.setdefault(layout, {})
+        _time(config, device, layout, fit, speeds)
+        width = max((w for w in speeds if w <= fit), key=lambda w: (speeds[w], -w), default=1)
+        found[speeds.get(width, 0.0), layout, width] = Tuning(layout, min(width, fit))
+    return found[max(found)]
 
 
-def _best(config: RunConfig, device: str, fit: int) -> int:
-    kind = device.partition(":")[0]
-    rates: dict[int, float] = {}
-    for width in WIDTHS[kind]:
+def measured_width(config: RunConfig, device: str | Device = "cpu", wanted: int | None = None) -> int:
+    """Return the number of runs per cohort alone; see `tuned`."""
+    return tuned(config, device, wanted).width
+
+
+def _time(config: RunConfig, device: Device, layout: str, fit: int, speeds: dict[int, float]) -> None:
+    """Time the widths that fit and were not timed before."""
+    for width in device.widths:
         if width > fit:
             break
-        rates[width] = run_steps_per_second(config, width, device)
-        if kind == "cpu" and width == 1 and 1 / rates[1] > SLOW_STEP:
-            return 1
-    return max(rates, key=lambda width: (rates[width], -width))
+        if width not in speeds:
+            speeds[width] = run_steps_per_second(config, width, device, layout=layout)
+        if width == 1 and 1 / speeds[1] > device.slow_step:
+            break
 
 
-def run_steps_per_second(config: RunConfig, width: int, device: str = "cpu", seconds: float = SECONDS) -> float:
+def run_steps_per_second(
+    config: RunConfig, width: int, device: str | Device = "cpu", seconds: float = SECONDS, layout: str | None = None
+) -> float:
     """Return the training speed of a cohort of `width` copies of a run, evaluations apart: the best of a few trials."""
-    cohort = Cohort([replace(config, steps=10**6)] * width, device)
-    # On a CPU one thread computes: its own time does not count what other processes had of the core.
-    clock = time.perf_counter if device.startswith("cuda") else time.thread_time
+    cohort = Cohort([replace(config, steps=10**6)] * width, device, measures="none", layout=layout)
+    clock = cohort.device.seconds
     best, steps, begun = math.inf, 1, time.perf_counter()
-    with one_thread(device), torch.no_grad():
+    with cohort.computing(), torch.no_grad():
         cohort.train_to(1)
         while best == math.inf or time.perf_counter() - begun < seconds:
             start = clock()
             cohort.train_to(cohort.step + steps)
-            if device.startswith("cuda"):
-                torch.cuda.synchronize(device)
             best = min(best, (clock() - start) / steps)
             steps = max(1, min(50, int(0.02 / best)))
     return width / best

@@ -15,7 +15,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from grokcore.engine.cohort import one_thread
+from grokcore.engine.devices.named import device_named
 from grokcore.inspection.snapshot_measures import NOT_IN_SNAPSHOTS, measure_snapshots, not_measured, snapshot_views
 from grokcore.measures.ablation import damage
 from grokcore.measures.base import MeasureChoice, chosen_measures, defined_measures
@@ -114,7 +114,7 @@ def inspection(folder: Path, record: RunRecord, threshold: float = 0.9) -> Inspe
     memorised = record.milestone("train", threshold)
     before = next((step for step in steps if memorised.event and step >= memorised.step), steps[0])
     after, ends, spectra = steps[-1], dict[int, View](), []
-    with one_thread("cpu"), torch.no_grad():
+    with device_named("cpu").computing(), torch.no_grad():
         for step, view in snapshot_views(folder, config):
             spectra.append(_spectrum(view))
             if step in (before, after):

@@ -10,7 +10,8 @@ import pandas as pd
 import torch
 
 from grokcore.algebra.fourier import keys
-from grokcore.engine.cohort import Cohort, one_thread
+from grokcore.engine.cohort import Cohort
+from grokcore.engine.devices.named import device_named
 from grokcore.measures.base import MeasureChoice, Need, columns_of, defined_measures, skipped_measures, take
 from grokcore.records.weight_snapshots import read_snapshot, snapshot_steps
 from grokcore.run_config import RunConfig
@@ -28,7 +29,7 @@ def snapshot_views(folder: Path, config: RunConfig, steps: list[int] | None = No
 
     def view(step: int) -> View:
         weights = read_snapshot(folder, config, step)
-        cohort.flat.copy_(cohort.flat_parameters.pack([weights], cohort.dtype))
+        cohort.flat.copy_(cohort.stack.flat_parameters.pack([weights], cohort.flat.dtype))
         return replace(cohort.view(), update=None)
 
     has_frequencies = no_spectrum(config.task, config.model) is None
@@ -43,7 +44,7 @@ def measure_snapshots(
     """Return the measures of `choice` at every snapshot step: `step` and a column for each number, NaN where absent."""
     found = defined_measures(config.task, config.model, choice, NOT_IN_SNAPSHOTS)
     rows = []
-    with one_thread("cpu"), torch.no_grad():
+    with device_named("cpu").computing(), torch.no_grad():
         for step, view in snapshot_views(folder, config, steps):
             (values,) = take(found, view)
             rows.append({"step": step, **values})

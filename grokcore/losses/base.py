@@ -33,6 +33,10 @@ class Loss(Component, abc.ABC):
     def gradient_(self, outputs: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
         """Return the gradient of Σ_n weights · loss at the outputs, (K, N, C); `outputs` may be overwritten."""
 
+    def gradient_at_hot_(self, outputs: Tensor, targets: Tensor, hot: Tensor, weights: Tensor) -> Tensor:  # noqa: ARG002
+        """Return the same, where `hot` (K or 1, N, C) says which outputs are the targets'; a member may use it."""
+        return self.gradient_(outputs, targets, weights)
+
     def answers(self, outputs: Tensor) -> Tensor:
         """Return the class that each output answers: the largest."""
         return outputs.argmax(-1)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from grokcore.losses.base import Loss
 from grokcore.models.base import Model
+from grokcore.numerics.constants import on_device
 from grokcore.tasks.base import Task
 
 
@@ -49,12 +50,15 @@ class _ToTemplates(MeanSquares):
 
     templates: Tensor
 
+    def _templates(self, outputs: Tensor) -> Tensor:
+        return on_device(self.templates, outputs.device).to(outputs.dtype)
+
     def wanted(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the templates."""
-        return self.templates.to(outputs)[targets]
+        return self._templates(outputs)[targets]
 
     def answers(self, outputs: Tensor) -> Tensor:
         """Return the class whose template is nearest."""
-        templates = self.templates.to(outputs)
+        templates = self._templates(outputs)
         # ‖o − t‖² = ‖o‖² − 2 (o·t − ‖t‖² / 2)
         return (outputs @ templates.T - templates.square().sum(-1) / 2).argmax(-1)

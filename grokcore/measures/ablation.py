@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -11,7 +12,6 @@ from grokcore.measures.base import Measure
 from grokcore.models.base import Model, Tap, untouched
 from grokcore.numerics.statistics import gini
 from grokcore.tasks.base import Task
-from grokcore.views.characters import characters
 from grokcore.views.circuit import no_circuit, of_examples, target_means
 from grokcore.views.view import INSIDE_EXAMPLES, View
 
@@ -95,17 +95,17 @@ def _without_heads(view: View) -> Iterator[Tensor]:
 
 def _without_neurons(view: View) -> Iterator[Tensor]:
     neurons = view.activations.shape[2]
-    blocks = torch.arange(neurons).tensor_split(min(BLOCKS, neurons))
+    blocks = np.array_split(np.arange(neurons), min(BLOCKS, neurons))
     for layer, i in parts(view.model, "neuron", neurons):
         block = slice(int(blocks[i][0]), int(blocks[i][-1]) + 1)
         yield _tapped(view, silencing(f"neurons_{layer}", block, -1))
 
 
 def _without_frequencies(view: View) -> Iterator[Tensor]:
-    waves, means = characters(view.task), target_means(view)
+    waves, means = view.characters, target_means(view)
     elements, inside = of_examples(view)
     for k in range(waves.frequencies):
-        chosen = torch.zeros(view.runs, waves.frequencies, dtype=torch.bool)
+        chosen = torch.zeros(view.runs, waves.frequencies, dtype=torch.bool, device=view.device)
         chosen[:, k] = True
         gone = waves.part(means, chosen, constant=False)[:, elements]
         yield view.logits.double() - gone * inside.unsqueeze(1)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+
 import torch
 from torch import Tensor
 
 from grokcore.measures.base import Measure
 from grokcore.models.base import Model
+from grokcore.numerics.constants import on_device
 from grokcore.tasks.base import Task
 from grokcore.views.circuit import no_circuit, pair_rows
 from grokcore.views.view import View
@@ -33,13 +36,19 @@ class DistanceIrrelevance(Measure):
 
     def compute(self, view: View) -> Tensor:
         """Return the ratio per run, (K,)."""
-        rows = pair_rows(view.task)
-        order = torch.arange(len(rows))
-        # Row d, column b: the pair (b + d, b), or of logarithms or other elements in their order.
-        by_distance = rows[(order[:, None] + order) % len(rows), order]
-        targets = torch.from_numpy(view.task.table.targets.copy())[by_distance]
-        correct = view.logits[:, view.rows[by_distance], targets].double()
+        rows, targets = (on_device(values, view.device) for values in _by_distance(view.task))
+        correct = view.logits[:, view.rows[rows], targets].double()
         return _spread(correct).mean(1) / _spread(correct.flatten(1))
+
+
+@functools.lru_cache(maxsize=16)
+def _by_distance(task: Task) -> tuple[Tensor, Tensor]:
+    """Return the table's rows by distance d and second operand b, and their targets: (n, n) each."""
+    rows = pair_rows(task)
+    order = torch.arange(len(rows))
+    # Row d, column b: the pair (b + d, b), or of logarithms or other elements in their order.
+    by_distance = rows[(order[:, None] + order) % len(rows), order]
+    return by_distance, torch.from_numpy(task.table.targets.copy())[by_distance]
 
 
 def _spread(values: Tensor) -> Tensor:

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from grokcore.measures.base import Measure
-from grokcore.views.characters import characters
 from grokcore.views.circuit import final_keys, losses, no_circuit, of_examples, target_means
 from grokcore.views.view import View
 
@@ -26,7 +25,7 @@ class ExcludedLoss(Measure):
 
     def compute(self, view: View) -> Tensor:
         """Return both per run, (K, 2)."""
-        gone = characters(view.task).part(target_means(view), final_keys(view), constant=False)
+        gone = view.characters.part(target_means(view), final_keys(view), constant=False)
         elements, inside = of_examples(view)
         # Rows that a summing network cannot tell apart have equal logits: a distinct example stands for them.
         values, right = losses(view.logits.double() - gone[:, elements], view.everything.targets)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+
 import torch
 from torch import Tensor
 
 from grokcore.measures.base import Measure
 from grokcore.models.base import Model
+from grokcore.numerics.constants import on_device
 from grokcore.numerics.statistics import total, weighted_means
 from grokcore.tasks.base import Task
 from grokcore.views.characters import characters
@@ -41,8 +44,8 @@ class FunctionSpectrum(Measure):
 
     def compute(self, view: View) -> Tensor:
         """Return the shares per run, (K, 1 or 2)."""
-        waves, columns = characters(view.task), _columns(view.task, view.model)
-        logits = view.logits[:, view.rows[pair_rows(view.task)]]
+        columns = _columns(view.task, view.model)
+        logits = view.logits[:, view.examples(pair_rows(view.task))]
         logits = logits - logits.mean(3, keepdim=True)
         runs, n, _, classes = logits.shape
         rows = logits.flatten(1, 2)
@@ -50,8 +53,7 @@ class FunctionSpectrum(Measure):
         whole = total((rows - means).square()).double()
         found = []
         if "high_frequency_share" in columns:
-            slow = torch.arange(waves.frequencies).expand(runs, -1) < n // 4
-            few = waves.basis[waves.members(slow, constant=True)[0]].to(logits).expand(runs, -1, -1)
+            few = on_device(_slow(view.task), view.device).to(logits).expand(runs, -1, -1)
             for _ in range(2):
                 logits = (
                     torch.bmm(few, logits.reshape(runs, n, -1)).view(runs, len(few[0]), -1, classes).transpose(1, 2)
@@ -62,3 +64,11 @@ class FunctionSpectrum(Measure):
             family = family - family.mean(2, keepdim=True)
             found.append(1 - total((family - means.double()).square()) * n / whole)
         return torch.stack(found, dim=1)
+
+
+@functools.lru_cache(maxsize=16)
+def _slow(task: Task) -> Tensor:
+    """Return the characters up to the frequency cut n / 4, the constant first: (m, n)."""
+    waves = characters(task)
+    frequencies = torch.arange(waves.frequencies).unsqueeze(0) < len(waves.tokens) // 4
+    return waves.basis[waves.members(frequencies, constant=True)[0]]

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from grokcore.measures.base import Measure
 from grokcore.models.base import Model, no_places
+from grokcore.numerics.constants import on_device
 from grokcore.numerics.statistics import padded
 from grokcore.tasks.base import Task
 from grokcore.views.view import View
@@ -37,7 +38,7 @@ class GradientSymmetricity(Measure):
 
     def compute(self, view: View) -> Tensor:
         """Return the mean cosine per run, (K,)."""
-        inputs, classes = _triples(view.task)
+        inputs, classes = (on_device(drawn, view.device) for drawn in _triples(view.task))
         parameters = {name: value.double() for name, value in view.parameters.items()}
         leaves: list[Tensor] = []
 

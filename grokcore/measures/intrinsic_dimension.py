@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from grokcore.measures.base import Measure
+from grokcore.numerics.statistics import evenly
 from grokcore.views.view import View
 
 POINTS = 2000
@@ -34,13 +35,12 @@ class IntrinsicDimension(Measure):
 
 def two_nn(points: Tensor) -> Tensor:
     """Return the TwoNN dimension of `points` (n, width); NaN if fewer than 10 of them differ."""
-    chosen = torch.linspace(0, len(points) - 1, min(len(points), POINTS)).round().long()
-    points = torch.unique(points[chosen].double(), dim=0)
+    points = torch.unique(evenly(points.unsqueeze(0), POINTS)[0].double(), dim=0)
     if len(points) < 10:
-        return torch.tensor(torch.nan, dtype=torch.float64)
+        return points.new_tensor(torch.nan)
     distances = torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist")
     nearest = distances.fill_diagonal_(torch.inf).topk(2, dim=1, largest=False).values
     logs = (nearest[:, 1] / nearest[:, 0]).log().sort().values
     kept = int(KEPT * len(logs))
-    x, y = logs[:kept], -torch.log1p(-torch.arange(1, kept + 1, dtype=torch.float64) / len(logs))
+    x, y = logs[:kept], -torch.log1p(-torch.arange(1, kept + 1, dtype=logs.dtype, device=logs.device) / len(logs))
     return (x * y).sum() / x.square().sum()

@@ -48,10 +48,9 @@ class IrreducibleShares(Measure):
         structure = view.task.structure
         if structure is None:
             raise DataError("the task follows no group.")
-        tokens = torch.from_numpy(structure.tokens.copy())
         rows = []
         for embedding in view.embedding.cpu():
-            energy = structure.group.isotypic_energy(embedding[tokens].numpy())
+            energy = structure.group.isotypic_energy(embedding.numpy()[structure.tokens])
             parts = torch.tensor([float(energy[list(irreps)].sum()) for irreps in structure.group.real_irreps[1:]])
             rows.append(parts.double() / parts.double().sum())
         return torch.stack(rows)

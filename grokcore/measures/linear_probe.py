@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from grokcore.algebra.fourier import Characters
 from grokcore.measures.base import Measure
 from grokcore.models.base import Model
 from grokcore.numerics.statistics import weighted_means
 from grokcore.tasks.base import Task
-from grokcore.views.characters import characters
 from grokcore.views.circuit import no_circuit
 from grokcore.views.view import View
 
@@ -41,11 +41,11 @@ class LinearProbe(Measure):
         right = (guess.argmax(2) == targets).double()
         found = [(right * val).sum(1) / val.sum(1)]
         if no_circuit(view.task, view.model) is None:
-            waves = characters(view.task)
-            features = torch.zeros(view.task.table.classes, len(waves.tokens), dtype=guess.dtype)
+            waves = view.characters
+            features = guess.new_zeros(view.task.table.classes, len(waves.tokens))
             features[waves.tokens] = waves.basis.T.to(features)
             guessed = torch.bmm(guess, features.expand(len(guess), -1, -1))
-            found.append(explained(view.task, guessed, features[targets], val.to(guess)).amax(1).double())
+            found.append(explained(waves, guessed, features[targets], val.to(guess)).amax(1).double())
         return torch.stack(found, dim=1)
 
 
@@ -72,9 +72,9 @@ class Ridge:
         return torch.baddbmm(self.level.to(features), features, self.slope.to(features))
 
 
-def explained(task: Task, guess: Tensor, wanted: Tensor, weights: Tensor) -> Tensor:
+def explained(waves: Characters, guess: Tensor, wanted: Tensor, weights: Tensor) -> Tensor:
     """Return R² per frequency of predicted features (K, n, n), at least 0: (K, F)."""
     spread = wanted - weighted_means(wanted, weights).unsqueeze(1)
     missed, there = (weighted_means(values.square(), weights) for values in (wanted - guess, spread))
-    missed, there = (characters(task).by_frequency(part)[:, 1:] for part in (missed, there))
+    missed, there = (waves.by_frequency(part)[:, 1:] for part in (missed, there))
     return torch.relu(1 - missed / there)

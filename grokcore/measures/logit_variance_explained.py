@@ -7,7 +7,6 @@ from torch import Tensor
 
 from grokcore.measures.base import Measure
 from grokcore.numerics.statistics import total, weighted_means
-from grokcore.views.characters import characters
 from grokcore.views.circuit import final_keys, no_circuit, pair_rows, target_means
 from grokcore.views.view import View
 
@@ -32,7 +31,7 @@ class LogitVarianceExplained(Measure):
 
 def variance(view: View) -> Tensor:
     """Return the sum of squares of the logits of pairs of elements, centred over classes, minus that of their mean."""
-    logits = view.logits[:, view.rows[pair_rows(view.task).reshape(-1)]].double()
+    logits = view.logits[:, view.examples(pair_rows(view.task)).flatten()].double()
     logits = logits - logits.mean(2, keepdim=True)
     means = weighted_means(logits, torch.ones_like(logits[..., 0]))
     return total((logits - means.unsqueeze(1)).square())
@@ -40,7 +39,7 @@ def variance(view: View) -> Tensor:
 
 def cosine_energies(view: View) -> Tensor:
     """Return the energy of the logits in cos(ω_k(u − c)), u the target, for every frequency k but 0: (K, F)."""
-    waves = characters(view.task)
+    waves = view.characters
     means = target_means(view)[:, :, waves.tokens]
     basis = waves.basis.expand(len(means), -1, -1)
     # φ(u) φ(c), summed over a frequency's functions φ, is its cosine times 2 / n; the inner product with it is a part

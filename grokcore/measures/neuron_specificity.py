@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from grokcore.measures.base import Measure
-from grokcore.views.characters import characters
 from grokcore.views.circuit import no_table, pair_rows
 from grokcore.views.view import View
 
@@ -32,8 +31,8 @@ class NeuronSpecificity(Measure):
 
     def compute(self, view: View) -> Tensor:
         """Return both per run, (K, 2)."""
-        rows = view.rows[pair_rows(view.task)]
-        cells = characters(view.task).pair_energies(view.activations[:, rows].double())
+        rows = view.examples(pair_rows(view.task))
+        cells = view.characters.pair_energies(view.activations[:, rows].double())
         every = cells.flatten(1, 2)
         own = cells.diagonal(dim1=1, dim2=2).mT + cells[:, 0] + cells[:, :, 0]
         sums = torch.bmm(torch.ones_like(every[:, :1, :1]).expand(-1, 1, every.shape[1]), every).squeeze(1)

@@ -11,7 +11,7 @@ from torch import Tensor
 from grokcore.measures.base import Measure
 from grokcore.measures.linear_probe import Ridge
 from grokcore.models.base import Model, at_read_out, no_places, recording
-from grokcore.numerics.statistics import mean_of, total, weighted_means
+from grokcore.numerics.statistics import mean_of, spread, total, weighted_means
 from grokcore.tasks.base import Task
 from grokcore.views.view import View
 
@@ -44,9 +44,9 @@ class PositionTransfer(Measure):
     def compute(self, view: View) -> Tensor:
         """Return the three per run, (K, 3)."""
         first, second = features(view)
-        symbols = torch.eye(first.shape[1], dtype=torch.float64).expand(view.runs, -1, -1)
+        symbols = torch.eye(first.shape[1], dtype=torch.float64, device=view.device).expand(view.runs, -1, -1)
         told = Ridge(first, symbols, torch.ones_like(first[..., 0]))(second).argmax(2)
-        transfer = (told == torch.arange(first.shape[1])).double().mean(1)
+        transfer = (told == torch.arange(first.shape[1], device=view.device)).double().mean(1)
         # As few coordinates as there are symbols, in which products of features are what they are.
         few = [torch.linalg.qr(values.mT, mode="r").R for values in (first, second)]
         cross, *own = (torch.bmm(x, y.mT) for x, y in ((few[0], few[1]), (few[0], few[0]), (few[1], few[1])))
@@ -57,13 +57,9 @@ class PositionTransfer(Measure):
 
 def features(view: View) -> list[Tensor]:
     """Return what each symbol adds as the first and as the second operand, centred: (K, S, M) each."""
-    rows = _shared_rows(view.task)
-    if rows is None:
-        raise ValueError("inputs are not all pairs of symbols")
-    partners = torch.linspace(0, len(rows) - 1, min(len(rows), PARTNERS)).round().long()
     found = []
-    for pairs in (rows[:, partners].mT, rows[partners]):
-        means = mean_of(_entering(view, view.rows[some]) for some in pairs)
+    for rows in _by_partner(view.task):
+        means = mean_of(_entering(view, examples) for examples in view.examples(rows))
         found.append(means - weighted_means(means, torch.ones_like(means[..., 0])).unsqueeze(1))
     return found
 
@@ -74,6 +70,16 @@ def _entering(view: View, examples: Tensor) -> Tensor:
     inputs = view.everything.inputs[:, examples]
     view.model.forward(view.task, view.parameters, inputs, recording(frozenset({"before_0"}), seen))
     return at_read_out(seen["before_0"])
+
+
+@functools.lru_cache(maxsize=16)
+def _by_partner(task: Task) -> tuple[Tensor, Tensor]:
+    """Return the table's rows of every symbol as the first and as the second operand, partner by partner: (n, S)."""
+    rows = _shared_rows(task)
+    if rows is None:
+        raise ValueError("inputs are not all pairs of symbols")
+    partners = spread(len(rows), PARTNERS)
+    return rows[:, partners].mT, rows[partners]
 
 
 @functools.lru_cache(maxsize=16)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from grokcore.measures.base import Measure
 from grokcore.models.base import Model
+from grokcore.numerics.constants import on_device
 from grokcore.numerics.statistics import weighted_means
 from grokcore.tasks.base import Task
 from grokcore.tasks.toy_addition import ToyAddition
@@ -38,7 +39,7 @@ class RepresentationQuality(Measure):
     def compute(self, view: View) -> Tensor:
         """Return the RQI per run, (K,)."""
         embedding = view.embedding
-        i, j, m, n = parallelograms(embedding.shape[1]).T
+        i, j, m, n = on_device(parallelograms(embedding.shape[1]), view.device).T
         misses = embedding[:, i] + embedding[:, j] - embedding[:, m] - embedding[:, n]
         centre = weighted_means(embedding, torch.ones_like(embedding[..., 0])).unsqueeze(1)
         spread = (embedding - centre).square().sum(2).mean(1, keepdim=True)

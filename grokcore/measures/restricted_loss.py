@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from grokcore.measures.base import Measure
-from grokcore.views.characters import characters
 from grokcore.views.circuit import final_keys, losses, no_circuit, target_means
 from grokcore.views.view import View
 
@@ -27,7 +26,7 @@ class RestrictedLoss(Measure):
 
     def compute(self, view: View) -> Tensor:
         """Return both per run, (K, 2)."""
-        waves = characters(view.task)
+        waves = view.characters
         # The part depends on the target alone: one row stands for all that have it.
         values, right = losses(waves.part(target_means(view), final_keys(view), constant=True), waves.tokens)
         return torch.stack([values.mean(1), right.mean(1)], dim=1)

@@ -28,8 +28,8 @@ class Sharpness(Measure):
         """Return the three per run, (K, 3)."""
         weights = flat_weights(view)
         product = hessian_product(training_loss(view), weights)
-        ritz = lanczos(product, view.runs, weights.shape[1], ITERATIONS)
-        largest = torch.stack([values[[-1, -2]] if len(values) > 1 else values[[-1, -1]] for values in ritz])
+        ritz = lanczos(product, weights, ITERATIONS)
+        largest = torch.stack([torch.stack([values[-1], values[-min(2, len(values))]]) for values in ritz])
         direction = weights / weights.square().sum(1, keepdim=True).sqrt()
         along = (direction * product(direction)).sum(1)
         return torch.cat([largest, along.unsqueeze(1)], dim=1)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from grokcore.measures.base import Measure
 from grokcore.models.base import Model
+from grokcore.numerics.constants import on_device
 from grokcore.numerics.statistics import picked, total
 from grokcore.tasks.base import Task
 from grokcore.views.view import View
@@ -40,12 +41,12 @@ class SymmetryAlignment(Measure):
         found = []
         for rows, images, classes in _images(view.task):
             if len(rows):
-                here, there = (_centred(picked(view.logits, view.rows[some])) for some in (rows, images))
+                here, there = (_centred(picked(view.logits, view.examples(some))) for some in (rows, images))
                 # Σ‖a − b‖² is Σ‖a‖² + Σ‖b‖² − 2 Σ⟨a, b⟩, and relabelled classes leave ‖a‖ as it is.
                 both = total(here.square()) + total(there.square())
-                found.append(
-                    2 * total(here * (there if classes is None else there[..., classes])).double() / both.double()
-                )
+                if classes is not None:
+                    there = there[..., on_device(classes, view.device)]
+                found.append(2 * total(here * there).double() / both.double())
         return torch.stack(found, dim=1).mean(1)
 
 

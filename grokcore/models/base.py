@@ -97,10 +97,6 @@ class Model(Component, abc.ABC):
         """Whether the network cannot tell the order of its inputs, so that (a, b) and (b, a) are computed once."""
         return False
 
-    @abc.abstractmethod
-    def activations(self, task: Task) -> int:
-        """Return about how many numbers a training step holds per example, to predict memory."""
-
     @property
     def regresses(self) -> bool:
         """Whether the outputs are a vector to compare with the task's templates, instead of one number per class."""

@@ -98,11 +98,6 @@ class MLP(Model):
                 shapes[f"bias_{i}"] = (m,)
         return shapes
 
-    def activations(self, task: Task) -> int:
-        """Return what enters and leaves each layer, there and back."""
-        operands = int(task.table.inputs.shape[1]) * self.layers(task)[0][0]
-        return operands + sum(4 * outputs for _, outputs in self.layers(task))
-
     def hidden(self, task: Task) -> tuple[str, ...]:  # noqa: ARG002
         """Return the weights but the last, which reads out, and a first one that reads one-hot operands."""
         return tuple(f"weight_{i}" for i in range(1 if self.inputs == "one_hot" else 0, self.depth))

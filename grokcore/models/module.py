@@ -23,6 +23,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from grokcore.config.own_code import own_function
 from grokcore.errors import ConfigError, unknown_name
 from grokcore.models.base import Model, Parameters, Tap, untouched
+from grokcore.numerics.constants import on_device
 from grokcore.tasks.base import Task
 
 Value = bool | int | float | str
@@ -81,7 +82,9 @@ class Module(Model):
         if self.equals_token:
             inputs = torch.cat([inputs, torch.full_like(inputs[..., :1], task.table.symbols)], dim=-1)
         like = next(iter(parameters.values()))
-        module, buffers = self.built(task), _buffers(self, task, like.device, like.dtype)
+        module = self.built(task)
+        constants = _buffers(self, task, like.dtype)
+        buffers = {name: on_device(value, like.device) for name, value in constants.items()}
         found = []
         # Of attention's implementations, the one that can be differentiated twice and always adds in the same order.
         with sdpa_kernel(SDPBackend.MATH):
@@ -95,10 +98,6 @@ class Module(Model):
         """Return the named parameter's rows of the task's symbols, (K, S, D)."""
         name = self.embedding_parameter
         return None if name is None else parameters[name][:, : task.table.symbols]
-
-    def activations(self, task: Task) -> int:
-        """Return how many numbers torch keeps for an example's way back, counted on a few."""
-        return _activations(self, task)
 
     @property
     def outputs_first(self) -> bool:
@@ -137,10 +136,10 @@ def _built(model: Module, task: Task) -> nn.Module:
 
 
 @functools.lru_cache(maxsize=32)
-def _buffers(model: Module, task: Task, device: torch.device, dtype: torch.dtype) -> dict[str, Tensor]:
-    """Return the module's constants on a device; numbers in the precision of its weights."""
+def _buffers(model: Module, task: Task, dtype: torch.dtype) -> dict[str, Tensor]:
+    """Return the module's constants; numbers in the precision of its weights."""
     return {
-        name: value.to(device, dtype if value.is_floating_point() else value.dtype)
+        name: value.to(dtype if value.is_floating_point() else value.dtype)
         for name, value in _built(model, task).named_buffers()
     }
 
@@ -160,7 +159,7 @@ def _trouble(model: Module, task: Task) -> tuple[str, ...]:
     if name is not None and (name not in named or named[name].dim() != 2 or len(named[name]) < task.table.symbols):
         complaints.append(f"model.embedding_parameter = {name!r}: {unknown_name('parameter', name, named)}")
         complaints[-1] += f" It needs a row for each of the task's {task.table.symbols} symbols."
-    buffers = _buffers(model, task, next(iter(named.values())).device, next(iter(named.values())).dtype)
+    buffers = _buffers(model, task, next(iter(named.values())).dtype)
     kept = {name: value.clone() for name, value in buffers.items()}
     try:
         once, again = (_tried(model, task, seed) for seed in range(2))
@@ -187,23 +186,3 @@ def _tried(model: Module, task: Task, seed: int) -> Tensor:
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)
         return model.forward(task, parameters, torch.from_numpy(task.table.inputs[:TRIED].copy()).unsqueeze(0))
-
-
-@functools.lru_cache(maxsize=32)
-def _activations(model: Module, task: Task) -> int:
-    count = min(32, len(task.table.inputs))
-    parameters = {
-        name: value.detach().unsqueeze(0).requires_grad_() for name, value in model.built(task).named_parameters()
-    }
-    known = {value.data_ptr() for value in parameters.values()}
-    kept: dict[int, int] = {}
-
-    def note(value: Tensor) -> Tensor:
-        if value.data_ptr() not in known:
-            kept[value.data_ptr()] = max(kept.get(value.data_ptr(), 0), value.numel())
-        return value
-
-    with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(note, lambda value: value):
-        inputs = torch.from_numpy(task.table.inputs[:count].copy()).unsqueeze(0)
-        outputs = model.forward(task, parameters, inputs)
-    return -(-(sum(kept.values()) + 3 * outputs.numel()) // count)

@@ -87,11 +87,6 @@ class Transformer(Model):
                 shapes[name] = (d, d) if square else kinds.get(kind, (d,))
         return shapes if self.tied else {**shapes, "unembedding": (d, v)}
 
-    def activations(self, task: Task) -> int:
-        """Return those of each layer at each position, and the logits."""
-        each = 12 * self.width + 3 * self.mlp_width
-        return self.layers * self.length(task) * each + 3 * self.vocabulary(task)
-
     def initial(self, task: Task, generator: torch.Generator) -> dict[str, Tensor]:
         """Draw normal weights over √width (the unembedding's over √vocabulary); biases are zero, gains one."""
         drawn = {}

@@ -37,6 +37,20 @@ class FlatParameters:
         start = self.offsets[name]
         return slice(start, start + -(-math.prod(self.shapes[name]) // VECTOR) * VECTOR)
 
+    def real_elements(self, device: torch.device, dtype: torch.dtype) -> Tensor:
+        """Return 1 where an element is a parameter's and 0 where it is a gap: (length,)."""
+        real = torch.zeros(self.length, device=device, dtype=dtype)
+        for name, offset in self.offsets.items():
+            real[offset : offset + math.prod(self.shapes[name])] = 1
+        return real
+
+    def members(self, device: torch.device) -> Tensor:
+        """Return which parameter each element belongs to: (length, parameters) float64, ones and zeros."""
+        found = torch.zeros(self.length, len(self.shapes), device=device, dtype=torch.float64)
+        for i, (name, offset) in enumerate(self.offsets.items()):
+            found[offset : offset + math.prod(self.shapes[name]), i] = 1
+        return found
+
     def views(self, flat: Tensor) -> dict[str, Tensor]:
         """Return every parameter as a view (K, *shape) of `flat` (K, length)."""
         return {

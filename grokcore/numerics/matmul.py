@@ -49,10 +49,22 @@ def matmul(a: Tensor, b: Tensor, plus: Tensor | None = None, out: Tensor | None 
 
     The result may be in `out` (K, N, M), which may be `plus` too, or in new memory.
     """
-    large = a.shape[1] * a.shape[2] * b.shape[2] >= SMALLEST
-    if large and a.dtype == torch.float32 and a.device.type == "cpu" and matmul_library() == "onednn":
-        return _by_onednn(a, b, plus, out)
+    return _BY_DEVICE.get(a.device.type, _by_torch)(a, b, plus, out)
+
+
+def _by_torch(a: Tensor, b: Tensor, plus: Tensor | None, out: Tensor | None) -> Tensor:
     return torch.bmm(a, b, out=out) if plus is None else torch.baddbmm(plus, a, b, out=out)
+
+
+def _on_cpu(a: Tensor, b: Tensor, plus: Tensor | None, out: Tensor | None) -> Tensor:
+    large = a.shape[1] * a.shape[2] * b.shape[2] >= SMALLEST
+    if large and a.dtype == torch.float32 and matmul_library() == "onednn":
+        return _by_onednn(a, b, plus, out)
+    return _by_torch(a, b, plus, out)
+
+
+_BY_DEVICE = {"cpu": _on_cpu}
+"""Who multiplies where it is not torch alone that decides."""
 
 
 def matmul_into(out: Tensor, a: Tensor, b: Tensor, plus: Tensor | None = None) -> None:

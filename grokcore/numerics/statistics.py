@@ -49,7 +49,13 @@ def picked(values: Tensor, rows: Tensor) -> Tensor:
 def evenly(values: Tensor, most: int) -> Tensor:
     """Return at most that many of the rows of (K, n, m), evenly spread."""
     n = values.shape[1]
-    return values if n <= most else picked(values, torch.linspace(0, n - 1, most).round().long())
+    return values if n <= most else picked(values, spread(n, most, values.device))
+
+
+def spread(count: int, most: int, device: torch.device | None = None) -> Tensor:
+    """Return the numbers of at most so many of `count` things, evenly spread: (min(count, most),)."""
+    # Drawn up on the host whatever the device: halves round alike everywhere.
+    return torch.linspace(0, count - 1, min(count, most)).round().long().to(device)
 
 
 def total(values: Tensor) -> Tensor:
@@ -79,7 +85,7 @@ def effective_number(weights: Tensor) -> Tensor:
     """Return exp of the entropy of the rows of non-negative `weights` (K, n), normalised to sum 1: (K,)."""
     shares = weights / weights.sum(1, keepdim=True)
     entropy = elementwise(torch.special.entr, shares).sum(1)
-    return torch.tensor([math.exp(e) for e in entropy.tolist()], dtype=weights.dtype, device=weights.device)
+    return torch.tensor([math.exp(e) for e in entropy.tolist()], dtype=weights.dtype).to(weights.device)
 
 
 def singular_values(gram: Tensor) -> Tensor:

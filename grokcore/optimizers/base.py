@@ -16,7 +16,7 @@ import torch
 from annotated_types import Ge, Gt, Le
 from torch import Tensor
 
-from grokcore.config.per_run import PerRun, Settings, by_step
+from grokcore.config.per_run import PerRun, Settings
 from grokcore.config.registry import ComponentRegistry
 from grokcore.models.base import Model
 from grokcore.numerics.flat_parameters import FlatParameters
@@ -27,9 +27,6 @@ Schedule = Literal["constant", "cosine", "step"]
 """How a number changes with the update s = 0, 1, …: not; along half a cosine; by a factor every so many steps."""
 
 Floats = npt.NDArray[np.float64]
-
-PIECE_ELEMENTS = 1 << 15
-"""Weights of all runs moved at a time: with their gradient and two moments 512 kB, a quarter of a core's cache."""
 
 
 @dataclass(frozen=True)
@@ -149,9 +146,16 @@ class Optimizer(PerRun, abc.ABC):
 
 
 class OptimizerGroup:
-    """A parameter group of a cohort, with the tensors that its rule moves."""
+    """A parameter group of a cohort, with the tensors that its rule moves, `piece_elements` of all runs at a time."""
 
-    def __init__(self, group: ParameterGroup, flat: Tensor, gradient: Tensor, state: Mapping[str, Tensor]) -> None:
+    def __init__(
+        self,
+        group: ParameterGroup,
+        flat: Tensor,
+        gradient: Tensor,
+        state: Mapping[str, Tensor],
+        piece_elements: int | None = None,
+    ) -> None:
         def view(tensor: Tensor, elements: slice) -> Tensor:
             shaped = tensor[:, elements].unflatten(1, group.shape) if group.shape else tensor[:, elements]
             return shaped.mT if group.transposed else shaped
@@ -160,13 +164,12 @@ class OptimizerGroup:
         self.group, self.dimensions = group, 2 if group.shape is None else 1 + len(group.shape)
         self.pieces = [
             (view(flat, elements), view(gradient, elements), {name: view(state[name], elements) for name in names})
-            for elements in _pieces(group, len(flat))
+            for elements in _pieces(group, len(flat), piece_elements)
         ]
 
-    def plan(self, steps: npt.NDArray[np.int64], device: str, dtype: torch.dtype) -> list[dict[str, Tensor]]:
-        """Return the coefficients of each of the updates number `steps`."""
-        coefficients = self.group.rule.coefficients(self.group.settings, steps)
-        return by_step(coefficients, len(steps), self.dimensions, device, dtype)
+    def coefficients(self, steps: npt.NDArray[np.int64]) -> dict[str, Floats]:
+        """Return the rule's coefficients at the updates number `steps` (T,): arrays (T, K)."""
+        return self.group.rule.coefficients(self.group.settings, steps)
 
     def move(self, at: Mapping[str, Tensor]) -> None:
         """Take one step."""
@@ -174,11 +177,11 @@ class OptimizerGroup:
             self.group.rule.update(flat, gradient, state, at)
 
 
-def _pieces(group: ParameterGroup, runs: int) -> list[slice]:
-    """Cut a flat group into pieces that stay in the cache while they are moved, in multiples of the vector length."""
-    if group.shape is not None:
+def _pieces(group: ParameterGroup, runs: int, piece_elements: int | None) -> list[slice]:
+    """Cut a flat group into pieces that stay in a cache while they are moved, in multiples of the vector length."""
+    if group.shape is not None or piece_elements is None:
         return [group.elements]
-    size = max(VECTOR, PIECE_ELEMENTS // runs // VECTOR * VECTOR)
+    size = max(VECTOR, piece_elements // runs // VECTOR * VECTOR)
     starts = range(group.elements.start, group.elements.stop, size)
     return [slice(start, min(start + size, group.elements.stop)) for start in starts]
 

@@ -6,6 +6,7 @@ Shapes: K runs, L elements of a run's flat vector, T steps of a stretch between 
 from __future__ import annotations
 
 import abc
+import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from grokcore.config.per_run import PerRun, Settings
 from grokcore.config.registry import ComponentRegistry
+from grokcore.numerics.flat_parameters import FlatParameters
 from grokcore.optimizers.base import Optimizer
 
 
@@ -33,6 +35,21 @@ class Weights:
     """Views of `gradient`."""
     state: Mapping[str, Tensor]
     """What the optimizer and the transform remember, (K, …) each."""
+    layout: FlatParameters
+    """Where each parameter lies in the flat vectors."""
+
+    @functools.cached_property
+    def members(self) -> Tensor:
+        """Which tensor each element belongs to: (L, tensors) float64, ones and zeros; gaps belong to none."""
+        return self.layout.members(self.flat.device)
+
+    def sums(self, *values: Tensor) -> Tensor:
+        """Return the sums of flat values (K, L) over each parameter tensor, in float64: (K, values, tensors)."""
+        return torch.bmm(torch.stack(values, dim=1).double(), self.members.expand(len(self.flat), -1, -1))
+
+    def spread(self, numbers: Tensor) -> Tensor:
+        """Return a number for each parameter tensor, (K, tensors), at each of its elements: (K, L)."""
+        return torch.bmm(numbers.unsqueeze(1), self.members.T.expand(len(self.flat), -1, -1)).squeeze(1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,21 +68,20 @@ class Transform(PerRun, abc.ABC):
         """Return what the changes need at updates number `steps` (T,), counted from 0: arrays (T, K)."""
         return {}
 
-    def change_gradient(self, weights: Weights, at: Mapping[str, Tensor], step: int) -> None:
-        """Change the gradient in place before update number `step`; `at` holds its coefficients, (K, 1)."""
+    def change_gradient(self, weights: Weights, at: Mapping[str, Tensor]) -> None:
+        """Change the gradient in place before an update; `at` holds its coefficients, (K, 1)."""
 
     def change_weights(self, weights: Weights) -> None:
         """Change the weights in place after an update."""
 
 
 def inner_products(a: Tensor, b: Tensor) -> Tensor:
-    """Return the inner product of each run's tensors (K, *shape) in float64: (K, 1).
+    """Return the inner product of each run's flat tensors (K, n) in float64: (K, 1).
 
-    Run by run, since the order of a stacked sum depends on how many are stacked.
+    As products of matrices, one for each run: a sum over a stacked axis may add in an order that depends on how many
+    are stacked.
     """
-    return torch.stack([torch.dot(x.reshape(-1).double(), y.reshape(-1).double()) for x, y in zip(a, b, strict=True)])[
-        :, None
-    ]
+    return torch.bmm(a.double().unsqueeze(1), b.double().unsqueeze(2)).squeeze(2)
 
 
 TRANSFORMS: ComponentRegistry[Transform] = ComponentRegistry("grokcore.transforms", Transform, "transform")

@@ -34,7 +34,7 @@ class GrokfastEma(Transform):
         fresh = np.where(steps[:, None] == 0, 1.0, 1.0 - settings["keep"])
         return {"fresh": fresh, "gain": settings["gain"] * np.ones_like(fresh)}
 
-    def change_gradient(self, weights: Weights, at: Mapping[str, Tensor], step: int) -> None:  # noqa: ARG002
+    def change_gradient(self, weights: Weights, at: Mapping[str, Tensor]) -> None:
         """Add the amplified average."""
         slow = weights.state["slow"].lerp_(weights.gradient, at["fresh"])
         weights.gradient.addcmul_(slow, at["gain"])

@@ -33,14 +33,14 @@ class GrokfastMa(Transform):
         return {"last": last, "sum": torch.zeros_like(flat, dtype=torch.float64)}
 
     def coefficients(self, settings: Settings, steps: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[np.float64]]:
-        """Return the gain."""
-        return {"gain": settings["gain"] * np.ones((len(steps), 1))}
+        """Return the gain, none while the window fills, and where in the window a step's gradient belongs."""
+        full = (steps + 1 >= self.window)[:, None]
+        return {"gain": settings["gain"] * full, "slot": (steps % self.window)[:, None].astype(float)}
 
-    def change_gradient(self, weights: Weights, at: Mapping[str, Tensor], step: int) -> None:
+    def change_gradient(self, weights: Weights, at: Mapping[str, Tensor]) -> None:
         """Let the oldest gradient go, take the new one in, add the amplified mean."""
-        total, oldest = weights.state["sum"], weights.state["last"][:, step % self.window]
-        total.sub_(oldest).add_(weights.gradient)
-        oldest.copy_(weights.gradient)
-        if step + 1 >= self.window:
-            mean = (total / self.window).to(weights.gradient.dtype)
-            weights.gradient.addcmul_(mean, at["gain"])
+        total, last = weights.state["sum"], weights.state["last"]
+        slot = at["slot"].long().unsqueeze(2).expand(len(last), 1, last.shape[2])
+        total.sub_(last.gather(1, slot).squeeze(1)).add_(weights.gradient)
+        last.scatter_(1, slot, weights.gradient.unsqueeze(1))
+        weights.gradient.addcmul_((total / self.window).to(weights.gradient.dtype), at["gain"])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from grokcore.transforms.base import Transform, Weights, inner_products
+from grokcore.transforms.base import Transform, Weights
 
 TINY = 1e-30
 """Added to what is divided by, as in the authors' code."""
@@ -20,12 +20,10 @@ class Orthograd(Transform):
     Products are taken in float64, so that what is left of a nearly parallel gradient is not rounding.
     """
 
-    def change_gradient(self, weights: Weights, at: Mapping[str, Tensor], step: int) -> None:  # noqa: ARG002
-        """Project and rescale, tensor by tensor."""
-        for name, parameter in weights.parameters.items():
-            w, g = parameter.flatten(1), weights.gradients[name].flatten(1)
-            before = inner_products(g, g)
-            along = inner_products(w, g) / (inner_products(w, w) + TINY)
-            left = g.double() - along * w.double()
-            left *= before.sqrt() / (inner_products(left, left).sqrt() + TINY)
-            weights.gradients[name].copy_(left.view_as(parameter))
+    def change_gradient(self, weights: Weights, at: Mapping[str, Tensor]) -> None:  # noqa: ARG002
+        """Project and rescale all tensors at once."""
+        w, g = weights.flat.double(), weights.gradient.double()
+        along, own, before = weights.sums(w * g, w * w, g * g).unbind(1)
+        left = g - weights.spread(along / (own + TINY)) * w
+        (after,) = weights.sums(left * left).unbind(1)
+        weights.gradient.copy_(left * weights.spread(before.sqrt() / (after.sqrt() + TINY)))

@@ -75,10 +75,10 @@ class Pair(Transform):
             for key, values in member.coefficients(_own(settings, name), steps).items()
         }
 
-    def change_gradient(self, weights: Weights, at: Mapping[str, Tensor], step: int) -> None:
+    def change_gradient(self, weights: Weights, at: Mapping[str, Tensor]) -> None:
         """Let both change the gradient, in order."""
         for name, member in self._members():
-            member.change_gradient(replace(weights, state=_own(weights.state, name)), _own(at, name), step)
+            member.change_gradient(replace(weights, state=_own(weights.state, name)), _own(at, name))
 
     def change_weights(self, weights: Weights) -> None:
         """Let both change the weights, in order."""

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from grokcore.algebra.walsh import degree_weights, strings
 from grokcore.models.base import Model
+from grokcore.numerics.constants import on_device
 from grokcore.numerics.vectors import VECTOR
 from grokcore.tasks.base import Task
 from grokcore.views.view import INSIDE_EXAMPLES, View
@@ -40,7 +41,7 @@ def function(view: View, inputs: Tensor) -> Tensor:
 def weights(view: View) -> Tensor:
     """Return the share of the variance at degree 1, 2, … `degrees`: (K, degrees)."""
     bits = view.task.table.inputs.shape[1]
-    return degree_weights(function(view, strings(bits)), bits)
+    return degree_weights(function(view, on_device(strings(bits), view.device)), bits)
 
 
 def influences(view: View) -> Tensor:
@@ -49,10 +50,10 @@ def influences(view: View) -> Tensor:
     Their sum is the mean degree, each degree weighted by its share.
     """
     bits = view.task.table.inputs.shape[1]
-    every = strings(bits)
+    every = on_device(strings(bits), view.device)
     values = function(view, every)
     variance = (values - values.mean(1, keepdim=True)).square().mean(1, keepdim=True)
-    chosen = torch.arange(0, len(every), max(1, len(every) // FLIPPED))
+    chosen = torch.arange(0, len(every), max(1, len(every) // FLIPPED), device=view.device)
     found = []
     for bit in range(bits):
         flipped = every[chosen].clone()

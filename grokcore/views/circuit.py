@@ -26,7 +26,7 @@ from grokcore.views.view import View
 def no_table(task: Task, model: Model) -> str | None:
     """Return why outputs are not functions of two elements of a group, or None if they are."""
     reason = no_frequencies(task, model)
-    if reason is None and (task.table.inputs.shape[1] != 2 or bool((pair_rows(task) < 0).any())):
+    if reason is None and (task.table.inputs.shape[1] != 2 or not _all_pairs(task)):
         reason = "inputs are not all pairs of a group's elements"
     return reason
 
@@ -58,6 +58,11 @@ def pair_rows(task: Task) -> Tensor:
 
 
 @functools.lru_cache(maxsize=16)
+def _all_pairs(task: Task) -> bool:
+    return bool((pair_rows(task) >= 0).all())
+
+
+@functools.lru_cache(maxsize=16)
 def by_target(task: Task) -> Tensor:
     """Return the table's rows that have each element of the group as target: (n, n)."""
     rows = pair_rows(task).reshape(-1)
@@ -67,17 +72,17 @@ def by_target(task: Task) -> Tensor:
 
 def of_examples(view: View) -> tuple[Tensor, Tensor]:
     """Return which element is the target of each distinct example, and whether its operands are elements: (D,) each."""
-    elements = torch.zeros(view.train_counts.shape[1], dtype=torch.long)
-    inside = torch.zeros(len(elements), dtype=torch.bool)
-    rows = by_target(view.task)
-    elements[view.rows[rows]] = torch.arange(len(rows)).unsqueeze(1)
-    inside[view.rows[rows]] = True
+    elements = torch.zeros(view.train_counts.shape[1], dtype=torch.long, device=view.device)
+    inside = torch.zeros_like(elements, dtype=torch.bool)
+    examples = view.examples(by_target(view.task))
+    elements[examples] = torch.arange(len(examples), device=view.device).unsqueeze(1).expand_as(examples)
+    inside[examples] = True
     return elements, inside
 
 
 def target_means(view: View) -> Tensor:
     """Return the mean of each run's logits over the rows of each target: (K, n, C)."""
-    rows = view.rows[by_target(view.task)]
+    rows = view.examples(by_target(view.task))
     return mean_of(picked(view.logits, some) for some in rows.unbind(1))
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from grokcore.algebra.landscape import Loss
+from grokcore.numerics.statistics import spread
 from grokcore.views.view import View
 
 EXAMPLES = 1024
@@ -43,9 +44,9 @@ def training_loss(view: View, examples: int = EXAMPLES) -> Loss:
 def _spread(weights: Tensor, examples: int) -> Tensor:
     """Return the rows of a padded batch to look at: all of a small one; of a large one some with a weight, evenly."""
     if len(weights) <= examples:
-        return torch.arange(len(weights))
+        return torch.arange(len(weights), device=weights.device)
     rows = weights.nonzero().flatten()
     if len(rows) > examples:
-        return rows[torch.linspace(0, len(rows) - 1, examples).round().long()]
+        return rows[spread(len(rows), examples, rows.device)]
     # As many as for every other run: some without weight fill up.
     return torch.cat([rows, (weights == 0).nonzero().flatten()[: examples - len(rows)]])

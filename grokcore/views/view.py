@@ -14,9 +14,11 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from grokcore.algebra.fourier import Characters
 from grokcore.data.batch import Batch
 from grokcore.losses.base import Loss
 from grokcore.models.base import Model, Parameters, at_read_out, recording
+from grokcore.numerics.constants import on_device
 from grokcore.numerics.vectors import VECTOR
 from grokcore.tasks.base import Task
 from grokcore.views.characters import characters
@@ -26,9 +28,6 @@ LOGITS_ELEMENTS = 1 << 20
 
 INSIDE_EXAMPLES = 4096
 """Examples per run that go through the network at once while its inside is looked at."""
-
-GROUP_ELEMENTS = 1 << 18
-"""Logits of the runs that are measured at once: 2 MB of float64, what a core's cache holds."""
 
 
 class Network(Protocol):
@@ -69,6 +68,8 @@ class View:
     """The training examples of every run, weighted so that their losses add up to the training loss."""
     update: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]] | None = None
     """What the optimizer would add to the weights next, given all gradients, (K, *shape) each; None on snapshots."""
+    together: int
+    """Logits of the runs that are measured at once, about; no value depends on it on a CPU."""
     keys: Tensor | None = None
     """(K, F) bool: the key frequencies of each run at its end; None while it trains."""
 
@@ -77,6 +78,15 @@ class View:
         """Number of networks K."""
         return len(self.everything.targets)
 
+    @property
+    def device(self) -> torch.device:
+        """Where the networks are."""
+        return self.everything.targets.device
+
+    def examples(self, rows: Tensor) -> Tensor:
+        """Return which distinct examples some rows of the task's table are; rows kept on the host, of any shape."""
+        return self.rows[on_device(rows, self.device)]
+
     def only(self, k: int) -> View:
         """Return the view of run number `k` alone; the same one at every call."""
         return self._part(k, k + 1)
@@ -84,7 +94,7 @@ class View:
     @functools.cached_property
     def groups(self) -> list[View]:
         """Views of neighbouring runs, as many at a time as are measured together best; no value depends on it."""
-        size = max(1, GROUP_ELEMENTS // (len(self.rows) * self.task.table.classes))
+        size = max(1, self.together // (len(self.rows) * self.task.table.classes))
         return [self._part(start, min(start + size, self.runs)) for start in range(0, self.runs, size)]
 
     @functools.cached_property
@@ -130,20 +140,26 @@ class View:
         return self.embedding @ self.embedding.mT if wide else self.embedding.mT @ self.embedding
 
     @functools.cached_property
+    def characters(self) -> Characters:
+        """The characters of the group that the task follows, or of its residues; ask `no_frequencies` first."""
+        return characters(self.task).on(self.device)
+
+    @functools.cached_property
     def components(self) -> Tensor:
         """Norms of the embedding's components in the characters of the task's group: (K, n)."""
-        return characters(self.task).norms(self.embedding)
+        return self.characters.norms(self.embedding)
 
     @functools.cached_property
     def energies(self) -> Tensor:
         """Energy of the embedding in each frequency but the constant: (K, F)."""
-        return characters(self.task).energies(self.components)
+        return self.characters.energies(self.components)
 
     @functools.cached_property
     def logits(self) -> Tensor:
         """Outputs for every distinct example, as the loss sees them, classes only: (K, D, C)."""
         batch, examples = self.everything, self.everything.targets.shape[1]
         step = max(VECTOR, LOGITS_ELEMENTS // self.task.table.classes // VECTOR * VECTOR)
+        step = examples if batch.grid is not None else step  # a grid is computed whole
         parts = []
         for start in range(0, examples, step):
             logits = self.kernel.logits(self.parameters, batch.chunk(start, min(start + step, examples)))

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from grokcore.errors import DataError
-from grokcore.records.environment import describe
 from grokcore.records.run_record import Outcome, RunRecord
 from grokcore.training import train_again
 from sweeps.finished_runs.find import find_record
@@ -45,7 +44,7 @@ class Reproduction:
     @property
     def environment(self) -> dict[str, tuple[str, str]]:
         """Return what of the environment is not as it was: name to then and now."""
-        now = describe("cpu", self.was.config.dtype) | {"threads": self.now.environment.get("threads")}
+        now = self.now.environment
         names = [name for name in self.was.environment if name in now]
         return {
             name: (str(self.was.environment[name]), str(now[name]))

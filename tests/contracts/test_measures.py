@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from grokcore import RunConfig, train
-from grokcore.engine.cohort import Cohort, one_thread
+from grokcore.engine.cohort import Cohort
+from grokcore.engine.devices.named import device_named
 from grokcore.errors import ConfigError
 from grokcore.measures import base, local_learning_coefficient
 from grokcore.measures.base import SETS, chosen_measures, columns_of, defined_measures, measures, skipped_measures, take
@@ -51,7 +52,7 @@ CASES = {
 def as_in_a_cohort(monkeypatch):
     """Measure as cohorts do, on one thread; with a short chain of the sampler, on whose length no promise depends."""
     monkeypatch.setattr(local_learning_coefficient, "STEPS", 10)
-    with one_thread("cpu"), torch.no_grad():
+    with device_named("cpu").computing(), torch.no_grad():
         yield
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from grokcore import RunConfig, train
+from grokcore.engine.devices.named import device_named
 from grokcore.records.environment import describe
 
 TABLE = Path(__file__).parent / "bits.json"
@@ -18,7 +19,8 @@ CURVES = ("step", "train_loss", "train_accuracy", "val_loss", "val_accuracy")
 
 def here():
     """Return what decides bits here."""
-    facts = describe("cpu", "float32")
+    device = device_named("cpu")
+    facts = describe(device.name, device.facts(), "float32")
     return {name: facts[name] for name in ("processor", "capability", "matmul", "torch", "mkl_cbwr")}
 
 

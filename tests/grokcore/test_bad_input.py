@@ -60,7 +60,7 @@ def exploding(seed=0, rate=1e-3, **changes):
 def lost_step(config):
     """Return the first step at which the plain gradient of a lone run is not finite, found step by step."""
     cohort = Cohort([config])
-    while np.isfinite(float(cohort.gradient.abs().max())):
+    while np.isfinite(float(cohort.stack.gradient.abs().max())):
         cohort.train_to(cohort.step + 1)
     return cohort.step - 1
 

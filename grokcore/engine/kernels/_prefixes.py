@@ -25,6 +25,7 @@ from torch import Tensor
 
 from grokcore.data.batch import Batch
 from grokcore.models.transformer import Transformer
+from grokcore.numerics.constants import on_device
 from grokcore.numerics.vectors import VECTOR
 from grokcore.tasks.base import Task
 
@@ -79,7 +80,7 @@ class Prefixes:
             operands = self._rows(batch, read)
             at = torch.zeros_like(operands[..., 0])
             for i in range(wanted):
-                at = self.children[i].to(at.device)[at * self.symbols + operands[..., i]]
+                at = on_device(self.children[i], at.device)[at * self.symbols + operands[..., i]]
             runs = torch.arange(len(at), device=at.device)[:, None]
             batch.prepared[key] = (at + runs * len(self.tables[wanted - 1])).reshape(-1)
         index: Tensor = batch.prepared[key]
@@ -93,7 +94,7 @@ class Prefixes:
         """Return the operands of each row of a prefix: (K, R, at least `read`)."""
         if not self._tabled(batch, read):
             return batch.inputs
-        return self.tables[read - 1].to(batch.inputs.device).expand(len(batch.inputs), -1, -1)
+        return on_device(self.tables[read - 1], batch.inputs.device).expand(len(batch.inputs), -1, -1)
 
 
 def look_up(table: Tensor, index: Tensor | None) -> Tensor:
@@ -104,9 +105,17 @@ def look_up(table: Tensor, index: Tensor | None) -> Tensor:
     return table.reshape(-1, width).index_select(0, index).view(runs, -1, width)
 
 
-def hand_back(total: Tensor, gradient: Tensor, index: Tensor | None) -> None:
-    """Add to a table's gradient, `total` (K, T, D), that of what was looked up in it, (K, R, D)."""
-    if index is not None:
+def hand_back(total: Tensor, gradient: Tensor, index: Tensor | None, *, collects: bool) -> None:
+    """Add to a table's gradient, `total` (K, T, D), that of what was looked up in it, (K, R, D).
+
+    Rows are collected where they were used, or multiplied with one-hot rows (`Batch.collects`).
+    """
+    if index is not None and not collects:
+        runs, rows, _ = total.shape
+        every = torch.arange(rows, device=index.device)
+        own = index.view(runs, -1) - rows * torch.arange(runs, device=index.device).unsqueeze(1)
+        total.baddbmm_((own.unsqueeze(-1) == every).to(total.dtype).mT, gradient)
+    elif index is not None:
         # Row after row in the order of the examples: a run's sums are the same in any company.
         flat = gradient.reshape(-1, gradient.shape[-1])
         runs, rows, _ = total.shape

@@ -15,10 +15,11 @@ import torch
 from torch import Tensor
 
 from grokcore.data.batch import Batch
+from grokcore.engine.kernels._first_layer import first_layer_for
 from grokcore.engine.kernels._read_out import add_weight_gradient, read_out
-from grokcore.engine.kernels.base import Kernel, Serves, chunks
+from grokcore.engine.kernels.base import Kernel, Serves
 from grokcore.losses.base import Loss
-from grokcore.models.base import Model, Parameters
+from grokcore.models.base import Parameters
 from grokcore.models.mlp import MLP
 from grokcore.numerics.matmul import matmul, matmul_into
 from grokcore.tasks.base import Task
@@ -41,58 +42,28 @@ class MLPKernel(Kernel):
         },
     )
 
-    @classmethod
-    def held(cls, model: Model, task: Task) -> int:
-        """Return the first layer's and its gradient; the others are held for a chunk of examples at a time."""
-        return 2 * model.layers(task)[0][1] if isinstance(model, MLP) else super().held(model, task)
-
-    def __init__(self, model: MLP, task: Task, loss: Loss) -> None:
-        super().__init__(model, task, loss)
+    def __init__(self, model: MLP, task: Task, loss: Loss, chunk_elements: int | None = None) -> None:
+        super().__init__(model, task, loss, chunk_elements)
         self.mlp = model
         self.positions = task.table.inputs.shape[1]
         self.symbols = task.table.symbols
         self.shared = model.combine == "sum"
-        self.tables = 1 if self.shared else self.positions
 
     # The first layer ------------------------------------------------------------------------------------------------
 
-    def _bags(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the flat table row of every operand, (K · N · P,), and where each example's bag starts, (K · N,)."""
-        runs, examples, positions = inputs.shape
-        base = torch.arange(runs, device=inputs.device)[:, None, None] * (self.tables * self.symbols)
-        shift = 0 if self.shared else torch.arange(positions, device=inputs.device) * self.symbols
-        starts = torch.arange(0, runs * examples * positions, positions, device=inputs.device)
-        return (inputs + base + shift).reshape(-1), starts
-
-    def _reverse_bags(self, rows: Tensor, kept: Tensor, runs: int) -> tuple[Tensor, Tensor]:
-        """Return, per table row, the examples it occurs in: their flat indices, and where each table row's bag starts.
-
-        `rows` are the flat table rows (K · N · P,); examples outside `kept` (K · N,) are left out.
-        """
-        example = torch.arange(len(kept), device=rows.device).repeat_interleave(self.positions)
-        wanted = kept.repeat_interleave(self.positions)
-        rows, example = rows[wanted], example[wanted]
-        order = torch.argsort(rows, stable=True)
-        counts = torch.bincount(rows, minlength=runs * self.tables * self.symbols)
-        return example[order], counts.cumsum(0) - counts
-
-    def _table(self, parameters: Parameters) -> Tensor | None:
-        """Return what each symbol at each position adds to the first hidden layer, (K · tables · S, W)."""
+    def _tables(self, parameters: Parameters) -> Tensor | None:
+        """Return what each symbol at each position adds to the first hidden layer, (K, tables · S, W)."""
         if self.mlp.inputs == "real":
             return None
         blocks = self.mlp.tables(parameters, self.positions)
-        table = blocks[0] if self.shared else torch.cat(blocks, dim=1)
-        return table.reshape(-1, self.mlp.width)
+        return blocks[0] if self.shared else torch.cat(blocks, dim=1)
 
-    def _first(self, parameters: Parameters, table: Tensor | None, batch: Batch, part: slice) -> Tensor:
+    def _first(self, parameters: Parameters, tables: Tensor | None, batch: Batch, part: slice) -> Tensor:
         """Return the first layer's output (K, n, W) of some of a batch's examples; there is no table of numbers."""
-        if table is None:
+        if tables is None:
             return self._affine(parameters, 0, self._numbers(parameters, batch)[:, part])
-        key = f"bags {part.start} {part.stop}"
-        if key not in batch.prepared:
-            batch.prepared[key] = self._bags(batch.inputs[:, part])
-        pre = torch.embedding_bag(table, *batch.prepared[key])[0].view(len(batch.inputs), -1, self.mlp.width)
-        return pre.add_(parameters["bias_0"].unsqueeze(1)) if self.mlp.bias else pre
+        layer = first_layer_for(batch, self.positions, self.symbols, shared=self.shared)
+        return layer.forward(tables, parameters["bias_0"] if self.mlp.bias else None, batch, part)
 
     def _numbers(self, parameters: Parameters, batch: Batch) -> Tensor:
         if "numbers" not in batch.prepared:
@@ -100,30 +71,25 @@ class MLPKernel(Kernel):
         numbers: Tensor = batch.prepared["numbers"]
         return numbers
 
-    def _first_gradient(self, parameters: Parameters, batch: Batch, pre: Tensor, out: Mapping[str, Tensor]) -> None:
-        """Turn the gradient at the first layer's output, `pre` (K, N, W), into those of its parameters."""
+    def _first_gradient(self, parameters: Parameters, batch: Batch, delta: Tensor, out: Mapping[str, Tensor]) -> None:
+        """Turn the gradient at the first layer's output, `delta` (K, N, W), into those of its parameters."""
         if self.mlp.inputs == "real":
-            matmul_into(out["weight_0"], self._numbers(parameters, batch).mT, pre)
+            matmul_into(out["weight_0"], self._numbers(parameters, batch).mT, delta)
             if self.mlp.bias:
-                out["bias_0"].copy_(pre.sum(1))
+                out["bias_0"].copy_(delta.sum(1))
             return
-        runs = len(pre)
-        if "reverse" not in batch.prepared:
-            kept = batch.weights.reshape(-1) != 0
-            batch.prepared["reverse"] = self._reverse_bags(self._bags(batch.inputs)[0], kept, runs)
-        rows, starts = batch.prepared["reverse"]
-        collected = torch.embedding_bag(pre.view(-1, self.mlp.width), rows, starts)[0]
-        table = collected.view(runs, self.tables, self.symbols, self.mlp.width)
+        layer = first_layer_for(batch, self.positions, self.symbols, shared=self.shared)
+        table = layer.backward(delta, batch)
         if self.mlp.bias:
             # Every example occurs once at the first position, or `positions` times in a shared table.
             total = table[:, 0].sum(1)
             out["bias_0"].copy_(total.div_(self.positions) if self.shared else total)
         if self.mlp.inputs == "one_hot":
-            out["weight_0"].copy_(table.reshape(runs, -1, self.mlp.width))
+            out["weight_0"].copy_(table.reshape(len(delta), -1, self.mlp.width))
             return
-        weight = torch.unflatten(parameters["weight_0"], 1, (self.tables, -1))
+        weight = torch.unflatten(parameters["weight_0"], 1, (layer.tables, -1))
         embedding = parameters["embedding"]
-        torch.matmul(embedding.mT.unsqueeze(1), table, out=torch.unflatten(out["weight_0"], 1, (self.tables, -1)))
+        torch.matmul(embedding.mT.unsqueeze(1), table, out=torch.unflatten(out["weight_0"], 1, (layer.tables, -1)))
         # Transposed, since a product with a single column (embeddings of width 1) rounds otherwise in a lone run.
         out["embedding"].copy_((weight @ table.mT).sum(1).mT)
 
@@ -131,13 +97,13 @@ class MLPKernel(Kernel):
 
     def gradients(self, parameters: Parameters, batch: Batch, out: Mapping[str, Tensor]) -> None:
         """Go forward and back, chunk by chunk; see `Kernel.gradients`."""
-        table = self._table(parameters)
+        tables = self._tables(parameters)
         deltas = self.buffer("deltas", parameters["weight_0"], *batch.targets.shape, self.mlp.width)
         last = out[f"weight_{self.mlp.depth}"]
         totals = {**out, "leave": self.buffer("leave", last, *last.mT.shape)}
         widest = max(outputs for _, outputs in self.mlp.layers(self.task))
-        for part in chunks(batch.targets.shape[1], widest):
-            pre = self._first(parameters, table, batch, part)
+        for part in self.chunks(batch.targets.shape[1], widest):
+            pre = self._first(parameters, tables, batch, part)
             self._forward_and_backward(parameters, batch, part, pre, totals, deltas[:, part])
         last.copy_(totals["leave"].mT)
         for i in range(1, self.mlp.depth):
@@ -204,7 +170,7 @@ class MLPKernel(Kernel):
 
     def logits(self, parameters: Parameters, batch: Batch) -> Tensor:
         """Return the logits (K, N, C) of a batch."""
-        x = self._activate(self._first(parameters, self._table(parameters), batch, slice(0, batch.targets.shape[1])))
+        x = self._activate(self._first(parameters, self._tables(parameters), batch, slice(0, batch.targets.shape[1])))
         for i in range(1, self.mlp.depth):
             x = self._activate(self._affine(parameters, i, x))
         return self._outputs(parameters, x)

@@ -18,26 +18,14 @@ from torch import Tensor
 
 from grokcore.data.batch import Batch
 from grokcore.engine.kernels._attention import Mix, mix, mix_back
+from grokcore.engine.kernels._norms import Norm, normalise, normalise_back
 from grokcore.engine.kernels._prefixes import Prefixes, hand_back, look_up
-from grokcore.engine.kernels.base import Kernel, Serves, chunks
+from grokcore.engine.kernels.base import Kernel, Serves
 from grokcore.losses.base import Loss
 from grokcore.models.base import Parameters
 from grokcore.models.transformer import Transformer
 from grokcore.numerics.matmul import matmul, matmul_into
 from grokcore.tasks.base import Task
-
-LAYER_NORM_EPS = 1e-5
-"""What is added to the variance in a normalisation, as torch.nn.LayerNorm does."""
-
-
-@dataclass(frozen=True)
-class _Norm:
-    """What the backward pass through a normalisation needs."""
-
-    before: Tensor
-    normal: Tensor
-    mean: Tensor
-    scale: Tensor
 
 
 @dataclass(frozen=True)
@@ -58,7 +46,7 @@ class _Layer:
     """(K, R', D): what enters the MLP."""
     hidden: Tensor
     """(K, R', M): the MLP's activations."""
-    norms: tuple[_Norm | None, _Norm | None]
+    norms: tuple[Norm | None, Norm | None]
     """After attention, and after the MLP."""
 
 
@@ -81,10 +69,13 @@ class PrefixKernel(Kernel):
         },
     )
 
-    def __init__(self, model: Transformer, task: Task, loss: Loss) -> None:
-        super().__init__(model, task, loss)
+    def __init__(self, model: Transformer, task: Task, loss: Loss, chunk_elements: int | None = None) -> None:
+        super().__init__(model, task, loss, chunk_elements)
         self.net = model
         self.prefixes = Prefixes(model, task)
+        blank = torch.zeros(self.prefixes.operands, dtype=torch.long)
+        self.tokens: list[int] = model.tokens(blank, model.vocabulary(task)).tolist()
+        """The token of each position; operands have 0."""
 
     def logits(self, parameters: Parameters, batch: Batch) -> Tensor:
         """Return the logits (K, N, V) of a batch."""
@@ -117,10 +108,6 @@ class PrefixKernel(Kernel):
 
     # What enters ------------------------------------------------------------------------------------------------------
 
-    def _tokens(self, vocabulary: int) -> list[int]:
-        """Return the token of each position; operands have 0."""
-        return list(self.net.tokens(torch.zeros(self.prefixes.operands, dtype=torch.long), vocabulary).tolist())
-
     def _enter(self, w: Parameters) -> Tensor:
         """Return what enters the first layer: S rows for each operand, one for "op" and for "=", in order."""
         embedding, order = w["embedding"], self.prefixes.order
@@ -128,14 +115,14 @@ class PrefixKernel(Kernel):
         rows = [
             (embedding[:, token : token + 1] if operand is None else embedding[:, : self.prefixes.symbols])
             + places[:, i]
-            for i, (token, (_, operand)) in enumerate(zip(self._tokens(embedding.shape[1]), order, strict=True))
+            for i, (token, (_, operand)) in enumerate(zip(self.tokens, order, strict=True))
         ]
         return torch.cat(rows, dim=1)
 
     def _enter_gradient(self, delta: Tensor, out: Mapping[str, Tensor]) -> None:
         embedding = out["embedding"]
         parts = delta.split(self.prefixes.entries(), 1)
-        for i, (token, part) in enumerate(zip(self._tokens(embedding.shape[1]), parts, strict=True)):
+        for i, (token, part) in enumerate(zip(self.tokens, parts, strict=True)):
             rows = slice(token, token + part.shape[1])
             embedding[:, rows] += part
             if "positions" in out:
@@ -180,9 +167,9 @@ class PrefixKernel(Kernel):
             attended[:, where] = look_up(row, index)
             start = where.stop
         attended = matmul(mixed, w[names["out"]], attended)
-        middle, first = self._normalise(w, names, "attention", attended)
+        middle, first = normalise(self.net, w, names, "attention", attended)
         after, hidden = self._mlp(w, i, middle)
-        after, second = self._normalise(w, names, "mlp", after)
+        after, second = normalise(self.net, w, names, "mlp", after)
         return after, _Layer(x, memory, asked, mixes, mixed, middle, hidden, (first, second))
 
     def _backward(
@@ -190,9 +177,9 @@ class PrefixKernel(Kernel):
     ) -> Tensor:
         """Turn the gradient after layer i into that before it; write those of its parameters into `out`."""
         names = self.net.layer(i)
-        delta = self._normalise_back(w, names, "mlp", layer.norms[1], delta, out)
+        delta = normalise_back(self.net, w, names, "mlp", layer.norms[1], delta, out)
         delta = self._mlp_back(w, names, layer, delta, out)
-        delta = self._normalise_back(w, names, "attention", layer.norms[0], delta, out)
+        delta = normalise_back(self.net, w, names, "attention", layer.norms[0], delta, out)
         matmul_into(out[names["out"]], layer.mixed.mT, delta)
         entered, query, memory = self._attention_back(i, batch, layer, delta, matmul(delta, w[names["out"]].mT))
         begin = layer.entered.shape[1] - query.shape[1]
@@ -228,12 +215,12 @@ class PrefixKernel(Kernel):
                     totals[earlier, read] = self._total(memories[earlier], index, states[position])
             index = self._where(i, batch, read, position)
             own = [totals[earlier, read] for earlier in range(position + 1)]
-            hand_back(queries[k], mix_back(seen, at_mixed[:, where], own), index)
-            hand_back(rows[k], added[:, where], index)
+            hand_back(queries[k], mix_back(seen, at_mixed[:, where], own), index, collects=batch.collects)
+            hand_back(rows[k], added[:, where], index, collects=batch.collects)
             start = where.stop
         for (earlier, read), total in totals.items():
             if total is not memories[earlier]:
-                hand_back(memories[earlier], total, self._where(i, batch, read, earlier))
+                hand_back(memories[earlier], total, self._where(i, batch, read, earlier), collects=batch.collects)
         return entered, query, memory
 
     def _total(self, memory: Tensor, index: Tensor | None, rows: int) -> Tensor:
@@ -248,7 +235,7 @@ class PrefixKernel(Kernel):
         """Return x (K, R', D) with what layer i's MLP adds, and its activations."""
         names = self.net.layer(i)
         after, hidden = torch.empty_like(x), self.buffer(f"hidden {i}", x, *x.shape[:2], self.net.mlp_width)
-        for part in chunks(x.shape[1], self.net.mlp_width):
+        for part in self.chunks(x.shape[1], self.net.mlp_width):
             bias = w[names["mlp_in_bias"]].unsqueeze(1) if self.net.bias else None
             matmul_into(hidden[:, part], x[:, part], w[names["mlp_in"]], bias)
             matmul_into(after[:, part], hidden[:, part].relu_(), w[names["mlp_out"]], x[:, part])
@@ -264,7 +251,7 @@ class PrefixKernel(Kernel):
         if self.net.bias:
             torch.sum(delta, 1, out=out[names["mlp_out_bias"]])
             out[names["mlp_in_bias"]].zero_()
-        for part in chunks(delta.shape[1], self.net.mlp_width):
+        for part in self.chunks(delta.shape[1], self.net.mlp_width):
             beta, rows, hidden = 0 if part.start == 0 else 1, delta[:, part], layer.hidden[:, part]
             buffer = self.buffer(f"inner {rows.shape[1]}", delta, *rows.shape[:2], self.net.mlp_width)
             leave = matmul(hidden.mT, rows, leave if beta else None, leave)
@@ -278,29 +265,3 @@ class PrefixKernel(Kernel):
             if total is not out[names[name]]:
                 out[names[name]].copy_(total)
         return before
-
-    def _normalise(self, w: Parameters, names: Mapping[str, str], which: str, x: Tensor) -> tuple[Tensor, _Norm | None]:
-        if self.net.norm == "none":
-            return x, None
-        normal, mean, scale = torch.native_layer_norm(x, (self.net.width,), None, None, LAYER_NORM_EPS)
-        gain, shift = (w[names[f"{which}_{kind}"]].unsqueeze(1) for kind in ("gain", "shift"))
-        return torch.addcmul(shift, normal, gain), _Norm(x, normal, mean, scale)
-
-    def _normalise_back(
-        self,
-        w: Parameters,
-        names: Mapping[str, str],
-        which: str,
-        norm: _Norm | None,
-        delta: Tensor,
-        out: Mapping[str, Tensor],
-    ) -> Tensor:
-        if norm is None:
-            return delta
-        torch.sum(delta, 1, out=out[names[f"{which}_shift"]])
-        torch.sum(delta * norm.normal, 1, out=out[names[f"{which}_gain"]])
-        delta = delta * w[names[f"{which}_gain"]].unsqueeze(1)
-        back: Tensor = torch.ops.aten.native_layer_norm_backward(
-            delta, norm.before, [self.net.width], norm.mean, norm.scale, None, None, [True, False, False]
-        )[0]
-        return back

@@ -7,8 +7,8 @@
    residual stream itself is never made for the N examples, which saves a tenth of the operations.
 3. A chunk of examples goes through MLP, loss and back while it is in the cache.
 
-In formulas, with e the residual stream at "=" (the same for all examples) and z_n = Σ_j a_nj V x_j the mixture of values
-of example n: h_n = relu((e + z_n O) W_in + b_in) and logits_n = (e + z_n O + h_n W_out + b_out) U, so that
+In formulas, with e the residual stream at "=" (the same for all examples) and z_n = Σ_j a_nj V x_j the mixture of
+values of example n: h_n = relu((e + z_n O) W_in + b_in) and logits_n = (e + z_n O + h_n W_out + b_out) U, so that
 
     before_n = z_n (O W_in) + (e W_in + b_in)            enter = O W_in, inner = e W_in + b_in
     logits_n = h_n (W_out U) + z_n (O U) + (e + b_out) U   leave = W_out U, past = O U, outer = (e + b_out) U
@@ -32,9 +32,9 @@ from torch import Tensor
 
 from grokcore.data.batch import Batch
 from grokcore.engine.kernels._read_out import add_weight_gradient, read_out
-from grokcore.engine.kernels.base import CHUNK_ELEMENTS, Kernel, Serves, chunks
+from grokcore.engine.kernels.base import Kernel, Serves
 from grokcore.losses.base import Loss
-from grokcore.models.base import Model, Parameters
+from grokcore.models.base import Parameters
 from grokcore.models.transformer import Transformer
 from grokcore.numerics.matmul import matmul, matmul_into
 from grokcore.tasks.base import Task
@@ -89,17 +89,11 @@ class TransformerKernel(Kernel):
             "operator_token": (False,),
             "bias": (True,),
         },
+        layouts=("bucketed",),
     )
 
-    @classmethod
-    def held(cls, model: Model, task: Task) -> int:
-        """Return the mixtures and the attention, there and back; the rest is held for a chunk of examples only."""
-        if not isinstance(model, Transformer):
-            return super().held(model, task)
-        return 3 * model.width + 8 * model.heads * model.length(task)
-
-    def __init__(self, model: Transformer, task: Task, loss: Loss) -> None:
-        super().__init__(model, task, loss)
+    def __init__(self, model: Transformer, task: Task, loss: Loss, chunk_elements: int | None = None) -> None:
+        super().__init__(model, task, loss, chunk_elements)
         self.net = model
         self.symbols = task.table.symbols
         self.operands = task.table.inputs.shape[1]
@@ -180,8 +174,8 @@ class TransformerKernel(Kernel):
             kept = (batch.weights != 0).reshape(-1).repeat_interleave(self.net.heads * positions)
             order = torch.argsort(rows, stable=True)
             order = order[kept[order]]
-            counts = torch.bincount(rows[order], minlength=len(batch.targets) * self.rows * self.net.heads)
-            batch.prepared["reverse"] = order, order // positions, counts.cumsum(0) - counts
+            every = torch.arange(len(batch.targets) * self.rows * self.net.heads, device=rows.device)
+            batch.prepared["reverse"] = order, order // positions, torch.searchsorted(rows[order], every)
         return cast("tuple[Tensor, Tensor, Tensor]", batch.prepared["reverse"])
 
     def _attention_gradient(self, batch: Batch, t: _Tables, attention: Tensor, delta: Tensor) -> tuple[Tensor, Tensor]:
@@ -194,7 +188,8 @@ class TransformerKernel(Kernel):
         rows, _ = batch.prepared["bags"]
         at_attention = torch.empty_like(attention)
         by_use, uses = at_attention.view(-1, positions, 1), rows.view(-1, positions)
-        values, size = t.value.reshape(-1, self.head), max(1, CHUNK_ELEMENTS // (positions * self.head))
+        values = t.value.reshape(-1, self.head)
+        size = len(uses) if self.chunk_elements is None else max(1, self.chunk_elements // (positions * self.head))
         for start in range(0, len(uses), size):
             part = slice(start, start + size)
             chosen = values.index_select(0, uses[part].reshape(-1)).view(-1, positions, self.head)
@@ -213,7 +208,7 @@ class TransformerKernel(Kernel):
         m = self._merged(parameters, t)
         attention, mixed = self._attend(batch, t)
         back, delta = self._merged_buffers(m), self.buffer("delta", mixed, *mixed.shape)
-        for part in chunks(mixed.shape[1], self.net.mlp_width):
+        for part in self.chunks(mixed.shape[1], self.net.mlp_width):
             z = mixed[:, part]
             hidden = self._hidden(m, z, self.buffer(f"hidden {z.shape[1]}", z, *z.shape[:2], self.net.mlp_width))
             at_logits = self.output_gradient(self._outputs(m, z, hidden), batch.chunk(part.start, part.stop))

@@ -12,6 +12,7 @@ import torch
 
 from grokcore import EarlyStopping, Outcome, RunConfig, train
 from grokcore.data.bucketing import bucket, distinct_count
+from grokcore.data.deduplication import examples_of
 from grokcore.data.run_examples import RunExamples
 from grokcore.engine.cohort import Cohort
 from grokcore.engine.grouping import cohort_key
@@ -203,13 +204,21 @@ def test_summed_operands_are_computed_once_for_both_orders(make_config):
     assert distinct_count(minus) == minus.train_examples
 
 
-def test_minibatches_visit_every_example_once_an_epoch(make_config):
-    run = RunExamples(make_config(batch=16, seed=3))
+def test_minibatches_visit_every_example_once_an_epoch_in_an_order_of_its_own(make_config):
+    config = make_config(batch=16, seed=3)
+    run = RunExamples(config, examples_of(config))
     per_epoch = len(run.train_rows) // 16
-    epoch = np.concatenate([run.next_batch(16) for _ in range(per_epoch)])
-    assert len(set(epoch)) == len(epoch)
-    assert set(epoch) <= set(run.train_rows)
-    assert not np.array_equal(epoch, np.concatenate([run.next_batch(16) for _ in range(per_epoch)]))
+    epochs = [np.concatenate([run.minibatch(e * per_epoch + i) for i in range(per_epoch)]) for e in range(3)]
+    for epoch in epochs:
+        assert len(set(epoch)) == len(epoch) == 16 * per_epoch
+        assert set(epoch) <= set(run.train_rows)
+    assert not np.array_equal(epochs[0], epochs[1])
+    assert len({tuple(epoch) for epoch in epochs}) == 3
+    # A minibatch depends on its number alone.
+    again = RunExamples(config, examples_of(config))
+    assert np.array_equal(again.minibatch(2 * per_epoch + 1), run.minibatch(2 * per_epoch + 1))
+    other = RunExamples(make_config(batch=16, seed=4), examples_of(config))
+    assert not np.array_equal(other.minibatch(0), run.minibatch(0))
 
 
 def test_seeds_decide_split_weights_and_batches(make_config):

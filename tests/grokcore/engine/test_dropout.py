@@ -10,13 +10,14 @@ from grokcore.engine.dropout import Dropout
 
 def thinning(rates, seeds, step):
     """Return what a step does to a tensor at one of dropout's places."""
-    drop = Dropout(rates, seeds, step, ("neurons_",))
-    return lambda x: drop("neurons_0", x)
+    drop = Dropout(rates, seeds, ("neurons_",))
+    drop.begin(step)
+    return lambda x: drop.on(torch.arange(x.shape[1]).unsqueeze(0))("neurons_0", x)
 
 
 def test_other_places_are_left_alone():
     x = torch.ones(1, 8, 8)
-    drop = Dropout([0.5], [0], 1, ("neurons_",))
+    drop = Dropout([0.5], [0], ("neurons_",)).on(torch.arange(8).unsqueeze(0))
     assert drop("before_0", x) is x
     assert not torch.equal(drop("neurons_3", x), x)
 
@@ -52,3 +53,12 @@ def test_a_rate_of_zero_drops_nothing_and_looking_never_does(make_config):
     quiet.train_to(1)
     thinned.train_to(1)
     assert not torch.equal(quiet.flat, thinned.flat)
+
+
+def test_a_mask_belongs_to_the_example_and_not_to_its_place():
+    x, rows = torch.ones(1, 16, 8), torch.randperm(16).unsqueeze(0)
+    masks = []
+    for order in (torch.arange(16).unsqueeze(0), rows):
+        drop = Dropout([0.5], [0], ("neurons_",)).on(order)
+        masks.append(drop("neurons_0", x))
+    assert torch.equal(masks[0][:, rows[0]], masks[1])

@@ -70,13 +70,13 @@ def test_hand_written_gradients_equal_automatic_ones(make_config, model, task):
             torch.randn(cohort.flat.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0)), alpha=0.1
         )
     with torch.no_grad():
-        cohort.kernel.gradients(cohort.parameters, cohort.examples, cohort.gradients)
-    by_hand = cohort.gradient.clone()
-    cohort.gradient.zero_()
+        cohort.kernel.gradients(cohort.parameters, cohort.stack.examples.training_set(), cohort.stack.gradients)
+    by_hand = cohort.stack.gradient.clone()
+    cohort.stack.gradient.zero_()
     AutogradKernel(cohort.model, cohort.task, cohort.kernel.loss).gradients(
-        cohort.parameters, cohort.examples, cohort.gradients
+        cohort.parameters, cohort.stack.examples.training_set(), cohort.stack.gradients
     )
-    torch.testing.assert_close(by_hand, cohort.gradient, rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(by_hand, cohort.stack.gradient, rtol=1e-10, atol=1e-12)
     assert by_hand.abs().max() > 1e-3
 
 

@@ -10,9 +10,12 @@ import sys
 import pytest
 
 from grokcore import RunConfig
-from grokcore.engine.memory import available_bytes, fitting, predicted_bytes
+from grokcore.engine.devices.named import device_named
+from grokcore.engine.memory import fitting, predicted_bytes
 from grokcore.engine.width_tuning import measured_width
 from grokcore.errors import ConfigError
+
+CPU = device_named("cpu")
 
 SHAPES = {
     "mlp": {"model": {"name": "mlp", "width": 128}, "task.modulus": 97},
@@ -61,24 +64,24 @@ def test_a_cohort_that_does_not_fit_is_split_with_a_line_saying_so(caplog):
     config = make(**SHAPES["mlp"])
     free = int(2 * 3.5 * predicted_bytes(config))  # half of what is free is used
     with caplog.at_level(logging.WARNING, "grokcore"):
-        assert fitting(config, 8, free=free) == 3
+        assert fitting(config, 8, CPU, free=free) == 3
     assert "8 runs need about" in caplog.text
     assert "trained 3 at a time" in caplog.text
     caplog.clear()
-    assert fitting(config, 3, free=free) == 3
+    assert fitting(config, 3, CPU, free=free) == 3
     assert not caplog.text
 
 
 def test_a_run_that_does_not_fit_at_all_is_refused():
     with pytest.raises(ConfigError, match="a run needs about"):
-        fitting(make(**SHAPES["mlp"]), 1, free=1 << 20)
+        fitting(make(**SHAPES["mlp"]), 1, CPU, free=1 << 20)
 
 
 def test_the_measured_width_never_exceeds_what_fits(monkeypatch):
     config = make(**SHAPES["mlp"])
-    monkeypatch.setattr("grokcore.engine.memory.available_bytes", lambda _: 2 * int(2.5 * predicted_bytes(config)))
+    monkeypatch.setattr(type(CPU), "free_bytes", lambda _: 2 * int(2.5 * predicted_bytes(config)))
     assert measured_width(config, wanted=16) <= 2
 
 
 def test_free_memory_is_a_sensible_number():
-    assert 1 << 26 < available_bytes() < 1 << 46
+    assert 1 << 26 < CPU.free_bytes() < 1 << 46

@@ -5,13 +5,13 @@ import math
 import pytest
 import torch
 
-from grokcore.engine.cohort import one_thread
+from grokcore.engine.devices.named import device_named
 
 
 @pytest.fixture(autouse=True)
 def as_in_a_cohort():
     """Measure as cohorts do, on one thread."""
-    with one_thread("cpu"):
+    with device_named("cpu").computing():
         yield
 
 

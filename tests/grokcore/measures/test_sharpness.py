@@ -14,7 +14,7 @@ def test_the_eigenvalues_of_a_quadratic_are_found():
     product = hessian_product(
         lambda w: ((w @ matrix) * w).sum(1) / 2 + w.sum(1), torch.ones(1, 63, dtype=torch.float64)
     )
-    (found,) = lanczos(product, 1, 63, 16)
+    (found,) = lanczos(product, torch.zeros(1, 63, dtype=torch.float64), 16)
     assert found[-2:].tolist() == pytest.approx([5, 9], rel=1e-6)
     assert float(found[0]) == pytest.approx(-4, rel=1e-6)
 
@@ -37,6 +37,6 @@ def test_a_small_networks_sharpness_is_that_of_its_dense_hessian(make_view, valu
 def test_runs_side_by_side_have_their_own_eigenvalues_also_where_one_is_done_early():
     diagonals = torch.tensor([[3.0] * 20, [*range(1, 21)]], dtype=torch.float64)
     product = hessian_product(lambda w: (diagonals * w * w).sum(1) / 2, torch.ones_like(diagonals))
-    early, late = lanczos(product, 2, 20, 20)
+    early, late = lanczos(product, torch.zeros(2, 20, dtype=torch.float64), 20)
     assert early.tolist() == pytest.approx([3])
     assert late.tolist() == pytest.approx(list(range(1, 21)), rel=1e-6)

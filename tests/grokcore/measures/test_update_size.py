@@ -3,14 +3,15 @@
 import pytest
 import torch
 
-from grokcore.engine.cohort import Cohort, one_thread
+from grokcore.engine.cohort import Cohort
+from grokcore.engine.devices.named import device_named
 
 
 @pytest.mark.parametrize("optimizer", [{"name": "adamw", "decay": 1.0}, {"name": "sgd", "rate": 0.1}])
 @pytest.mark.parametrize("transform", ["none", "grokfast_ema"])
 def test_it_is_the_distance_of_the_next_step(make_config, value, optimizer, transform):
     cohort = Cohort([make_config(optimizer=optimizer, transform={"name": transform}, dtype="float64")])
-    with one_thread("cpu"), torch.no_grad():
+    with device_named("cpu").computing(), torch.no_grad():
         cohort.train_to(7)
         before = cohort.flat.clone()
         expected = value("update_size", cohort.view())

@@ -55,7 +55,7 @@ def make(shape, task="addition", **changes):
 def stirred(config):
     """Return a cohort of two runs whose every parameter has moved, biases and gains included."""
     cohort = Cohort([config, RunConfig.from_dict({**config.to_dict(), "seed": 1})])
-    noise = torch.randn(cohort.flat.shape, dtype=cohort.dtype, generator=torch.Generator().manual_seed(0))
+    noise = torch.randn(cohort.flat.shape, dtype=cohort.flat.dtype, generator=torch.Generator().manual_seed(0))
     cohort.flat.add_(noise, alpha=0.3)
     return cohort
 
@@ -66,15 +66,16 @@ def stirred(config):
 @torch.no_grad()
 def test_loss_and_every_gradient_equal_the_plain_form(shape, task, batch):
     cohort = stirred(make(shape, task, batch=batch))
-    examples = cohort.examples if batch == "full" else cohort.batches.draw()
+    cohort.stack.examples.begin([0])
+    examples = cohort.stack.examples.batch(0)
     plain = AutogradKernel(cohort.model, cohort.task, cohort.kernel.loss)
     for kernel in (cohort.kernel, PrefixKernel(cohort.model, cohort.task, cohort.kernel.loss)):
-        kernel.gradients(cohort.parameters, examples, cohort.gradients)
-        found = {name: value.clone() for name, value in cohort.gradients.items()}
-        plain.gradients(cohort.parameters, examples, cohort.gradients)
+        kernel.gradients(cohort.parameters, examples, cohort.stack.gradients)
+        found = {name: value.clone() for name, value in cohort.stack.gradients.items()}
+        plain.gradients(cohort.parameters, examples, cohort.stack.gradients)
         assert max(value.abs().max() for value in found.values()) > 1e-3
         for name, value in found.items():
-            torch.testing.assert_close(value, cohort.gradients[name], rtol=1e-10, atol=1e-12, msg=name)
+            torch.testing.assert_close(value, cohort.stack.gradients[name], rtol=1e-10, atol=1e-12, msg=name)
         losses, right = kernel.examine(cohort.parameters, cohort.everything)
         plain_losses, plain_right = AutogradKernel(cohort.model, cohort.task, cohort.kernel.loss).examine(
             cohort.parameters, cohort.everything
@@ -135,9 +136,9 @@ def test_a_constant_attention_sees_no_query():
     config = make("pizza")
     cohort = stirred(config)
     with torch.no_grad():
-        cohort.kernel.gradients(cohort.parameters, cohort.examples, cohort.gradients)
-    assert cohort.gradients["query"].abs().max() == 0
-    assert cohort.gradients["value"].abs().max() > 0
+        cohort.kernel.gradients(cohort.parameters, cohort.stack.examples.training_set(), cohort.stack.gradients)
+    assert cohort.stack.gradients["query"].abs().max() == 0
+    assert cohort.stack.gradients["value"].abs().max() > 0
 
 
 def test_without_positions_the_order_of_operands_does_not_matter():

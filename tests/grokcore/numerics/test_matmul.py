@@ -102,12 +102,12 @@ def test_kernels_have_the_gradients_of_the_plain_form(make_config, model):
         cohort = Cohort(members)
         exact = Cohort([make_config(model=model, seed=seed, dtype="float64") for seed in range(len(members))])
         exact.flat.copy_(cohort.flat)
-        cohort.kernel.gradients(cohort.parameters, cohort.examples, cohort.gradients)
+        cohort.kernel.gradients(cohort.parameters, cohort.stack.examples.training_set(), cohort.stack.gradients)
         AutogradKernel(exact.model, exact.task, exact.kernel.loss).gradients(
-            exact.parameters, exact.examples, exact.gradients
+            exact.parameters, exact.stack.examples.training_set(), exact.stack.gradients
         )
-        assert exact.gradient.abs().max() > 1e-3
-        torch.testing.assert_close(cohort.gradient.double(), exact.gradient, rtol=1e-4, atol=1e-6)
+        assert exact.stack.gradient.abs().max() > 1e-3
+        torch.testing.assert_close(cohort.stack.gradient.double(), exact.stack.gradient, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.usefixtures("library")

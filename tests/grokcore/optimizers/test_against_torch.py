@@ -11,6 +11,7 @@ import torch
 from benchmarks.plain import build
 from grokcore import RunConfig, train
 from grokcore.config.per_run import stacked
+from grokcore.engine.coefficients import HostCoefficients
 from grokcore.engine.cohort import Cohort
 from grokcore.errors import ConfigError
 from grokcore.numerics.flat_parameters import FlatParameters
@@ -67,6 +68,14 @@ def test_hinge_is_torchs_multi_margin_loss_on_two_classes():
     torch.testing.assert_close(Hinge().values(outputs, targets)[0], 2 * theirs)
 
 
+def steps_of(group, count):
+    """Yield a group's coefficients at each of its first steps."""
+    coefficients = HostCoefficients([group.dimensions], torch.device("cpu"), torch.float64)
+    coefficients.begin([group.coefficients(np.arange(count))], 1)
+    for i in range(count):
+        yield from coefficients.at(i)
+
+
 @pytest.mark.parametrize("shape", [(6, 9), (9, 6), (8, 8)])
 @torch.no_grad()
 def test_muon_is_torchs_muon(shape, monkeypatch):
@@ -84,7 +93,7 @@ def test_muon_is_torchs_muon(shape, monkeypatch):
     state = optimizer.state(flat)
     groups = optimizer.parameter_groups(stacked([optimizer]), layout, ["weight_0"])
     moved = OptimizerGroup(groups[0], flat, gradient, state)
-    for at in moved.plan(np.arange(12), "cpu", torch.float64):
+    for at in steps_of(moved, 12):
         push = torch.randn(shape, generator=generator, dtype=torch.float64)
         layout.views(gradient)["weight_0"].copy_(push)
         theirs.grad = push.T.contiguous()
@@ -111,12 +120,14 @@ def test_muon_leaves_embeddings_and_read_out_to_adamw():
         }
     )
     cohort = Cohort([config])
-    by_muon = [m.group.elements.start for m in cohort.groups if m.group.rule is Muon]
-    names = {start: name for name, start in cohort.flat_parameters.offsets.items()}
+    by_muon = [m.group.elements.start for m in cohort.stack.updates.groups if m.group.rule is Muon]
+    names = {start: name for name, start in cohort.stack.flat_parameters.offsets.items()}
     assert {names[start] for start in by_muon} == {"query", "key", "value", "out", "mlp_in", "mlp_out"}
-    covered = sorted((m.group.elements.start, m.group.elements.stop) for m in cohort.groups if m.group.rule is AdamW)
+    covered = sorted(
+        (m.group.elements.start, m.group.elements.stop) for m in cohort.stack.updates.groups if m.group.rule is AdamW
+    )
     assert covered[0][0] == 0
-    assert covered[-1][1] == cohort.flat_parameters.length
+    assert covered[-1][1] == cohort.stack.flat_parameters.length
 
 
 def test_schedules_are_their_formulas():
@@ -155,7 +166,7 @@ def test_decay_pulls_to_where_it_is_told(kind):
         (group,) = optimizer.parameter_groups(stacked([optimizer]), FlatParameters.of({"w": (32,)}), [])
         moved = OptimizerGroup(group, weights, gradient, state)
         weights.add_(1.0)
-        for at in moved.plan(np.arange(3), "cpu", torch.float64):
+        for at in steps_of(moved, 3):
             gradient.zero_()
             moved.move(at)
         distance = (weights - (0.0 if target == "zero" else expected)).abs().max().item()
@@ -174,7 +185,7 @@ def test_an_embedding_may_have_settings_of_its_own():
     begun = [cohort.flat.clone() for cohort in cohorts]
     for cohort in cohorts:
         cohort.train_to(1)
-    part = cohorts[0].flat_parameters.part("embedding")
+    part = cohorts[0].stack.flat_parameters.part("embedding")
     assert torch.equal(cohorts[0].flat[:, part], cohorts[1].flat[:, part])
     assert not torch.equal(cohorts[0].flat[:, part], begun[0][:, part])
     assert torch.equal(cohorts[0].flat[:, part.stop :], begun[0][:, part.stop :])

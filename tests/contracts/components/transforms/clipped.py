@@ -19,6 +19,6 @@ class Clipped(Transform):
     def coefficients(self, settings, steps):
         return {"length": settings["length"] * np.ones((len(steps), 1))}
 
-    def change_gradient(self, weights, at, step):
+    def change_gradient(self, weights, at):
         norm = inner_products(weights.gradient, weights.gradient).sqrt().to(weights.gradient)
         weights.gradient.mul_((at["length"] / norm.clamp_min(1e-30)).clamp_max(1))
