@@ -176,7 +176,7 @@ class Plain:
         return seen
 
 
-def build(config: RunConfig) -> Plain:
+def build(config: RunConfig, device: torch.device | str = "cpu") -> Plain:
     """Return the plain form of a run, with the configuration's own initial weights, split and order of batches."""
     table, model = config.task.table, config.model
     shapes = model.shapes(config.task)
@@ -189,13 +189,14 @@ def build(config: RunConfig) -> Plain:
         raise TypeError(f"no plain form of {type(model).__name__}")
     network = network.to(torch.float64 if config.dtype == "float64" else torch.float32)
     network.load(config.initialisation.initial(model, config.task, generator(config.seed, "weights")))
+    network = network.to(device)
     optimizer = _optimizer(config.optimizer, network)
     warmup = config.optimizer.warmup
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: min(s / warmup, 1.0) if warmup else 1.0)
     parts = []
     for rows in split(config):
         x, y = torch.tensor(table.inputs[rows]), torch.tensor(table.targets[rows])
-        parts.append((network.encode(x), y))
+        parts.append((network.encode(x).to(device), y.to(device)))
     return Plain(
         network=network,
         optimizer=optimizer,

@@ -6,27 +6,13 @@ at once is added up. So every model, layout, optimizer and transform is counted 
 
 from __future__ import annotations
 
-import contextlib
-import copy
-import functools
 import logging
-import weakref
-from dataclasses import replace
-from typing import Any, cast
 
-import torch
-from torch.fx.experimental import _config as fake_config
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
-
-from grokcore.data.layouts import LAYOUTS
 from grokcore.engine.devices.base import Device
 from grokcore.engine.devices.cpu import Cpu
 from grokcore.engine.grouping import cohort_key, default_layout
-from grokcore.engine.kernels.selection import kernel_for
-from grokcore.engine.stack import Stack
+from grokcore.engine.on_paper import Bytes, on_paper
 from grokcore.errors import ConfigError
-from grokcore.numerics.flat_parameters import FlatParameters
 from grokcore.run_config import RunConfig
 
 GIB = float(1 << 30)
@@ -94,55 +80,7 @@ def _held(config: RunConfig, device: Device, layout: str) -> tuple[int, int]:
 
 def _peak(config: RunConfig, runs: int, device: Device, layout: str) -> int:
     """Go through two steps and a look at all examples on paper; return the most bytes held at once."""
-    dtype = torch.float64 if config.dtype == "float64" else torch.float32
-    length = FlatParameters.of(config.model.shapes(config.task)).length
-    examples = LAYOUTS[layout].of_run(replace(config, steps=max(2, config.steps)))
-    # Of what is chosen by its values, all is counted.
-    patched = cast("contextlib.AbstractContextManager[None]", fake_config.patch(meta_nonzero_assume_all_nonzero=True))  # type: ignore[attr-defined]
-    with patched, _Bytes() as held, torch.no_grad():
-        flat = torch.empty(runs, length, dtype=dtype, device="meta")
-        state = {**config.optimizer.state(flat), **config.transform.state(flat)}
-        kernel = kernel_for(
-            config.model,
-            config.task,
-            config.loss,
-            dropout=bool(config.dropout),
-            layout=layout,
-            chunk_elements=device.chunk_elements,
-        )
-        stack = Stack(kernel, layout, [examples] * runs, flat, state, _on_paper(device))
+    with Bytes() as held, on_paper(config, runs, device, layout) as stack:
         stack.train(0, 2)
         stack.examine()
     return int(held.most)
-
-
-def _on_paper(device: Device) -> Device:
-    """Return a device with the same sizes, on which nothing is computed or recorded."""
-    paper = copy.copy(device)
-    paper.torch = torch.device("meta")
-    paper.repeating = functools.partial(Device.repeating, paper)  # type: ignore[method-assign]
-    return paper
-
-
-class _Bytes(TorchDispatchMode):
-    """Adds up the bytes of tensors on the meta device while they live."""
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.now, self.most = 0, 0
-        self._seen = weakref.WeakSet[torch.UntypedStorage]()
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        found = func(*args, **(kwargs or {}))
-        for value in tree_leaves(found):
-            if isinstance(value, torch.Tensor) and value.device.type == "meta":
-                storage = value.untyped_storage()
-                if storage not in self._seen:
-                    self._seen.add(storage)
-                    self._hold(storage.nbytes())
-                    weakref.finalize(storage, self._hold, -storage.nbytes())
-        return found
-
-    def _hold(self, count: int) -> None:
-        self.now += count
-        self.most = max(self.most, self.now)

@@ -27,7 +27,8 @@ LAYERS = {
 ROOMS = {
     "grokcore": [
         {"errors", "lazy_imports", "version", "atomic_files"},
-        {"algebra", "numerics", "config"},
+        {"numerics", "config"},
+        {"algebra"},
         {"tasks"},
         {"models"},
         {"losses", "optimizers", "initialisations"},

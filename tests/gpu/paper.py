@@ -9,23 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections import Counter
 
 from torch._subclasses import fake_tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
 
 from grokcore.engine.devices.base import Device
 from grokcore.engine.devices.cpu import Cpu
 from grokcore.engine.devices.cuda import Cuda
-
-VIEWS = {
-    "view", "_unsafe_view", "reshape", "_reshape_alias", "unsqueeze", "squeeze", "transpose", "t", "permute", "movedim",
-    "expand", "select", "slice", "narrow", "alias", "detach", "unbind", "split", "split_with_sizes", "as_strided",
-    "unfold", "diagonal", "lift_fresh", "view_as", "empty", "empty_like", "new_empty", "empty_strided", "resize_",
-    "device",
-}  # fmt: skip
-"""What launches no kernel: other ways to see the same memory, and memory that nothing is written to."""
 
 
 class OnCpu(Cuda):
@@ -42,7 +32,7 @@ class OnCpu(Cuda):
         return 80 << 30
 
     def facts(self):
-        return {"processor": "a card on paper", "threads": 1}
+        return {"processor": "a card on paper", "driver": "none", "cuda": "none", "threads": 1}
 
     def seconds(self):
         return self._cpu.seconds()
@@ -71,21 +61,3 @@ def _make_known():
     _setup_privateuseone_for_python_backend("card")
     # Fake tensors of one element carry their value along and compute with it, which this device cannot.
     fake_tensor.CONSTANT_NUMEL_LIMIT = 0
-
-
-class Kernels(TorchDispatchMode):
-    """Counts the kernels that are launched, by name."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.counts: Counter[str] = Counter()
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        name = func._schema.name.partition("::")[2]
-        if name not in VIEWS:
-            self.counts[name] += 1
-        return func(*args, **(kwargs or {}))
-
-    @property
-    def total(self):
-        return sum(self.counts.values())

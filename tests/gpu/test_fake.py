@@ -16,6 +16,7 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTens
 
 from grokcore import RunConfig
 from grokcore.engine.cohort import Cohort
+from grokcore.engine.on_paper import Launches
 from grokcore.engine.stack import Stack
 from grokcore.measures import local_learning_coefficient
 from grokcore.measures.base import defined_measures
@@ -23,7 +24,7 @@ from grokcore.numerics import constants
 from grokcore.views.characters import characters, no_spectrum
 from tests.contracts.test_measures import CASES
 from tests.contracts.test_ways import WAYS, expand
-from tests.gpu.paper import Fake, Kernels, OnCpu
+from tests.gpu.paper import Fake, OnCpu
 
 
 @contextlib.contextmanager
@@ -86,9 +87,9 @@ def test_a_step_has_as_many_kernels_for_nine_runs_as_for_two(way):
         configs = [expand(way, seed=seed) for seed in range(count)]
         with on_card(configs) as stack:
             step = take_step(stack, 7)
-            with Kernels() as kernels:
+            with Launches() as kernels:
                 step()
-            counts.append(kernels.total)
+            counts.append(kernels.counts.total())
     assert counts[0] == counts[1]
 
 
@@ -128,9 +129,9 @@ def test_a_step_is_few_kernels_whatever_the_width(shape, transform):
             state = {n: torch.zeros(count, *v.shape[1:], device=card.torch) for n, v in small.stack.state.items()}
             stack = Stack(small.kernel, small.layout, small.stack.examples.runs * count, flat, state, card)
             step = take_step(stack, 7)
-            with Kernels() as kernels:
+            with Launches() as kernels:
                 step()
-        counts[count] = kernels.total
+        counts[count] = kernels.counts.total()
     assert max(counts.values()) <= most, counts
     assert counts[64] == counts[1024]
     assert {"embedding_bag", "gather", "scatter_", "index_add_", "sort", "index_put_", "nonzero"}.isdisjoint(
