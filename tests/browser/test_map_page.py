@@ -115,7 +115,7 @@ def test_another_rule_is_drawn_by_the_same_panel(page, made):
     rule = RegimeRule(budget=page.evaluate("state.rule.budget"), ratio=5.0)
     assert rule.budget < 1000
     rows = features(fitted.axes, fitted.runs)
-    panel = fitted.panel.refitted(fitted.checked, rows, fitted.seed, rule)
+    panel = fitted.ensemble.refitted(fitted.checked, rows, fitted.seed, rule)
     points = fitted.grid(x="fraction", y="decay", at={"rate": page.evaluate("heldValue(2)")}, resolution=25)
     mesh = np.meshgrid(points.grid_x, points.grid_y)
     table = {"fraction": mesh[0].ravel(), "decay": mesh[1].ravel(), "rate": page.evaluate("heldValue(2)")}
