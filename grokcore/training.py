@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import time
 from collections import defaultdict
@@ -60,7 +61,7 @@ def _cohorts(configs: Iterable[RunConfig], device: Device) -> Iterator[tuple[str
     """Yield a layout and the runs of a cohort until all are in one."""
     for problem in _grouped(configs, problem_key):
         layout = tuned(problem[0], device, wanted=len(problem)).layout
-        for runs in _grouped(problem, lambda config, layout=layout: cohort_key(config, layout)):
+        for runs in _grouped(problem, functools.partial(cohort_key, layout=layout)):
             width = tuned(runs[0], device, wanted=len(runs), layout=layout).width
             for start in range(0, len(runs), width):
                 yield layout, runs[start : start + width]
