@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis.figures.base import pretty
-from analysis.maps.grid import Volume
+from analysis.maps.grid import MapGrid
 from analysis.pages.html import markup, render
 from analysis.pages.html import source as template
 from analysis.pages.page_data import Drawn, payload
@@ -63,7 +63,7 @@ def laws_of(fitted: RegimeMap, survival: Survival, figure: str) -> Laws:
 def page(
     fitted: RegimeMap,
     source: Source,
-    values: Volume,
+    values: MapGrid,
     definition: Mapping[str, Any],
     laws: Laws | None = None,
     drawn: Drawn | None = None,

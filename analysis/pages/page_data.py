@@ -13,7 +13,7 @@ import pandas as pd
 
 from analysis.figures import plane
 from analysis.figures.base import REGIME_COLOURS, REGIME_INK, pretty
-from analysis.maps.grid import Volume
+from analysis.maps.grid import MapGrid
 from analysis.runs.run_table import milestone_columns, recorded_thresholds
 from analysis.runs.sources import Source
 from grokcore.records.regimes import REGIMES
@@ -54,7 +54,7 @@ def packed(values: npt.ArrayLike) -> dict[str, Any]:
     return {"data": base64.b64encode(q.tobytes()).decode(), "scale": scale, "offset": offset}
 
 
-def payload(fitted: RegimeMap, source: Source, values: Volume, drawn: Drawn) -> dict[str, Any]:
+def payload(fitted: RegimeMap, source: Source, values: MapGrid, drawn: Drawn) -> dict[str, Any]:
     """Return everything the page's scripts read, as plain values."""
     axes, grids = values.axes, values.grids
     ix, iy = _drawn_indices(fitted, drawn)
@@ -87,10 +87,10 @@ def payload(fitted: RegimeMap, source: Source, values: Volume, drawn: Drawn) -> 
     }  # fmt: skip
 
 
-def _milestones(fitted: RegimeMap, values: Volume, threshold: float) -> pd.DataFrame:
+def _milestones(fitted: RegimeMap, values: MapGrid, threshold: float) -> pd.DataFrame:
     own = threshold == fitted.rule.threshold
     found = without_jumps(values.milestones if own else fitted.milestones(values.points, threshold))
-    return found if fitted.panel.law is None else found.assign(law_delay=fitted.law_delay(values.points, threshold))
+    return found if fitted.ensemble.law is None else found.assign(law_delay=fitted.law_delay(values.points, threshold))
 
 
 def without_jumps(milestones: pd.DataFrame) -> pd.DataFrame:
@@ -105,11 +105,11 @@ def without_jumps(milestones: pd.DataFrame) -> pd.DataFrame:
 
 def _panel(fitted: RegimeMap) -> dict[str, Any]:
     """Return what the members need to be fitted again, under another rule, in the browser."""
-    panel = fitted.panel
+    panel = fitted.ensemble
     kernels = {name: [process.kernel for process in panel.label_process(name).latent] for name in ("labels", "plain")}
     return {
         "names": list(panel.names),
-        "trust": panel.trust,
+        "trust": panel.stage_weights,
         "sharpness": panel.sharpness,
         "scale": panel.propagation.scale.tolist(),
         "law_noise": None if panel.law is None else panel.law.noise,
@@ -149,7 +149,7 @@ def _held_index(axis: Any, grid: npt.NDArray[np.float64], drawn: Drawn) -> float
     return skip + float(np.clip(plane.position(axis, value), 0, 1)) * (len(grid) - 1 - skip)
 
 
-def _own(fitted: RegimeMap, values: Volume) -> dict[str, Any]:
+def _own(fitted: RegimeMap, values: MapGrid) -> dict[str, Any]:
     """Return what holds at the fitted rule only: the mixture's log probabilities, uncertainties, pairs' log-odds."""
     # Logarithms are nearly straight across an edge where probabilities leap, so they interpolate well.
     logs = values.probabilities.clip(lower=1e-5).apply(np.log)

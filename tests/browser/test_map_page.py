@@ -1,9 +1,7 @@
 """The map's page in a real browser: sliders move the map, a click opens a run, nothing is asked of the network."""
 
 import json
-import os
 import re
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -20,12 +18,7 @@ from analysis.runs.axes import features
 from analysis.runs.sources import read_source
 from grokcore.records.regimes import REGIMES
 
-playwright = pytest.importorskip("playwright.sync_api")
-CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not Path(CHROMIUM).exists(), reason="needs Chromium: apt-get install chromium"),
-]
+pytestmark = pytest.mark.browser
 RUNS = 64
 NEAR_RUN = """() => {
     const box = document.getElementById("map").getBoundingClientRect(), run = placed.find(d => !d.far);
@@ -46,15 +39,6 @@ def made(synthetic_sweep, tmp_path_factory):
     definition = define(fitted, source, out.parent, Drawn(), "screen")
     out.write_text(map_page.page(fitted, source, volume(fitted), definition))
     return fitted, out
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as play:
-        quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-        chromium = play.chromium.launch(executable_path=CHROMIUM, args=quiet)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture
@@ -115,7 +99,7 @@ def test_another_rule_is_drawn_by_the_same_panel(page, made):
     rule = RegimeRule(budget=page.evaluate("state.rule.budget"), ratio=5.0)
     assert rule.budget < 1000
     rows = features(fitted.axes, fitted.runs)
-    panel = fitted.panel.refitted(fitted.checked, rows, fitted.seed, rule)
+    panel = fitted.ensemble.refitted(fitted.checked, rows, fitted.seed, rule)
     points = fitted.grid(x="fraction", y="decay", at={"rate": page.evaluate("heldValue(2)")}, resolution=25)
     mesh = np.meshgrid(points.grid_x, points.grid_y)
     table = {"fraction": mesh[0].ravel(), "decay": mesh[1].ravel(), "rate": page.evaluate("heldValue(2)")}
