@@ -34,7 +34,8 @@ from grokcore.run_config import RunConfig
 from sweeps.driver import CohortTask, Driver
 from sweeps.spec.space import Choice, Range
 from sweeps.spec.sweep_spec import SweepSpec
-from sweeps.store.run_store import Store, write_tables
+from sweeps.store.run_store import Store
+from sweeps.store.tables import write_tables
 
 BUDGET = 5000
 """Steps of a synthetic run."""

@@ -13,8 +13,9 @@ from grokcore.errors import GrokmapError
 from sweeps.driver import Driver
 from sweeps.progress import Watcher
 from sweeps.spec.sweep_spec import SweepSpec
-from sweeps.store.run_store import Store, write_tables
+from sweeps.store.run_store import Store
 from sweeps.store.storage import deliver
+from sweeps.store.tables import write_tables
 from sweeps.tracking.follower_process import MirrorProcess
 
 if TYPE_CHECKING:

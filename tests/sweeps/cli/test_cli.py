@@ -11,7 +11,8 @@ import grokcore
 from grokcore.errors import ConfigError
 from sweeps import cli
 from sweeps.cli import runs, sweep
-from sweeps.store.run_store import Asked, Store, write_tables
+from sweeps.store.run_store import Asked, Store
+from sweeps.store.tables import write_tables
 
 
 @pytest.fixture
