@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any, Self
 from analysis.figures.base import REGIME_COLOURS
 from grokcore.records.regimes import REGIMES, Regime
 from grokcore.records.run_record import Outcome, RunRecord
+from grokcore.run_config import RunConfig
 from sweeps.spec.space import Range
 from sweeps.spec.sweep_spec import SweepSpec
+from sweeps.store.reported_run import ReportedRun
 
 if TYPE_CHECKING:
     from rich.console import Console, Group
@@ -78,7 +80,7 @@ class Watcher:
     def __exit__(self, *exception: object) -> None:
         self.stop()
 
-    def known(self, records: Iterable[RunRecord]) -> None:
+    def known(self, records: Iterable[RunRecord | ReportedRun]) -> None:
         """Count runs of earlier sessions."""
         self._count(records)
 
@@ -92,12 +94,12 @@ class Watcher:
         self.running = running
         self.changed()
 
-    def finished(self, records: Iterable[RunRecord]) -> None:
+    def finished(self, records: Iterable[RunRecord | ReportedRun]) -> None:
         """Take note of runs that finished in this session."""
         self._new += self._count(records)
         self.changed()
 
-    def _count(self, records: Iterable[RunRecord]) -> int:
+    def _count(self, records: Iterable[RunRecord | ReportedRun]) -> int:
         before = self.done
         for record in records:
             self.done += 1
@@ -110,11 +112,10 @@ class Watcher:
                 self.cells.setdefault(cell, Counter())[regime] += 1
         return self.done - before
 
-    def _cell(self, record: RunRecord) -> tuple[int, int] | None:
+    def _cell(self, record: RunRecord | ReportedRun) -> tuple[int, int] | None:
         if len(self.axes) < 2:
             return None
-        values = record.config.to_flat()
-        shares = [share(dimension, values[name]) for name, dimension in self.axes]
+        shares = [share(dimension, _value(record.config, name)) for name, dimension in self.axes]
         return min(int(shares[0] * COLUMNS), COLUMNS - 1), min(int(shares[1] * ROWS), ROWS - 1)
 
     @property
@@ -267,6 +268,14 @@ def watcher_for(spec: SweepSpec, console: Console) -> Watcher:
         console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     return PlainWatcher(spec=spec, print=show)
+
+
+def _value(config: RunConfig, name: str) -> Any:
+    """Return a field of a run by its dotted name."""
+    found: Any = config
+    for part in name.split("."):
+        found = getattr(found, part)
+    return found
 
 
 def share(dimension: Range, value: float) -> float:

@@ -137,6 +137,7 @@ class RaySession:
         settings = {
             "device": self.spec.device,
             "retire": self.spec.retire,
+            "threshold": self.spec.rule.threshold,
             "measures": self.spec.measures,
             "keep_weights": self.spec.keep_weights,
             "checkpoint_seconds": self.spec.checkpoint_seconds,

@@ -16,6 +16,7 @@ from grokcore.errors import CheckpointError
 from grokcore.records.weight_snapshots import pack_snapshot
 from grokcore.run_config import RunConfig
 from sweeps.store.checkpoint_store import checkpoint_name
+from sweeps.store.reported_run import report
 from sweeps.store.storage import Place, place
 
 REPORT_SECONDS = 2.0
@@ -56,12 +57,13 @@ class CohortTrainable(tune.Trainable):
     """Trains one cohort in steps of `REPORT_SECONDS`; the process is used again for the next cohort.
 
     Its configuration: `cohort` (name), `members` (JSON list of run configurations), `device`, `retire`,
-    `measures`, `keep_weights`, `checkpoint_seconds`, `storage` (or None) and `keeper` (name of the actor).
+    `measures`, `keep_weights`, `threshold` (of the rule),
+    `checkpoint_seconds`, `storage` (or None) and `keeper` (name of the actor).
     """
 
     def setup(self, config: dict[str, Any]) -> None:
         """Start the cohort, or go on from its checkpoint if it has one."""
-        self._every = float(config["checkpoint_seconds"])
+        self._every, self._threshold = float(config["checkpoint_seconds"]), float(config["threshold"])
         self._keeper = ray.get_actor(config["keeper"])
         self._courier = Courier(str(config["cohort"]), self._keeper, config["storage"])
         configs = [RunConfig.from_dict(values) for values in json.loads(config["members"])]
@@ -89,7 +91,7 @@ class CohortTrainable(tune.Trainable):
         before, cpu, wall = self._cohort.run_steps, time.process_time(), time.monotonic()
         records = self._cohort.advance(seconds=moment)
         return {
-            "records": [record.to_json() for record in records],
+            "records": [report(record, self._threshold) for record in records],
             "run_steps": self._cohort.run_steps - before,
             "cpu_seconds": time.process_time() - cpu,
             "train_seconds": time.monotonic() - wall,

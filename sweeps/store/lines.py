@@ -73,15 +73,16 @@ def open_to_append(path: Path) -> Any:
     return file
 
 
-def append(file: Any, lines: Iterable[str]) -> None:
-    """Append lines and return once they are on disk."""
+def append(file: Any, lines: Iterable[str], *, lasting: bool = True) -> None:
+    """Append lines, and return once they are on disk, or if not `lasting` once the system has them."""
     text = "".join(f"{line}\n" for line in lines).encode()
     if not text:
         return
     with room(file.name):
         file.write(text)
         file.flush()
-        os.fsync(file.fileno())
+        if lasting:
+            os.fsync(file.fileno())
 
 
 @contextlib.contextmanager

@@ -154,8 +154,11 @@ class Store:
         lines.append(self._asked, [json.dumps(vars(item)) for item in asked])
 
     def hand_out(self, cohort: str, run_ids: Iterable[str]) -> None:
-        """Write down that a cohort of these runs is being trained, so that its checkpoint can be gone on with."""
-        lines.append(self._cohorts, [json.dumps({"cohort": cohort, "run_ids": list(run_ids)})])
+        """Write down that a cohort of these runs is being trained, so that its checkpoint can be gone on with.
+
+        It need not be on disk at once: what a power cut costs is that cohort's checkpoint.
+        """
+        lines.append(self._cohorts, [json.dumps({"cohort": cohort, "run_ids": list(run_ids)})], lasting=False)
 
     def add(self, records: Iterable[R]) -> list[R]:
         """Write down finished runs, each once, and return those that were not there yet."""
