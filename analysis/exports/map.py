@@ -63,7 +63,7 @@ def export_map(
     if survival.axes:
         figures["map-laws"] = laws.draw(survival, look)
     said = map_page.laws_of(fitted, survival, base.svg(figures["map-laws"], look) if survival.axes else "")
-    page = map_page.page(fitted, source, values, definition, said, drawn)
+    page = map_page.page(fitted, source, values, definition, said, drawn, Path(out))
 
     out = Path(out)
     paths: dict[str, Path] = {}
