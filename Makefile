@@ -38,13 +38,15 @@ check: install  ## formatting, lint, types, and who may import whom
 
 # What uses processes, browsers or hosts of its own runs alone; the rest shares the cores.
 test: install  ## the tests (the long ones, against published numbers and on real hosts, are 'make long')
-	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not (ray or browser or cluster or science)"
-	$(BIN)/python -m pytest -q -m "(ray or browser) and not cluster"
-	@echo "All tests passed. Next: 'make sweep' draws a regime map; 'make long' runs the long suites."
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not (ray or browser or postgres or cluster or cuda or science)"
+	$(BIN)/python -m pytest -q -m "(ray or browser or postgres) and not cluster"
+	@$(BIN)/python -m tests.needs browser postgres
+	@echo "Next: 'make sweep' draws a regime map; 'make long' runs the long suites."
 
 long: install  ## the long suites: results held to published numbers, and a cluster of real hosts (root, Linux)
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "science and not cluster"
 	$(BIN)/python -m pytest -q -m cluster
+	@$(BIN)/python -m tests.needs cluster
 
 clean:  ## remove .venv and caches, but no results
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info

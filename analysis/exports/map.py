@@ -14,7 +14,7 @@ import pandas as pd
 
 from analysis.exports.provenance import code_revision, versions
 from analysis.figures import base, laws, profile, regime_map, uncertainty
-from analysis.maps.grid import Volume, volume
+from analysis.maps.grid import MapGrid, map_grid
 from analysis.maps.regime_map import RegimeMap
 from analysis.models.threads import single_threaded
 from analysis.pages import map_page
@@ -56,7 +56,7 @@ def export_map(
     if axes is None:
         fitted = dataclasses.replace(fitted, warnings=(*fitted.warnings, *source.warnings))
     drawn = Drawn(x=x, y=y, at={fitted.axis(name).name: float(value) for name, value in (at or {}).items()})
-    values = volume(fitted)
+    values = map_grid(fitted)
     definition = define(fitted, source, Path(out), drawn, style)
     figures, boundaries = _figures(fitted, drawn, look)
     survival = laws.info(fitted)
@@ -154,7 +154,7 @@ def _command(
     return " ".join(parts)
 
 
-def dataset(fitted: RegimeMap, values: Volume) -> xarray.Dataset:
+def dataset(fitted: RegimeMap, values: MapGrid) -> xarray.Dataset:
     """Return the map as an xarray Dataset over all axes; for three axes also the surfaces between regimes."""
     import xarray
 
@@ -174,7 +174,7 @@ def dataset(fitted: RegimeMap, values: Volume) -> xarray.Dataset:
     return data.merge(_surfaces(values)) if len(names) == 3 else data
 
 
-def _surfaces(values: Volume) -> xarray.Dataset:
+def _surfaces(values: MapGrid) -> xarray.Dataset:
     """Return vertices (in axis units) and triangles of the surface between each two regimes that meet in the box."""
     import xarray
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis.figures.base import pretty
-from analysis.maps.grid import Volume
+from analysis.maps.grid import MapGrid
 from analysis.pages.html import markup, render
 from analysis.pages.html import source as template
 from analysis.pages.page_data import Drawn, page_data
@@ -65,7 +65,7 @@ def laws_of(fitted: RegimeMap, survival: Survival, figure: str) -> Laws:
 def page(
     fitted: RegimeMap,
     source: Source,
-    values: Volume,
+    values: MapGrid,
     definition: Mapping[str, Any],
     laws: Laws | None = None,
     drawn: Drawn | None = None,
@@ -90,7 +90,18 @@ def page(
     )  # fmt: skip
 
 
-SCRIPTS = ("numbers.js", "plot.js", "map.js", "marks.js", "controls.js", "curves.js", "runs.js", "pointer.js", "share.js", "start.js")
+SCRIPTS = (
+    "numbers.js",
+    "plot.js",
+    "map.js",
+    "marks.js",
+    "controls.js",
+    "curves.js",
+    "runs.js",
+    "pointer.js",
+    "share.js",
+    "start.js",
+)
 
 
 def _script_json(values: Any) -> str:

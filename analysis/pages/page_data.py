@@ -18,7 +18,7 @@ from scipy.special import logit, ndtr
 
 from analysis.figures import plane
 from analysis.figures.base import REGIME_COLOURS, REGIME_INK, pretty
-from analysis.maps.grid import Volume
+from analysis.maps.grid import MapGrid
 from analysis.runs.axes import Axis
 from analysis.runs.run_table import milestone_columns, recorded_thresholds
 from analysis.runs.sources import Source
@@ -69,7 +69,7 @@ def packed(values: npt.ArrayLike) -> dict[str, Any]:
 
 
 def page_data(
-    fitted: RegimeMap, source: Source, values: Volume, drawn: Drawn, out: Path | None = None
+    fitted: RegimeMap, source: Source, values: MapGrid, drawn: Drawn, out: Path | None = None
 ) -> dict[str, Any]:
     """Return everything the page's scripts read, as plain values; the page will stand in the folder `out`."""
     axes, grids = values.axes, values.grids
@@ -141,7 +141,7 @@ def _time_range(fitted: RegimeMap) -> list[float]:
     return [max(1.0, min(half, float(soonest))) if np.isfinite(soonest) else max(1.0, half), float(fitted.budget_limit)]
 
 
-def _times(fitted: RegimeMap, values: Volume, threshold: float) -> dict[str, Any]:
+def _times(fitted: RegimeMap, values: MapGrid, threshold: float) -> dict[str, Any]:
     """Return the posterior of the times at a threshold: t_mem and the delay as mixtures of normals in log10 steps.
 
     With them the page relabels the map under another rule. `median` is log10 of the median run's step of generalising.
@@ -198,7 +198,7 @@ def _held_index(axis: Any, grid: npt.NDArray[np.float64], drawn: Drawn) -> float
     return skip + float(np.clip(plane.position(axis, value), 0, 1)) * (len(grid) - 1 - skip)
 
 
-def _own(fitted: RegimeMap, values: Volume) -> dict[str, Any]:
+def _own(fitted: RegimeMap, values: MapGrid) -> dict[str, Any]:
     """Return what holds at the fitted rule only: the mixture's log probabilities, uncertainties, pairs' log-odds."""
     # Logarithms are nearly straight across an edge where probabilities leap, so they interpolate well.
     logs = values.probabilities.clip(lower=1e-5).apply(np.log)

@@ -2,9 +2,7 @@
 
 import base64
 import json
-import os
 import re
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,7 +10,7 @@ import pytest
 
 from analysis import RegimeMap, RegimeRule
 from analysis.exports.map import define
-from analysis.maps.grid import volume
+from analysis.maps.grid import map_grid
 from analysis.models.change_points import Level, Step
 from analysis.models.milestone_times import Times, regimes_from_times
 from analysis.pages import map_page
@@ -20,12 +18,7 @@ from analysis.pages.page_data import Drawn, normals
 from analysis.runs.sources import read_source
 from grokcore.records.regimes import REGIMES
 
-playwright = pytest.importorskip("playwright.sync_api")
-CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not Path(CHROMIUM).exists(), reason="needs Chromium: apt-get install chromium"),
-]
+pytestmark = pytest.mark.browser
 RUNS = 64
 
 
@@ -50,17 +43,8 @@ def made(synthetic_sweep, tmp_path_factory):
     fitted = RegimeMap.fit(source.frame, source.scales, rule=source.default_rule, seed=0)
     out = tmp_path_factory.mktemp("page") / "map.html"
     definition = define(fitted, source, out.parent, Drawn(), "screen")
-    out.write_text(map_page.page(fitted, source, volume(fitted), definition))
+    out.write_text(map_page.page(fitted, source, map_grid(fitted), definition))
     return fitted, out
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as play:
-        quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-        chromium = play.chromium.launch(executable_path=CHROMIUM, args=quiet)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture
@@ -117,7 +101,7 @@ def layer(page, name):
 
 def test_under_the_own_rule_the_page_shows_the_numbers_of_the_library(page, made):
     fitted, _ = made
-    everywhere = volume(fitted).points
+    everywhere = map_grid(fitted).points
     for cut in (12, 5):
         slide(page, "slice-2", cut)
         points = slice_points(page)
@@ -320,7 +304,7 @@ def test_a_page_of_a_thousand_runs_is_small_and_quick(browser, synthetic_sweep, 
     fitted = RegimeMap.fit(source.frame, source.scales, rule=source.default_rule, seed=0)
     out = tmp_path / "map.html"
     definition = define(fitted, source, tmp_path, Drawn(), "screen")
-    out.write_text(map_page.page(fitted, source, volume(fitted), definition))
+    out.write_text(map_page.page(fitted, source, map_grid(fitted), definition))
     assert out.stat().st_size < 15e6
     tab = browser.new_page()
     tab.goto(out.as_uri())
