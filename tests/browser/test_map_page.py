@@ -11,7 +11,7 @@ import pytest
 from analysis import RegimeMap, RegimeRule
 from analysis.exports.map import define
 from analysis.maps.grid import map_grid
-from analysis.models.change_points import Level, Step
+from analysis.models.change_points import PiecewisePosterior, Step
 from analysis.models.milestone_times import Times, regimes_from_times
 from analysis.pages import map_page
 from analysis.pages.page_data import Drawn, normals
@@ -193,7 +193,9 @@ def test_under_another_rule_the_ground_follows_from_the_times_and_the_law(page, 
 def test_jumping_times_give_the_same_regimes_in_the_browser(page):
     def level(mean, *steps):
         ones = np.ones(1)
-        return Level(mean * ones, 0.03 * ones, 0.12, tuple(Step(h, m * ones, v * ones) for h, m, v in steps))
+        return PiecewisePosterior(
+            mean * ones, 0.03 * ones, 0.12, tuple(Step(h, m * ones, v * ones) for h, m, v in steps)
+        )
 
     def told(some):
         parts = [{"weight": w[0], "mean": m[0], "sd": s[0]} for w, m, s in some.parts(noise=False)]
@@ -213,7 +215,9 @@ def test_jumping_times_give_the_same_regimes_in_the_browser(page):
 
 def test_normals_of_the_page_are_the_sides_of_the_jumps():
     ones = np.ones(3)
-    level = Level(np.array([2.0, 2.1, 2.2]), 0.04 * ones, 0.1, (Step(0.8, np.array([-1.0, 0.1, 2.0]), 0.25 * ones),))
+    level = PiecewisePosterior(
+        np.array([2.0, 2.1, 2.2]), 0.04 * ones, 0.1, (Step(0.8, np.array([-1.0, 0.1, 2.0]), 0.25 * ones),)
+    )
     step = level.steps[0]
     table = pd.DataFrame(
         {
