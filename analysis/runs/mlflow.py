@@ -27,8 +27,8 @@ def read_mlflow(sweep: str, tracking_uri: str | None = None, sweep_id: str | Non
     """Return the run table of `sweep`: run_id, dotted configuration, milestones, regime, outcome and last metrics.
 
     `tracking_uri` is MLFLOW_TRACKING_URI, or results/mlflow.db, unless given. `steps` is here the configured budget;
-    the last step a run was seen at is that of its censored milestones. `sweep_id` (the tag of that name) tells sweeps of
-    one name apart. Raises `DataError` for a sweep not there, and for several of its name unless one is chosen.
+    the last step a run was seen at is that of its censored milestones. `sweep_id` (the tag so named) tells sweeps
+    of one name apart. Raises `DataError` for a sweep not there, and for several of its name unless one is chosen.
     """
     from mlflow.exceptions import MlflowException
     from mlflow.tracking import MlflowClient
@@ -77,7 +77,8 @@ def _row(run: Any) -> dict[str, Any]:
     # What was varied is there as a metric too, where a seed is no whole number any more.
     row |= {name: value for name, value in run.data.metrics.items() if not name.startswith("t_")}
     row |= {name: _value(name, text) for name, text in run.data.params.items()}
-    return row | json.loads(tags["milestones"])
+    row |= json.loads(tags["milestones"])
+    return row
 
 
 def _value(name: str, text: str) -> Any:

@@ -84,5 +84,5 @@ def test_sweeps_of_one_name_do_not_mix(mirrored):
     found = read_mlflow("little", uri, "a" * 32)
     assert len(found) == 3
     assert found["seed"].dtype.kind == "i", "a param is what it is, whatever a metric of its name says"
-    with pytest.raises(DataError, match="of identity c+ has no finished run"):
+    with pytest.raises(DataError, match=r"of identity c+ has no finished run"):
         read_mlflow("little", uri, "c" * 32)
