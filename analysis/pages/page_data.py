@@ -14,6 +14,7 @@ import pandas as pd
 from analysis.figures import plane
 from analysis.figures.base import REGIME_COLOURS, REGIME_INK, pretty
 from analysis.maps.grid import Volume
+from analysis.runs.curves import points_each, thinned
 from analysis.runs.run_table import milestone_columns, recorded_thresholds
 from analysis.runs.sources import Source
 from grokcore.records.regimes import REGIMES
@@ -21,10 +22,6 @@ from grokcore.records.regimes import REGIMES
 if TYPE_CHECKING:
     from analysis.maps.regime_map import RegimeMap
 
-CURVE_POINTS = 90
-"""Points kept of each run's curves on the page, evenly spread in log steps."""
-MOST_POINTS = 400_000
-"""Points of all curves together; with very many runs each keeps fewer."""
 MEASURES = 6
 """Measures carried beside the learning curves."""
 NO_VALUE = -32768
@@ -204,7 +201,7 @@ def _curves(fitted: RegimeMap, curves: pd.DataFrame | None) -> dict[str, Any] | 
     if not {"run_id", "step", *learning} <= set(curves.columns):
         return None
     measures = [c for c in curves.columns if c not in {"run_id", "step", *learning} and curves[c].notna().any()]
-    kept = max(12, min(CURVE_POINTS, MOST_POINTS // max(len(fitted.runs), 1)))
+    kept = points_each(len(fitted.runs))
     groups = dict(iter(curves.groupby("run_id", sort=False)))
     parts, start = [], [0]
     for run_id in fitted.runs["run_id"]:
@@ -224,14 +221,3 @@ def _curves(fitted: RegimeMap, curves: pd.DataFrame | None) -> dict[str, Any] | 
             columns[name] = packed(np.log10(values) if log else values) | {"log": log}
     steps = base64.b64encode(table["step"].to_numpy().astype("<u4").tobytes()).decode()
     return {"step": steps, "start": start, "columns": columns}
-
-
-def thinned(steps: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.intp]:
-    """Return at most `count` indices into increasing `steps`, evenly spread in log steps, both ends among them."""
-    if len(steps) <= count:
-        return np.arange(len(steps))
-    log = np.log1p(steps.astype(float))
-    wanted = np.linspace(log[0], log[-1], count)
-    right = np.searchsorted(log, wanted).clip(1, len(log) - 1)
-    nearer_left = wanted - log[right - 1] < log[right] - wanted
-    return np.unique(np.concatenate([right - nearer_left, [0, len(log) - 1]]))

@@ -41,7 +41,7 @@ INK = """id => {
 def made(synthetic_sweep, tmp_path_factory):
     """Return the fitted map and the file of its page."""
     source = read_source(synthetic_sweep(RUNS))
-    fitted = RegimeMap.fit(source.frame, source.scales, rule=source.default_rule, seed=0)
+    fitted = RegimeMap.fit(source.frame, source.scales, rule=source.default_rule, seed=0, box=source.box)
     out = tmp_path_factory.mktemp("page") / "map.html"
     definition = define(fitted, source, out.parent, Drawn(), "screen")
     out.write_text(map_page.page(fitted, source, volume(fitted), definition))
@@ -248,7 +248,7 @@ def test_text_of_the_runs_is_text_and_not_markup(page):
 @pytest.mark.slow
 def test_a_page_of_a_thousand_runs_is_small_and_quick(browser, synthetic_sweep, tmp_path):
     source = read_source(synthetic_sweep(1024))
-    fitted = RegimeMap.fit(source.frame, source.scales, rule=source.default_rule, seed=0)
+    fitted = RegimeMap.fit(source.frame, source.scales, rule=source.default_rule, seed=0, box=source.box)
     out = tmp_path / "map.html"
     definition = define(fitted, source, tmp_path, Drawn(), "screen")
     out.write_text(map_page.page(fitted, source, volume(fitted), definition))
