@@ -14,7 +14,7 @@ import pandas as pd
 
 from analysis.exports.provenance import code_revision, versions
 from analysis.figures import base, laws, profile, regime_map, uncertainty
-from analysis.maps.grid import Volume, volume
+from analysis.maps.grid import MapGrid, map_grid
 from analysis.maps.regime_map import RegimeMap
 from analysis.models.threads import single_threaded
 from analysis.pages import map_page
@@ -60,14 +60,14 @@ def export_map(
     if axes is None:
         fitted = dataclasses.replace(fitted, warnings=(*fitted.warnings, *source.warnings))
     drawn = Drawn(x=x, y=y, at={fitted.axis(name).name: float(value) for name, value in (at or {}).items()})
-    values = volume(fitted)
+    values = map_grid(fitted)
     definition = define(fitted, source, Path(out), drawn, style, axes)
     figures, boundaries = _figures(fitted, drawn, look)
     survival = laws.info(fitted)
     if survival.axes:
         figures["map-laws"] = laws.draw(survival, look)
     said = map_page.laws_of(fitted, survival, base.svg(figures["map-laws"], look) if survival.axes else "")
-    page = map_page.page(fitted, source, values, definition, said, drawn)
+    page = map_page.page(fitted, source, values, definition, said, drawn, Path(out))
 
     out = Path(out)
     paths: dict[str, Path] = {}
@@ -164,7 +164,7 @@ def _command(
     return " ".join(parts)
 
 
-def dataset(fitted: RegimeMap, values: Volume) -> xarray.Dataset:
+def dataset(fitted: RegimeMap, values: MapGrid) -> xarray.Dataset:
     """Return the map as an xarray Dataset over all axes; for three axes also the surfaces between regimes."""
     import xarray
 
@@ -184,7 +184,7 @@ def dataset(fitted: RegimeMap, values: Volume) -> xarray.Dataset:
     return data.merge(_surfaces(values)) if len(names) == 3 else data
 
 
-def _surfaces(values: Volume) -> xarray.Dataset:
+def _surfaces(values: MapGrid) -> xarray.Dataset:
     """Return vertices (in axis units) and triangles of the surface between each two regimes that meet in the box."""
     import xarray
 

@@ -12,17 +12,17 @@ from grokcore.errors import DataError
 
 CURVE_POINTS = 90
 """Points kept of each run's curves, evenly spread in log steps."""
-MOST_POINTS = 400_000
-"""Points of all curves together; with very many runs each keeps fewer."""
-FEWEST_POINTS = 12
-"""Points that every run keeps however many there are."""
+LEAST_POINTS = 24
+"""Points below which a curve is not thinned."""
+MOST_POINTS = 200_000
+"""Points of all curves together; with many runs each keeps fewer, down to `LEAST_POINTS`."""
 BATCH = 65_536
 """Rows of the file that are held at once."""
 
 
 def points_each(runs: int) -> int:
     """Return how many points of each of `runs` curves are kept."""
-    return max(FEWEST_POINTS, min(CURVE_POINTS, MOST_POINTS // max(runs, 1)))
+    return max(LEAST_POINTS, min(CURVE_POINTS, MOST_POINTS // max(runs, 1)))
 
 
 def thinned(steps: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.intp]:
