@@ -51,7 +51,7 @@ def list_(
 
 def families() -> list[tuple[str, Registry[Any]]]:
     """Return every family's name and registry: what a run needs first."""
-    from grokcore.config.registry import FAMILIES
+    from grokcore.config.folders import FAMILIES
 
     order = {name: place for place, name in enumerate(FAMILIES)}
     return sorted(_families(), key=lambda found: order.get(found[0], len(order)))
