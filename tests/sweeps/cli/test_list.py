@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from grokcore.config import registry
+from grokcore.config import folders
 from grokcore.config.reference import describe
 from grokcore.errors import ConfigError
 from sweeps import cli
@@ -102,9 +102,9 @@ def test_a_wrong_name_is_answered_with_the_nearest(grokmap, words, said):
 
 
 def test_parts_of_ones_own_are_listed_with_their_file(monkeypatch):
-    monkeypatch.setattr(registry, "_folders", [])
+    monkeypatch.setattr(folders, "_folders", [])
     folder = ROOT / "tests/contracts/components"
-    registry.use_folder(folder)
+    folders.use_folder(folder)
     entry = describe(FAMILIES["losses"], "logit_gap")
     assert entry.file == str(folder / "losses/logit_gap.py")
     assert [(field.name, field.default, field.values) for field in entry.fields] == [("gap", "3.0", "number > 0")]
