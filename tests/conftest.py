@@ -15,7 +15,14 @@ import pytest
 from scipy.stats import qmc
 
 from cluster.launch.files import Hosts, launch_file
-from tests.hosts import CLIENT, Rehearsal, missing
+from tests import needs
+from tests.hosts import CLIENT, Rehearsal
+
+
+def pytest_configure(config):
+    """Make what tests need, and the table of what was skipped, a plugin; its own pytest_configure runs then."""
+    config.pluginmanager.register(needs, "needs")
+
 
 BUDGET = 3000
 THRESHOLDS = ((0.5, 0.8), (0.9, 1.0), (0.95, 1.1), (0.99, 1.3))
@@ -244,10 +251,7 @@ class Lab:
 
 @pytest.fixture(scope="session")
 def booted(tmp_path_factory):
-    """Boot three hosts and a laptop; where namespaces are not permitted the tests say so, and fail in CI."""
-    lacks = missing()
-    if lacks and not os.environ.get("CI"):
-        pytest.skip(f"hosts need {', '.join(lacks)}")
+    """Boot three hosts and a laptop: for tests that are marked ``cluster``."""
     with Rehearsal(3) as hosts:
         yield Lab(hosts, tmp_path_factory.mktemp("hosts"))
 

@@ -12,7 +12,7 @@ import pandas as pd
 from analysis.maps import geometry
 from analysis.maps.geometry import Boundary, Surface
 from analysis.maps.uncertainty import side_share
-from analysis.models.ensemble import Panel
+from analysis.models.ensemble import Ensemble
 from analysis.runs.axes import Array, Axis, features
 from grokcore.errors import DataError, unknown_name
 from grokcore.records.regimes import REGIMES
@@ -35,11 +35,11 @@ def regime_pair(first: str, second: str) -> Pair:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Chart:
-    """A fitted panel over its axes, asked for lines and surfaces."""
+class BoundaryFinder:
+    """A fitted ensemble over its axes, asked for lines and surfaces."""
 
     axes: tuple[Axis, ...]
-    panel: Panel
+    ensemble: Ensemble
 
     def axis(self, name: str) -> Axis:
         """Return the axis called `name`, by its column or its short name."""
@@ -73,10 +73,10 @@ class Chart:
         across, up = drawn
         held = self.held(drawn, at)
         rows = features(self.axes, self.points((up, across), held, resolution))
-        share, sure = side_share(self.panel, rows, pair)
+        share, sure = side_share(self.ensemble, rows, pair)
         shape = (resolution, resolution)
         share = np.where(sure, share, np.nan).reshape(shape)
-        mixture = self.panel.mixture(rows)
+        mixture = self.ensemble.mixture(rows)
         difference = _log_odds(mixture, pair).reshape(shape)
         lines = [
             self._polished(line, drawn, held, pair, resolution) for line in geometry.trace(across, up, difference, 0.0)
@@ -107,7 +107,7 @@ class Chart:
             around = np.clip(units[None] + moves[:, None], 0.0, 1.0)
             values = {axis.name: axis.value(around[..., k].ravel()) for k, axis in enumerate(drawn)}
             rows = features(self.axes, pd.DataFrame(values).assign(**held))
-            odds = _log_odds(self.panel.mixture(rows), pair).reshape(len(moves), -1)
+            odds = _log_odds(self.ensemble.mixture(rows), pair).reshape(len(moves), -1)
             width = np.maximum([around[1, :, 0] - around[2, :, 0], around[3, :, 1] - around[4, :, 1]], 1e-12)
             slope = (odds[[1, 3]] - odds[[2, 4]]) / width
             shift = -odds[0] * slope / np.maximum((slope**2).sum(axis=0), 1e-9)
@@ -119,7 +119,7 @@ class Chart:
     ) -> list[Array]:
         """Return the parts of a polyline on which no third regime is more likely than the two."""
         points = pd.DataFrame({drawn[0].name: line[:, 0], drawn[1].name: line[:, 1]}).assign(**held)
-        lead = _leads(self.panel.mixture(features(self.axes, points)), pair)
+        lead = _leads(self.ensemble.mixture(features(self.axes, points)), pair)
         cuts = np.flatnonzero(np.diff(lead.astype(int))) + 1
         return [
             part for part, on in zip(np.split(line, cuts), np.split(lead, cuts), strict=True) if on[0] and len(part) > 1
@@ -131,9 +131,9 @@ class Chart:
             raise DataError(f"a surface takes three axes; this map has {len(self.axes)}. Use boundary for two of them.")
         shape = (resolution,) * 3
         rows = features(self.axes, self.points(self.axes, {}, resolution))
-        mixture = self.panel.mixture(rows)
+        mixture = self.ensemble.mixture(rows)
         difference = np.where(_leads(mixture, pair), _log_odds(mixture, pair), np.nan)
-        share, sure = side_share(self.panel, rows, pair)
+        share, sure = side_share(self.ensemble, rows, pair)
         share = np.where(sure, share, np.nan).reshape(shape)
         vertices, faces = self._walls(difference.reshape(shape), (0.0,))
         bands = {level: self._walls(share, ends) for level, ends in geometry.BANDS.items()} if len(faces) else {}

@@ -20,7 +20,7 @@ GRID_POINTS = 15_700
 
 
 @dataclass(frozen=True, kw_only=True)
-class Volume:
+class MapGrid:
     """A map's values on a grid; rows of the tables follow the grids' product, the last axis fastest."""
 
     axes: tuple[Axis, ...]
@@ -75,7 +75,7 @@ class Volume:
         return pd.concat([part.reset_index(drop=True) for part in parts], axis="columns")
 
 
-def volume(fitted: RegimeMap) -> Volume:
+def map_grid(fitted: RegimeMap) -> MapGrid:
     """Evaluate a map on a regular grid of at most about `GRID_POINTS` points."""
     axes = fitted.axes
     count = 241 if len(axes) == 1 else max(5, min(81, int(GRID_POINTS ** (1 / len(axes)))))
@@ -83,7 +83,7 @@ def volume(fitted: RegimeMap) -> Volume:
     mesh = np.meshgrid(*grids, indexing="ij")
     points = pd.DataFrame({axis.name: values.ravel() for axis, values in zip(axes, mesh, strict=True)})
     outcomes = fitted.outcomes(points)
-    return Volume(
+    return MapGrid(
         axes=axes,
         grids=grids,
         points=points,

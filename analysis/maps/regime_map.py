@@ -13,15 +13,16 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analysis.maps.boundaries import NAMES, Chart, regime_pair
+from analysis.maps.boundaries import NAMES, BoundaryFinder, regime_pair
 from analysis.maps.geometry import Boundary, MapSlice, Surface
 from analysis.maps.uncertainty import entropy_split, side_share
 from analysis.models.critical_law import CriticalLaw, fit_critical_law
-from analysis.models.ensemble import Panel, law_member
+from analysis.models.ensemble import Ensemble, law_member
 from analysis.models.milestone_times import MilestoneTimes
 from analysis.models.outcomes import OutcomeLayer
 from analysis.models.threads import single_threaded
-from analysis.runs.axes import Array, Axis, features
+from analysis.runs.axes import Array, Axis, Box, features
+from analysis.runs.censoring import completed
 from analysis.runs.run_table import Runs, allowed_regimes, check_budget, check_runs, regime_names
 from grokcore.errors import DataError, unknown_name
 from grokcore.records.regimes import RegimeRule
@@ -41,10 +42,14 @@ class RegimeMap:
     """What counts as which regime."""
     seed: int
     """Seed of the order in which held-out runs were foretold and of the graph's points."""
-    panel: Panel
+    ensemble: Ensemble
     """The fitted members and their weights."""
     warnings: tuple[str, ...]
     """What a reader of the map must know, in sentences."""
+    box: Box | None = None
+    """Ranges of axes beyond those of the runs, by column: those over which a sweep chose its runs."""
+    notes: tuple[str, ...] = ()
+    """How the table was understood, in sentences: what it left to be concluded or guessed."""
 
     @classmethod
     @single_threaded()
@@ -56,39 +61,44 @@ class RegimeMap:
         rule: RegimeRule,
         seed: int = 0,
         previous: RegimeMap | None = None,
+        box: Box | None = None,
     ) -> Self:
         """Fit a map to runs.
 
         `frame` has the axes' columns and t_mem, t_mem_event, t_gen, t_gen_event; `axes` says for each axis "linear" or
         "log", by its column or the last part of its name. `previous`, a map of fewer of the runs, gives the starting
-        point of the search for hyperparameters. Raises `DataError` for data that no honest map can be made of.
+        point of the search for hyperparameters. The map covers the range of the runs, and that of `box` where a column
+        is named there. Raises `DataError` for data that no honest map can be made of.
         """
-        checked = check_runs(frame, axes, rule.threshold)
+        frame, notes = completed(frame, rule.budget)
+        checked = check_runs(frame, axes, rule.threshold, box)
         warnings = [*checked.warnings, *check_budget(checked, rule)]
         points = features(checked.axes, checked.table)
-        start = previous.panel if previous is not None and len(previous.axes) == len(checked.axes) else None
+        start = previous.ensemble if previous is not None and len(previous.axes) == len(checked.axes) else None
         if start is not None and start.features != points.shape[1]:
             start = None
-        panel = Panel.fit(checked, points, rule, seed, start)
+        ensemble = Ensemble.fit(checked, points, rule, seed, start)
         return cls(
             checked=checked,
             scales=dict(axes),
             source=frame,
             rule=rule,
             seed=seed,
-            panel=panel,
+            ensemble=ensemble,
             warnings=tuple(warnings),
+            box=box,
+            notes=tuple(notes),
         )
 
     def under(self, rule: RegimeRule) -> Self:
         """Return the map of the same runs under another rule: a recorded threshold, a budget they had, any delay."""
-        return type(self).fit(self.source, self.scales, rule=rule, seed=self.seed, previous=self)
+        return type(self).fit(self.source, self.scales, rule=rule, seed=self.seed, previous=self, box=self.box)
 
     def refitted(self, frame: pd.DataFrame) -> Self:
         """Return the map of other runs in the same box, hyperparameters and weights kept: quick, for resampling."""
         checked = dataclasses.replace(check_runs(frame, self.scales, self.rule.threshold), axes=self.axes)
-        panel = self.panel.refitted(checked, features(self.axes, checked.table), self.seed)
-        return dataclasses.replace(self, checked=checked, source=frame, panel=panel)
+        ensemble = self.ensemble.refitted(checked, features(self.axes, checked.table), self.seed)
+        return dataclasses.replace(self, checked=checked, source=frame, ensemble=ensemble)
 
     # What the map knows -------------------------------------------------------------------------------------------
 
@@ -99,11 +109,11 @@ class RegimeMap:
 
     def axis(self, name: str) -> Axis:
         """Return the axis called `name`, by its column or its short name."""
-        return self._chart.axis(name)
+        return self._finder.axis(name)
 
     @property
-    def _chart(self) -> Chart:
-        return Chart(axes=self.axes, panel=self.panel)
+    def _finder(self) -> BoundaryFinder:
+        return BoundaryFinder(axes=self.axes, ensemble=self.ensemble)
 
     @property
     def thresholds(self) -> tuple[float, ...]:
@@ -128,12 +138,12 @@ class RegimeMap:
     @property
     def weights(self) -> dict[str, float]:
         """Return the members' shares in the mixture."""
-        return dict(self.panel.weights)
+        return dict(self.ensemble.weights)
 
     @property
     def weight_sentence(self) -> str:
         """Return in words how the members are mixed and what that says about the edges."""
-        return self.panel.sentence
+        return self.ensemble.sentence
 
     @functools.cached_property
     def _fitted_law(self) -> tuple[CriticalLaw | None, str]:
@@ -162,7 +172,7 @@ class RegimeMap:
 
     def probabilities(self, points: pd.DataFrame) -> pd.DataFrame:
         """Return the probability of each regime for a run with a new seed at each point; rows sum to one."""
-        return self._table(self.panel.mixture(self._features(points)), points)
+        return self._table(self.ensemble.mixture(self._features(points)), points)
 
     def regimes(self, points: pd.DataFrame) -> pd.Series:
         """Return the most probable regime at each point."""
@@ -173,22 +183,22 @@ class RegimeMap:
         if name not in self.weights:
             raise DataError(unknown_name("member", name, self.weights))
         if rule is None or rule == self.rule:
-            return self._table(self.panel.member(name, self._features(points)), points)
+            return self._table(self.ensemble.member(name, self._features(points)), points)
         if name not in ("times", "law"):
             raise DataError(f"member {name!r} knows only the rule of the fit; ask m.under(rule) for another.")
-        panel = dataclasses.replace(self.panel, times=self._times(rule.threshold))
-        return self._table(panel.member(name, self._features(points), rule), points)
+        ensemble = dataclasses.replace(self.ensemble, times=self._times(rule.threshold))
+        return self._table(ensemble.member(name, self._features(points), rule), points)
 
     def uncertainty(self, points: pd.DataFrame) -> pd.DataFrame:
         """Return bits: `total`, and of it `epistemic` (more runs would remove it) and `seeds` (seeds differ here)."""
-        return pd.DataFrame(entropy_split(self.panel, self._features(points)), index=points.index)
+        return pd.DataFrame(entropy_split(self.ensemble, self._features(points)), index=points.index)
 
     def share(self, first: str, second: str, points: pd.DataFrame) -> pd.Series:
         """Return the posterior probability that the median run at each point is in `first` rather than in `second`.
 
         The edge's 90 % band is where this lies between .05 and .95.
         """
-        values, _ = side_share(self.panel, self._features(points), regime_pair(first, second))
+        values, _ = side_share(self.ensemble, self._features(points), regime_pair(first, second))
         return pd.Series(values, index=points.index, name="share")
 
     def outcomes(self, points: pd.DataFrame) -> pd.DataFrame:
@@ -202,9 +212,9 @@ class RegimeMap:
     @functools.cache  # noqa: B019 - a map is small beside its fits
     def _times(self, threshold: float) -> MilestoneTimes:
         if threshold == self.rule.threshold:
-            return self.panel.times
+            return self.ensemble.times
         runs = check_runs(self.source, self.scales, threshold)
-        return MilestoneTimes.fit(runs, self._features(runs.table), self.panel.times)
+        return MilestoneTimes.fit(runs, self._features(runs.table), self.ensemble.times)
 
     def milestones(self, points: pd.DataFrame, threshold: float | None = None) -> pd.DataFrame:
         """Return the posterior of the milestone times in log10 steps, at a recorded threshold (the rule's).
@@ -227,19 +237,19 @@ class RegimeMap:
 
     def law_delay(self, points: pd.DataFrame, threshold: float) -> Array:
         """Return the law member's log10 delays at a recorded threshold, 9 where it says never."""
-        panel = self.panel
+        ensemble = self.ensemble
         if threshold != self.rule.threshold:
-            law = law_member(check_runs(self.source, self.scales, threshold), panel.law)
-            panel = dataclasses.replace(panel, law=law or panel.law)
-        return panel.predict_times(self._features(points), "law").delay.mean
+            law = law_member(check_runs(self.source, self.scales, threshold), ensemble.law)
+            ensemble = dataclasses.replace(ensemble, law=law or ensemble.law)
+        return ensemble.predict_times(self._features(points), "law").delay.mean
 
     # Geometry -----------------------------------------------------------------------------------------------------
 
     def grid(self, *, x: str, y: str, at: Mapping[str, float] | None = None, resolution: int = 81) -> MapSlice:
         """Return probabilities and uncertainty on a grid over two axes, the others at `at` or their middle."""
-        across, up = drawn = self._chart.drawn(x, y)
-        held = self._chart.held(drawn, at)
-        points = self._chart.points((up, across), held, resolution)
+        across, up = drawn = self._finder.drawn(x, y)
+        held = self._finder.held(drawn, at)
+        points = self._finder.points((up, across), held, resolution)
         shape = (resolution, resolution)
         unsure = self.uncertainty(points)
         return MapSlice(
@@ -265,7 +275,7 @@ class RegimeMap:
         resolution: int = 81,
     ) -> Boundary:
         """Return where two regimes are equally likely, and none more, in a slice over `x` and `y`, with bands."""
-        return self._chart.boundary(regime_pair(first, second), self._chart.drawn(x, y), at, resolution)
+        return self._finder.boundary(regime_pair(first, second), self._finder.drawn(x, y), at, resolution)
 
     def boundaries(
         self, *, x: str, y: str, at: Mapping[str, float] | None = None, resolution: int = 81
@@ -277,17 +287,17 @@ class RegimeMap:
 
     def surface(self, first: str, second: str, resolution: int = 33) -> Surface:
         """Return where two regimes are equally likely in the box of a map of three axes, with bands."""
-        return self._chart.surface(regime_pair(first, second), resolution)
+        return self._finder.surface(regime_pair(first, second), resolution)
 
     # Choosing and stopping runs -----------------------------------------------------------------------------------
 
     def pool(self, points: pd.DataFrame) -> pd.DataFrame:
         """Return the equal pool's probabilities: what a sampler should be unsure by, in any world."""
-        return self._table(self.panel.pool(self._features(points)), points)
+        return self._table(self.ensemble.pool(self._features(points)), points)
 
     def disagreement(self, points: pd.DataFrame) -> pd.Series:
         """Return bits of the pool's uncertainty that runs there would remove: members' and draws' disagreement."""
-        split = entropy_split(self.panel, self._features(points), equal=True)
+        split = entropy_split(self.ensemble, self._features(points), equal=True)
         return pd.Series(split["epistemic"], index=points.index, name="disagreement")
 
     def chance_to_generalise(
@@ -306,11 +316,11 @@ class RegimeMap:
         survived = np.broadcast_to(np.asarray(survived_steps, dtype=float), (len(points),))
         known = None if memorised_at is None else np.broadcast_to(np.asarray(memorised_at, dtype=float), (len(points),))
         end = np.full(len(points), float(self.rule.budget if budget is None else budget))
-        return self.panel.times.generalises_between(rows, survived, end, known)
+        return self.ensemble.times.generalises_between(rows, survived, end, known)
 
     def model_card(self) -> dict[str, Any]:
         """Return what made the map as plain values: rule, axes, members, weights, noise, numbers of runs, warnings."""
-        noise = {"t_mem": self.panel.times.mem.noise, "delay": self.panel.times.delay.noise}
+        noise = {"t_mem": self.ensemble.times.mem.noise, "delay": self.ensemble.times.delay.noise}
         counts = self.runs["regime"].value_counts()
         return {
             "rule": self.rule.to_section(),
@@ -322,12 +332,13 @@ class RegimeMap:
             "budget_limit": self.budget_limit,
             "thresholds": list(self.thresholds),
             "seed": self.seed,
-            "trust": self.panel.trust,
+            "stage_weights": self.ensemble.stage_weights,
             "weights": self.weights,
             "weight_sentence": self.weight_sentence,
-            "sharpness": dict(self.panel.sharpness),
+            "sharpness": dict(self.ensemble.sharpness),
             "noise_log10": noise,
-            "jumps_log10": self.panel.times.jumps,
-            "hyperparameters": self.panel.hyperparameters(),
+            "jumps_log10": self.ensemble.times.jumps,
+            "hyperparameters": self.ensemble.hyperparameters(),
             "warnings": list(self.warnings),
+            "notes": list(self.notes),
         }

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.special import ndtri
 from scipy.stats import qmc
 
-from analysis.models.ensemble import POOLED, Panel
+from analysis.models.ensemble import POOLED, Ensemble
 from analysis.models.milestone_times import regimes_from_times
 from analysis.models.stages import deciding
 from analysis.runs.axes import Array
@@ -26,60 +26,60 @@ def entropy(probabilities: Array) -> Array:
     return np.asarray(-np.sum(probabilities * np.log2(np.maximum(probabilities, 1e-15)), axis=-1))
 
 
-def entropy_split(panel: Panel, rows: Array, *, equal: bool = False) -> dict[str, Array]:
+def entropy_split(ensemble: Ensemble, rows: Array, *, equal: bool = False) -> dict[str, Array]:
     """Return bits `total`, `epistemic`, `seeds` of the mixture (or of the equal pool): total is the sum of the others.
 
     `seeds` is the mean entropy left once a member and its latent are known (Houlsby et al. 2011, arXiv 1112.5745).
     """
-    weights = {name: 1.0 / len(POOLED) for name in POOLED} if equal else panel.weights
+    weights = {name: 1.0 / len(POOLED) for name in POOLED} if equal else ensemble.weights
     left = np.zeros(len(rows))
     for name, weight in weights.items():
-        left += weight * entropy(_draws(panel, name, rows)).mean(axis=0)
-    total = entropy(panel.pool(rows) if equal else panel.mixture(rows))
+        left += weight * entropy(_draws(ensemble, name, rows)).mean(axis=0)
+    total = entropy(ensemble.pool(rows) if equal else ensemble.mixture(rows))
     return {"total": total, "epistemic": np.maximum(total - left, 0.0), "seeds": np.minimum(left, total)}
 
 
-def _draws(panel: Panel, name: str, rows: Array) -> Array:
+def _draws(ensemble: Ensemble, name: str, rows: Array) -> Array:
     """Return (S, n, 4): regimes' probabilities over seeds, for draws of what the member does not know."""
     if name == "times":
-        times = panel.times.predict(rows)
+        times = ensemble.times.predict(rows)
         unknowns = 2 + len(times.mem.steps) + len(times.delay.steps)
-        return panel.times.sample(times, _normals(unknowns), panel.rule)
+        return ensemble.times.sample(times, _normals(unknowns), ensemble.rule)
     if name == "law":
-        times = panel.predict_times(rows, name)
-        delays = panel.law_delays(rows)
+        times = ensemble.predict_times(rows, name)
+        delays = ensemble.law_delays(rows)
         some = delays[:: max(1, len(delays) // DRAWS)]
         each = [times._replace(delay=times.delay._replace(mean=mean)) for mean in some]
-        return np.stack([regimes_from_times(draw, panel.rule) for draw in each])
+        return np.stack([regimes_from_times(draw, ensemble.rule) for draw in each])
     if name in ("labels", "plain"):
-        process, sharpness = panel.label_process(name), panel.sharpness.get(name, 1.0)
+        process, sharpness = ensemble.label_process(name), ensemble.sharpness.get(name, 1.0)
         mean, variance = process.latents(rows)
         draws = [mean + z * np.sqrt(variance) for z in _normals(mean.shape[1])]
         return np.stack([process.probabilities((f, np.zeros_like(f)), sharpness) for f in draws])
-    return panel.member(name, rows)[None]
+    return ensemble.member(name, rows)[None]
 
 
-def _median_side(panel: Panel, name: str, rows: Array, pair: tuple[int, int]) -> Array:
+def _median_side(ensemble: Ensemble, name: str, rows: Array, pair: tuple[int, int]) -> Array:
     """Return (n,): the share of one member's draws in which the median run is in the first of two regimes."""
     if name in ("labels", "plain"):
-        return panel.label_process(name).first_side(rows, *pair)
-    chance = panel.recent.answer(("medians", name), rows, lambda: _medians(panel, name, rows))
+        return ensemble.label_process(name).first_side(rows, *pair)
+    chance = ensemble.memo.answer(("medians", name), rows, lambda: _medians(ensemble, name, rows))
     return np.asarray((chance[:, pair[0]] + 1e-9) / (chance[:, list(pair)].sum(axis=1) + 2e-9))
 
 
-def _medians(panel: Panel, name: str, rows: Array) -> Array:
+def _medians(ensemble: Ensemble, name: str, rows: Array) -> Array:
     """Return (n, 4): the share of one member's draws in which the median run is in each regime."""
     if name == "times":
-        return regimes_from_times(panel.times.predict(rows), panel.rule, noise=False)
+        return regimes_from_times(ensemble.times.predict(rows), ensemble.rule, noise=False)
     if name == "law":
-        return _law_medians(panel, rows)
+        return _law_medians(ensemble, rows)
     # Between two runs of different regimes the edge may be anywhere: the propagated share is its distribution.
-    return panel.propagation.probabilities(rows)
+    return ensemble.propagation.probabilities(rows)
 
 
-def _law_medians(panel: Panel, rows: Array) -> Array:
+def _law_medians(ensemble: Ensemble, rows: Array) -> Array:
     """Return (n, 4): how often the median run is in each regime, over draws of t_mem and of the law."""
-    times, delays = panel.times.predict(rows), panel.law_delays(rows)
+    times, delays = ensemble.times.predict(rows), ensemble.law_delays(rows)
     rng = np.random.default_rng(0)
     shares = (np.arange(len(delays)) + 0.5) / len(delays)
     normals = np.column_stack([ndtri(rng.permutation(shares)) for _ in range(1 + len(times.mem.steps))])
@@ -87,19 +87,19 @@ def _law_medians(panel: Panel, rows: Array) -> Array:
     for z, delay in zip(normals, delays, strict=True):
         mem = 10.0 ** times.mem.drawn(z).median
         gen = mem + 10.0**delay
-        counts[row, panel.rule.labels(mem, mem <= panel.rule.budget, gen, gen <= panel.rule.budget)] += 1.0
+        counts[row, ensemble.rule.labels(mem, mem <= ensemble.rule.budget, gen, gen <= ensemble.rule.budget)] += 1.0
     return counts / len(delays)
 
 
-def side_share(panel: Panel, rows: Array, pair: tuple[int, int]) -> tuple[Array, BoolArray]:
+def side_share(ensemble: Ensemble, rows: Array, pair: tuple[int, int]) -> tuple[Array, BoolArray]:
     """Return P(the median run is in the first of two regimes rather than the second), and where either matters.
 
     It is the limit of many draws from the mixture, each of which picks a member by its weight and draws what that
     member does not know.
     """
-    weights = panel.trust[deciding(*pair)]
-    share = sum(weight * _median_side(panel, name, rows, pair) for name, weight in weights.items())
-    chances = panel.mixture(rows)[:, list(pair)]
+    weights = ensemble.stage_weights[deciding(*pair)]
+    share = sum(weight * _median_side(ensemble, name, rows, pair) for name, weight in weights.items())
+    chances = ensemble.mixture(rows)[:, list(pair)]
     chance = chances[:, 0] / chances.sum(axis=1)
     # Where the median run is in the second, at least half of the seeds are: P(second) ≤ 2 (1 − chance), and likewise.
     share = np.clip(share, 1.0 - 2.0 * (1.0 - chance), 2.0 * chance)

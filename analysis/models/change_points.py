@@ -44,7 +44,7 @@ class Step(NamedTuple):
     variance: Array
 
 
-class Level(NamedTuple):
+class PiecewisePosterior(NamedTuple):
     """Posterior of a jumping latent at n points: the smooth field's mean and variance, seed noise, and the jumps."""
 
     mean: Array
@@ -70,13 +70,15 @@ class Level(NamedTuple):
                 shift += step.height * there
             yield weight, self.mean + shift, spread
 
-    def drawn(self, normals: Array) -> Level:
+    def drawn(self, normals: Array) -> PiecewisePosterior:
         """Return a draw of what is not known of the median run's latent, at one standard normal per unknown."""
         steps = tuple(
             Step(step.height, step.mean + z * np.sqrt(step.variance), np.zeros_like(step.mean))
             for step, z in zip(self.steps, normals[1:], strict=True)
         )
-        return Level(self.mean + normals[0] * np.sqrt(self.variance), np.zeros_like(self.mean), self.noise, steps)
+        return PiecewisePosterior(
+            self.mean + normals[0] * np.sqrt(self.variance), np.zeros_like(self.mean), self.noise, steps
+        )
 
     @property
     def median(self) -> Array:
@@ -85,7 +87,7 @@ class Level(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Jump:
+class ChangePoint:
     """A step of a latent: how high, and the latent of the side, positive beyond."""
 
     height: float
@@ -100,11 +102,11 @@ class Jump:
 
 
 @dataclass(frozen=True)
-class JumpingLatent:
+class PiecewiseProcess:
     """A fitted smooth field with its jumps."""
 
     smooth: Posterior
-    jumps: tuple[Jump, ...] = ()
+    change_points: tuple[ChangePoint, ...] = ()
 
     @classmethod
     def fit(cls, seen: Observations, centre: float, start: Self | None = None) -> Self:
@@ -113,7 +115,7 @@ class JumpingLatent:
         theta = start.smooth.theta if start is not None else prior.centre(seen.points.shape[1])
         if len(rows.low) < 2:
             return cls(Posterior(seen, theta, centre, prior))
-        guess = [start.sides(rows)[0]] if start is not None and start.jumps else []
+        guess = [start.sides(rows)[0]] if start is not None and start.change_points else []
         best = trained(rows, centre, prior, theta)
         found: list[_Split] = []
         left = rows
@@ -121,26 +123,28 @@ class JumpingLatent:
             found.append(split)
             left = _shifted(left, split.smooth.height * split.beyond)
             best, guess = trained(left, centre, prior, split.smooth.theta), []
-        jumps = tuple(each.jump(rows) for each in found)
-        fitted = cls(Posterior(left, best.theta, centre, prior), jumps)
+        points = tuple(each.change_point(rows) for each in found)
+        fitted = cls(Posterior(left, best.theta, centre, prior), points)
         return fitted if rows is seen else fitted.refitted(seen, centre)
 
     def refitted(self, seen: Observations, centre: float) -> Self:
         """Return the same jumps and hyperparameters with other observations; each goes to its likeliest side."""
-        sides, jumps = self.sides(seen), []
-        for jump, beyond in zip(self.jumps, sides, strict=True):
+        sides, points = self.sides(seen), []
+        for point, beyond in zip(self.change_points, sides, strict=True):
             own = sided(seen.points, beyond > 0.5)
-            jumps.append(replace(jump, side=Posterior(own, jump.side.theta, _middle(beyond), STEEP)))
-        shift = sum((jump.height * beyond for jump, beyond in zip(self.jumps, sides, strict=True)), np.zeros(1))
+            points.append(replace(point, side=Posterior(own, point.side.theta, _middle(beyond), STEEP)))
+        shift = sum(
+            (point.height * beyond for point, beyond in zip(self.change_points, sides, strict=True)), np.zeros(1)
+        )
         smooth = Posterior(_shifted(seen, shift), self.smooth.theta, centre, Prior())
-        return type(self)(smooth, tuple(jumps))
+        return type(self)(smooth, tuple(points))
 
     def sides(self, seen: Observations) -> list[Array]:
         """Return, per jump, which observations (1) lie beyond it, by where they are and what they say."""
-        if not self.jumps:
+        if not self.change_points:
             return []
         level = self.predict(seen.points)
-        ways = list(itertools.product((0.0, 1.0), repeat=len(self.jumps)))
+        ways = list(itertools.product((0.0, 1.0), repeat=len(self.change_points)))
         scores = [
             _log_chance(seen, mean, level.variance, self.noise) + np.log(np.maximum(weight, 1e-300))
             for weight, mean, _ in level.parts()
@@ -152,10 +156,10 @@ class JumpingLatent:
         """Return the standard deviation of the noise."""
         return self.smooth.noise
 
-    def predict(self, points: Array) -> Level:
+    def predict(self, points: Array) -> PiecewisePosterior:
         """Return the latent's posterior at rows of `points`."""
-        steps = tuple(jump.at(points) for jump in self.jumps)
-        return Level(*self.smooth.predict(points), self.noise, steps)
+        steps = tuple(point.at(points) for point in self.change_points)
+        return PiecewisePosterior(*self.smooth.predict(points), self.noise, steps)
 
 
 @dataclass(frozen=True)
@@ -170,7 +174,7 @@ class _Split:
     def loss(self) -> float:
         return self.smooth.loss + self.sides.loss + PRICE
 
-    def jump(self, seen: Observations) -> Jump:
+    def change_point(self, seen: Observations) -> ChangePoint:
         """Return the jump; `seen` are the observations that were split."""
         side = Posterior(sided(seen.points, self.beyond > 0.5), self.sides.theta, _middle(self.beyond), STEEP)
         margin = (2.0 * self.beyond - 1.0) * self.sides.mean / np.sqrt(self.sides.variance)
@@ -179,7 +183,7 @@ class _Split:
             return float(0.5 * log_factor**2 - log_ndtr(np.exp(log_factor) * margin).sum())
 
         sureness = float(np.exp(minimize_scalar(loss, bounds=(-1.5, 2.5), method="bounded").x))
-        return Jump(self.smooth.height, side, sureness)
+        return ChangePoint(self.smooth.height, side, sureness)
 
 
 def _split(seen: Observations, centre: float, whole: Trained, guesses: list[Array]) -> _Split | None:
@@ -202,7 +206,7 @@ def _split(seen: Observations, centre: float, whole: Trained, guesses: list[Arra
     if all_of_them:
         return found
     field = Posterior(_shifted(some, found.smooth.height * found.beyond), found.smooth.theta, centre, Prior())
-    fitted = JumpingLatent(field, (found.jump(some),))
+    fitted = PiecewiseProcess(field, (found.change_point(some),))
     found = _settled(seen, centre, found.smooth.theta, found.sides.theta, fitted.sides(seen)[0])
     return found if found is not None and found.loss < whole.loss else None
 

@@ -1,4 +1,4 @@
-"""Label members of the panel: Gaussian-process classifiers, and label propagation on a graph of runs.
+"""Label members of the ensemble: Gaussian-process classifiers, and label propagation on a graph of runs.
 
 Times that jump (a cliff) are smeared by a smooth model of times; labels do not care how far a time jumped. A run whose
 regime censoring leaves open is used for what it rules out.
@@ -18,7 +18,7 @@ from scipy.stats import qmc
 from analysis.models.gaussian_process import Posterior, train
 from analysis.models.kernels import STEEP, Prior
 from analysis.models.likelihoods import LOGISTIC, sided
-from analysis.models.stages import QUESTIONS, answers_of, deciding
+from analysis.models.stages import STAGES, deciding, stage_answers
 from analysis.runs.axes import Array
 from analysis.runs.run_table import BoolArray
 
@@ -63,7 +63,7 @@ class LabelProcess:
         known = allowed.sum(axis=1) == 1
         answers = [(allowed[:, index] & known, ~allowed[:, index]) for index in range(allowed.shape[1])]
         if nested:
-            answers = [answers_of(allowed, question) for question in QUESTIONS]
+            answers = [stage_answers(allowed, stage) for stage in STAGES]
         fitted = []
         for index, (positive, negative) in enumerate(answers):
             rows = np.flatnonzero(positive | negative)
@@ -102,10 +102,10 @@ class LabelProcess:
         if not self.nested:
             gap = mean[:, first] - mean[:, second]
             return np.asarray(ndtr(gap / np.sqrt(variance[:, [first, second]].sum(axis=1))))
-        question = deciding(first, second)
-        index = list(QUESTIONS).index(question)
+        stage = deciding(first, second)
+        index = list(STAGES).index(stage)
         yes = ndtr(mean[:, index] / np.sqrt(variance[:, index]))
-        return np.asarray(yes if first in QUESTIONS[question][1] else 1.0 - yes)
+        return np.asarray(yes if first in STAGES[stage][1] else 1.0 - yes)
 
     def matching_sharpness(self, points: Array, share: float) -> float:
         """Return the sharpness at which the first class's mean probability at feature rows is nearest to `share`."""

@@ -1,8 +1,8 @@
-"""The panel: several models of the same runs behind one interface, mixed by how well each foretold runs unseen by it.
+"""The ensemble: several models of the same runs behind one interface, mixed by how well each predicts held-out runs.
 
 No single model wins: smooth times are far ahead where times are smooth, labels where they jump. Runs are put in a
-few random orders and foretold wave by wave from those before (prequentially); a member's weight grows with its
-discounted log score, averaged over the orders, and never falls below a floor.
+few random orders and predicted wave by wave from those before (prequentially, Dawid 1984); a member's weight grows with
+its discounted log score, averaged over the orders, and never falls below a floor.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.optimize import minimize_scalar
 
-from analysis.models.change_points import Level
+from analysis.models.change_points import PiecewisePosterior
 from analysis.models.classifiers import PLAIN, LabelProcess, Propagation
 from analysis.models.critical_law import CriticalLaw, fit_critical_law
 from analysis.models.gaussian_process import spread_rows
-from analysis.models.memo import Recent
+from analysis.models.memo import Memo
 from analysis.models.milestone_times import MilestoneTimes, Times, regimes_from_times
-from analysis.models.stages import QUESTIONS, Trust, earned_trust, equal_trust, mixed
+from analysis.models.stages import STAGES, StageWeights, earned_weights, equal_weights, mixed
 from analysis.runs.axes import Array, Axis, features
 from analysis.runs.run_table import BoolArray, Runs, allowed_regimes
 from grokcore.errors import DataError
 from grokcore.records.regimes import REGIMES, RegimeRule
 
 DISCOUNT = 0.95
-"""Worth of a wave's score against the next one's."""
+"""Value of a wave's score against the next one's."""
 WAVES = (0.35, 0.5, 0.65, 0.8, 1.0)
-"""Shares of the runs after which the members are refitted and foretell the next wave."""
+"""Shares of the runs after which the members are refitted and predict the next wave."""
 MOST_ORDERS = 3
-"""Random orders in which the runs are foretold at most; with one, chance weighs in with few runs."""
+"""Random orders in which the runs are held out at most; with one, chance weighs in with few runs."""
 ORDERED = 600
 """Runs over all orders, about: more runs need fewer orders."""
 MOST_SCORED = 1500
@@ -43,7 +43,7 @@ POOLED = ("times", "labels", "propagation")
 FOREVER = 9.0
 """log10 of a delay below the critical fraction."""
 MEMBERS = ("times", "labels", "plain", "propagation")
-"""Members that every panel has; the law is one more where the runs allow it."""
+"""Members that every ensemble has; the law is one more where the runs allow it."""
 LAW_ROWS = 400
 """Runs to which the law is fitted as a member; its interval estimates use all."""
 LAW_DRAWS = 64
@@ -53,11 +53,11 @@ LAW_AVERAGED = 12
 
 
 REMEMBERED = 20
-"""Answers of members that a panel keeps: those about a few sets of points."""
+"""Answers of members that a ensemble keeps: those about a few sets of points."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Panel:
+class Ensemble:
     """The fitted members under one rule and their weights."""
 
     rule: RegimeRule
@@ -72,11 +72,11 @@ class Panel:
     """The critical law of the delay, where the axes and the runs allow one."""
     sharpness: dict[str, float] = field(default_factory=dict)
     """Inverse temperature of the label members, from held-out runs."""
-    trust: Trust = field(default_factory=lambda: equal_trust(MEMBERS))
-    """Weight of each member for each question."""
-    answers: dict[str, int] = field(default_factory=dict)
-    """Number of foretold runs that put each question to the test: twice the rarer answer."""
-    recent: Recent = field(init=False, default_factory=lambda: Recent(REMEMBERED))
+    stage_weights: StageWeights = field(default_factory=lambda: equal_weights(MEMBERS))
+    """Weight of each member for each stage."""
+    tested: dict[str, int] = field(default_factory=dict)
+    """Number of held-out runs that put each stage to the test: twice the rarer answer."""
+    memo: Memo = field(init=False, default_factory=lambda: Memo(REMEMBERED))
     """What the members said of the last few sets of points."""
 
     @property
@@ -86,11 +86,11 @@ class Panel:
 
     @property
     def weights(self) -> dict[str, float]:
-        """Return each member's weight over all questions, each counted by how many runs tested it."""
-        counts = {question: self.answers.get(question, 0) + 1 for question in self.trust}
+        """Return each member's weight over all stages, each counted by how many runs tested it."""
+        counts = {stage: self.tested.get(stage, 0) + 1 for stage in self.stage_weights}
         total = sum(counts.values())
-        names = next(iter(self.trust.values()))
-        return {name: sum(counts[q] * self.trust[q][name] for q in counts) / total for name in names}
+        names = next(iter(self.stage_weights.values()))
+        return {name: sum(counts[q] * self.stage_weights[q][name] for q in counts) / total for name in names}
 
     @property
     def sentence(self) -> str:
@@ -111,19 +111,19 @@ class Panel:
         return f"{kind} ({shares})"
 
     @classmethod
-    def fit(cls, runs: Runs, points: Array, rule: RegimeRule, seed: int, start: Panel | None = None) -> Panel:
+    def fit(cls, runs: Runs, points: Array, rule: RegimeRule, seed: int, start: Ensemble | None = None) -> Ensemble:
         """Fit every member to the runs at feature rows `points`; hyperparameters are searched from those of `start`."""
         first = cls._members(runs, points, rule, seed, start, learn=True)
-        held, allowed, worth = _foretold(first, runs, points, rule, seed)
-        sharpness = {name: _sharpness(held[name], allowed, worth) for name in MEMBERS[1:]}
+        held, allowed, discounts = _held_out(first, runs, points, rule, seed)
+        sharpness = {name: _sharpness(held[name], allowed, discounts) for name in MEMBERS[1:]}
         sharp = {name: _sharpened(p, sharpness.get(name, 1.0)) for name, p in held.items()}
-        trust, answers = earned_trust(sharp, allowed, worth)
-        return replace(first, sharpness=sharpness, trust=trust, answers=answers)
+        stage_weights, tested = earned_weights(sharp, allowed, discounts)
+        return replace(first, sharpness=sharpness, stage_weights=stage_weights, tested=tested)
 
     @classmethod
     def _members(
-        cls, runs: Runs, points: Array, rule: RegimeRule, seed: int, start: Panel | None, *, learn: bool
-    ) -> Panel:
+        cls, runs: Runs, points: Array, rule: RegimeRule, seed: int, start: Ensemble | None, *, learn: bool
+    ) -> Ensemble:
         allowed = allowed_regimes(runs, rule)
         times = MilestoneTimes.fit(runs, points, start.times if start is not None else None, learn=learn)
         before = start.labels if start is not None else None
@@ -139,18 +139,18 @@ class Panel:
             law=law_member(runs, start.law if start is not None else None, LAW_DRAWS if learn else 0),
         )
 
-    def refitted(self, runs: Runs, points: Array, seed: int, rule: RegimeRule | None = None) -> Panel:
+    def refitted(self, runs: Runs, points: Array, seed: int, rule: RegimeRule | None = None) -> Ensemble:
         """Return the members fitted to other runs or under another rule, hyperparameters, weights and sharpness kept.
 
         The page does the same in the browser when a slider moves.
         """
         members = self._members(runs, points, rule or self.rule, seed, self, learn=False)
-        return replace(members, sharpness=self.sharpness, trust=self.trust, answers=self.answers)
+        return replace(members, sharpness=self.sharpness, stage_weights=self.stage_weights, tested=self.tested)
 
     def member(self, name: str, points: Array, rule: RegimeRule | None = None) -> Array:
         """Return (n, 4) probabilities of one member at feature rows; only times and law take a rule of their own."""
         rule = rule or self.rule
-        return self.recent.answer((name, rule), points, lambda: self._member(name, points, rule))
+        return self.memo.answer((name, rule), points, lambda: self._member(name, points, rule))
 
     def _member(self, name: str, points: Array, rule: RegimeRule) -> Array:
         if name == "times" or (name == "law" and self.law is None):
@@ -179,8 +179,11 @@ class Panel:
         """Return each process's length scales (in box widths), amplitude, slope and noise as plain values."""
         named = {"t_mem": self.times.mem.smooth, "delay": self.times.delay.smooth}
         for time, latent in (("t_mem", self.times.mem), ("delay", self.times.delay)):
-            named |= {f"{time} jump {number}": jump.side for number, jump in enumerate(latent.jumps, start=1)}
-        named |= {f"label {name}": process for name, process in zip(QUESTIONS, self.labels.latent, strict=True)}
+            named |= {
+                f"{time} change point {number}": point.side
+                for number, point in enumerate(latent.change_points, start=1)
+            }
+        named |= {f"label {name}": process for name, process in zip(STAGES, self.labels.latent, strict=True)}
         named |= {f"plain {regime}": process for regime, process in zip(REGIMES, self.plain.latent, strict=True)}
         return {
             name: asdict(process.kernel) | {"lengths": process.kernel.lengths.tolist()}
@@ -194,12 +197,12 @@ class Panel:
             return times
         with np.errstate(divide="ignore"):
             delay = np.clip(self.law.predict(self._table(points)), -1.0, FOREVER)
-        return times._replace(delay=Level(delay, np.zeros(len(delay)), self.law.noise))
+        return times._replace(delay=PiecewisePosterior(delay, np.zeros(len(delay)), self.law.noise))
 
     def law_delays(self, points: Array) -> Array:
         """Return (S, n) log10 delays of the median run at feature rows, by draws of the law."""
         if self.law is None:
-            raise DataError("this panel has no law.")
+            raise DataError("this ensemble has no law.")
         with np.errstate(divide="ignore"):
             return np.clip(self.law.sample(self._table(points)), -1.0, FOREVER)
 
@@ -212,36 +215,36 @@ class Panel:
 
     def mixture(self, points: Array) -> Array:
         """Return (n, 4): the members mixed by the weights each earned."""
-        return mixed({name: self.member(name, points) for name in self.weights}, self.trust)
+        return mixed({name: self.member(name, points) for name in self.weights}, self.stage_weights)
 
     def pool(self, points: Array) -> Array:
         """Return (n, 4): the plain mean of the pooled members, which chooses runs well in every world."""
         return np.asarray(sum(self.member(name, points) for name in POOLED) / len(POOLED))
 
 
-def _foretold(
-    panel: Panel, runs: Runs, points: Array, rule: RegimeRule, seed: int
+def _held_out(
+    ensemble: Ensemble, runs: Runs, points: Array, rule: RegimeRule, seed: int
 ) -> tuple[dict[str, Array], BoolArray, Array]:
-    """Return each member's probabilities for runs it had not seen, what those runs allow, and each one's worth."""
+    """Return each member's probabilities for runs it had not seen, what those runs allow, and each one's discount."""
     allowed = allowed_regimes(runs, rule)
     orders = min(MOST_ORDERS, -(-ORDERED // len(points)))
-    held: dict[str, list[Array]] = {name: [] for name in panel.names}
+    held: dict[str, list[Array]] = {name: [] for name in ensemble.names}
     scored: list[npt.NDArray[np.intp]] = []
-    worth: list[Array] = []
+    discounts: list[Array] = []
     for number in range(orders):
         order = _shuffled(runs, points, (seed, number))[:MOST_SCORED]
         ends = [round(share * len(order)) for share in WAVES]
         for wave, (seen, end) in enumerate(itertools.pairwise(ends)):
             past, next_wave = order[:seen], order[seen:end]
-            fitted = Panel._members(runs.rows(past), points[past], rule, seed, panel, learn=False)
+            fitted = Ensemble._members(runs.rows(past), points[past], rule, seed, ensemble, learn=False)
             for name, found in held.items():
                 found.append(fitted.member(name, points[next_wave]))
             scored.append(next_wave)
-            worth.append(np.full(len(next_wave), DISCOUNT ** (len(WAVES) - 2 - wave) / orders))
+            discounts.append(np.full(len(next_wave), DISCOUNT ** (len(WAVES) - 2 - wave) / orders))
     return (
         {name: np.vstack(found) for name, found in held.items()},
         allowed[np.concatenate(scored)],
-        np.concatenate(worth),
+        np.concatenate(discounts),
     )
 
 
@@ -266,11 +269,11 @@ def _sharpened(probabilities: Array, power: float) -> Array:
     return np.asarray(raw / raw.sum(axis=1, keepdims=True))
 
 
-def _sharpness(probabilities: Array, allowed: BoolArray, worth: Array) -> float:
+def _sharpness(probabilities: Array, allowed: BoolArray, discounts: Array) -> float:
     """Return the exponent of highest log score, drawn to one as if by a few more runs."""
 
     def loss(log_power: float) -> float:
         chance = (_sharpened(probabilities, float(np.exp(log_power))) * allowed).sum(axis=1)
-        return float(-worth @ np.log(np.maximum(chance, 1e-4)) + 0.5 * log_power**2)
+        return float(-discounts @ np.log(np.maximum(chance, 1e-4)) + 0.5 * log_power**2)
 
     return float(np.exp(minimize_scalar(loss, bounds=(-1.5, 2.5), method="bounded").x))

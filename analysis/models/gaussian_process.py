@@ -17,7 +17,7 @@ from scipy.optimize import minimize
 
 from analysis.models.kernels import Array, Kernel, Prior
 from analysis.models.likelihoods import Likelihood, Observations, likelihood
-from analysis.models.memo import Recent
+from analysis.models.memo import Memo
 
 EXACT = 500
 """Rows up to which every row is its own basis point."""
@@ -206,7 +206,7 @@ class Posterior:
         K[np.diag_indices_from(K)] += JITTER * (1.0 + np.diag(K))
         self._root = cholesky(K, lower=True, check_finite=False)
         self.mean, self._hessian = self._fit(seen)
-        self._recent = Recent(REMEMBERED)
+        self._memo = Memo(REMEMBERED)
 
     def _coordinates(self, points: Array) -> Array:
         """Return (m, n): the latent at `points` is centre + coordinatesᵀ v with v standard normal, plus a residual."""
@@ -243,7 +243,7 @@ class Posterior:
 
     def predict(self, points: Array) -> tuple[Array, Array]:
         """Return the latent's mean and variance at rows of `points`; read-only."""
-        return self._recent.answer("", points, lambda: self._predict(points))
+        return self._memo.answer("", points, lambda: self._predict(points))
 
     def _predict(self, points: Array) -> tuple[Array, Array]:
         means, variances = [], []

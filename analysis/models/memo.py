@@ -11,7 +11,7 @@ from analysis.models.kernels import Array
 T = TypeVar("T")
 
 
-class Recent:
+class Memo:
     """Remembers the answers to a number of questions, the latest ones; arrays in them become read-only."""
 
     def __init__(self, kept: int) -> None:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from analysis.models.change_points import JumpingLatent, Level
+from analysis.models.change_points import PiecewisePosterior, PiecewiseProcess
 from analysis.models.likelihoods import Observations
 from analysis.runs.axes import Array
 from analysis.runs.run_table import Runs
@@ -32,8 +32,8 @@ NEGLIGIBLE = 1e-6
 class Times(NamedTuple):
     """Posterior of log10 t_mem and log10 delay at n points."""
 
-    mem: Level
-    delay: Level
+    mem: PiecewisePosterior
+    delay: PiecewisePosterior
 
 
 def memorization_times(runs: Runs, points: Array) -> Observations:
@@ -112,8 +112,8 @@ def _regimes(mem_mean: Array, mem_sd: Array, delay_mean: Array, delay_sd: Array,
 class MilestoneTimes:
     """The two fitted latents at one threshold."""
 
-    mem: JumpingLatent
-    delay: JumpingLatent
+    mem: PiecewiseProcess
+    delay: PiecewiseProcess
 
     @classmethod
     def fit(
@@ -131,14 +131,14 @@ class MilestoneTimes:
             if before is not None and not learn:
                 fitted.append(before.refitted(seen, centre))
             else:
-                fitted.append(JumpingLatent.fit(seen, centre, before))
+                fitted.append(PiecewiseProcess.fit(seen, centre, before))
         return cls(*fitted)
 
     @property
     def jumps(self) -> dict[str, list[float]]:
         """Return by how much each time jumps, in log10 steps; nothing for one that does not."""
         return {
-            name: [jump.height for jump in latent.jumps]
+            name: [point.height for point in latent.change_points]
             for name, latent in (("t_mem", self.mem), ("delay", self.delay))
         }
 

@@ -1,7 +1,7 @@
-"""The three questions that make a regime, and how much each member of the panel is trusted with each.
+"""The three stages that make a regime, and the weight of each member of the ensemble in each.
 
 Did it memorise? If so, did it generalise? If so, was it late? A member may be right about one edge and wrong about
-another (a delay that jumps beside a smooth t_mem), so it is weighed question by question.
+another (a delay that jumps beside a smooth t_mem), so it has a weight for every stage.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ import numpy as np
 from analysis.runs.axes import Array
 from analysis.runs.run_table import BoolArray
 
-QUESTIONS: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
+STAGES: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
     "memorised": ((0,), (1, 2, 3)),
     "generalised": ((1,), (2, 3)),
     "late": ((3,), (2,)),
 }
-"""Per question, the regimes (indices into `REGIMES`) of a no and of a yes."""
+"""Per stage, the regimes (indices into `REGIMES`) of a no and of a yes."""
 FLOOR = 0.005
-"""Smallest weight of a member: what foretold badly so far may be right elsewhere."""
+"""Smallest weight of a member: what predicted held-out runs badly so far may be right elsewhere."""
 PRIOR = {"times": 6.0, "labels": 1.5, "plain": 1.0, "propagation": 0.1, "law": 1.0}
-"""Odds of the members before any run was foretold: what they were worth on many diagrams with few runs."""
-Trust = dict[str, dict[str, float]]
-"""Weight of each member for each question; sums to one over the members."""
+"""Odds of the members before any run was predicted: what they deserved on many diagrams with few runs."""
+StageWeights = dict[str, dict[str, float]]
+"""Weight of each member for each stage; sums to one over the members."""
 
 
-def answers_of(allowed: BoolArray, question: str) -> tuple[BoolArray, BoolArray]:
-    """Return which runs, by what they are allowed to be, answer a question with yes, and which with no."""
-    no, yes = QUESTIONS[question]
+def stage_answers(allowed: BoolArray, stage: str) -> tuple[BoolArray, BoolArray]:
+    """Return which runs, by what they are allowed to be, pass a stage, and which do not."""
+    no, yes = STAGES[stage]
     others = [index for index in range(allowed.shape[1]) if index not in no + yes]
     asked = ~allowed[:, others].any(axis=1)
     is_yes, is_no = (asked & ~allowed[:, list(side)].any(axis=1) for side in (no, yes))
@@ -37,56 +37,59 @@ def answers_of(allowed: BoolArray, question: str) -> tuple[BoolArray, BoolArray]
 
 
 def deciding(first: int, second: int) -> str:
-    """Return the question that tells two regimes apart."""
-    for name, (no, yes) in QUESTIONS.items():
+    """Return the stage that tells two regimes apart."""
+    for name, (no, yes) in STAGES.items():
         if (first in no and second in yes) or (second in no and first in yes):
             return name
     raise ValueError(f"regimes {first} and {second} are the same.")
 
 
-def equal_trust(members: Mapping[str, Array] | tuple[str, ...]) -> Trust:
-    """Return the same weight for every member and question."""
-    return {question: {name: 1.0 / len(members) for name in members} for question in QUESTIONS}
+def equal_weights(members: Mapping[str, Array] | tuple[str, ...]) -> StageWeights:
+    """Return the same weight for every member and stage."""
+    return {stage: {name: 1.0 / len(members) for name in members} for stage in STAGES}
 
 
-def mixed(members: Mapping[str, Array], trust: Trust) -> Array:
-    """Return (n, 4): the members' (n, 4) probabilities mixed question by question.
+def mixed(members: Mapping[str, Array], stage_weights: StageWeights) -> Array:
+    """Return (n, 4): the members' (n, 4) probabilities mixed stage by stage.
 
-    Within a question a member counts by its weight and by the probability it gives to the question being asked at all;
-    with the same weights for every question this is the plain mixture.
+    Within a stage a member counts by its weight and by the probability it gives to a run reaching the stage at all;
+    with the same weights for every stage this is the plain mixture.
     """
     some = next(iter(members.values()))
     result, reached = np.zeros_like(some), np.ones(len(some))
-    for question, (no, yes) in QUESTIONS.items():
-        weight = trust[question]
+    for stage, (no, yes) in STAGES.items():
+        weight = stage_weights[stage]
         chance = sum(weight[name] * p[:, list(yes)].sum(axis=1) for name, p in members.items())
         against = sum(weight[name] * p[:, list(no)].sum(axis=1) for name, p in members.items())
         share = np.asarray((chance + 1e-12) / (chance + against + 2e-12))
         result[:, no[0]] = reached * (1.0 - share)
         reached = reached * share
-    result[:, QUESTIONS["late"][1][0]] = reached
+    result[:, STAGES["late"][1][0]] = reached
     return result
 
 
-def earned_trust(foretold: Mapping[str, Array], allowed: BoolArray, worth: Array) -> tuple[Trust, dict[str, int]]:
-    """Return weights, prior odds times exp(discounted log score), per question, and how many runs put it to the test.
+def earned_weights(
+    held_out: Mapping[str, Array], allowed: BoolArray, discounts: Array
+) -> tuple[StageWeights, dict[str, int]]:
+    """Return weights, prior odds times exp(discounted log score), per stage, and how many runs put it to the test.
 
-    `foretold` holds members' (n, 4) probabilities for runs they had not seen, `allowed` what those runs may be, `worth`
-    the discount of each. A question that all runs answer alike tests nobody: counted is twice the rarer answer.
+    `held_out` holds members' (n, 4) probabilities for runs they had not seen, `allowed` what those runs may be,
+    `discounts` the value of each. A stage that all runs pass alike tests nobody: counted is twice the rarer answer.
     """
-    trust: Trust = {}
-    answers: dict[str, int] = {}
-    for question, (no, yes) in QUESTIONS.items():
-        is_yes, is_no = answers_of(allowed, question)
+    stage_weights: StageWeights = {}
+    tested: dict[str, int] = {}
+    for stage, (no, yes) in STAGES.items():
+        is_yes, is_no = stage_answers(allowed, stage)
         answered = is_yes | is_no
         scores = {}
-        for name, p in foretold.items():
+        for name, p in held_out.items():
             chance = (p[:, list(yes)].sum(axis=1) + 1e-6) / (p[:, list(no + yes)].sum(axis=1) + 2e-6)
             given = np.clip(np.where(is_yes, chance, 1.0 - chance), 1e-3, 1.0)
-            scores[name] = float(worth[answered] @ np.log(given[answered])) + np.log(PRIOR[name])
+            scores[name] = float(discounts[answered] @ np.log(given[answered])) + np.log(PRIOR[name])
         best = max(scores.values())
         raw = {name: np.exp(score - best) for name, score in scores.items()}
         total = sum(raw.values())
-        trust[question] = {name: FLOOR + (1.0 - FLOOR * len(raw)) * float(value / total) for name, value in raw.items()}
-        answers[question] = 2 * int(min(is_yes.sum(), is_no.sum()))
-    return trust, answers
+        spare = 1.0 - FLOOR * len(raw)
+        stage_weights[stage] = {name: FLOOR + spare * float(odds / total) for name, odds in raw.items()}
+        tested[stage] = 2 * int(min(is_yes.sum(), is_no.sum()))
+    return stage_weights, tested

@@ -13,7 +13,6 @@ from cluster.plan import Footprint, Node, make_plan, parse_nodes, slots
 from grokcore.errors import ConfigError
 from sweeps import Range, RegimeRule, SweepSpec
 from sweeps.execution.ray_session import gpu_slots
-from tests import hosts
 
 
 def spec(**changes):
@@ -148,8 +147,6 @@ for share in map(float, sys.argv[1:]):
 @pytest.mark.slow
 def test_ray_puts_as_many_cohorts_on_logical_gpus_as_the_plan_says_and_no_more(tmp_path):
     # In a network of its own: this kind of cluster listens on the machine's address.
-    if hosts.missing():
-        pytest.skip("needs a network namespace")
     script = tmp_path / "mixed.py"
     script.write_text(MIXED)
     command = f"ip link set lo up && {sys.executable} {script} 1 0.5"

@@ -20,13 +20,10 @@ SMALLER = {
 
 
 def double(way, **changes):
-    config = expand(way, **changes)
-    if config.to_dict()["loss"]["name"].startswith("cross_entropy_"):
-        pytest.skip("a loss in a precision of its own")
-    return RunConfig.from_dict({**config.to_dict(), "dtype": "float64"})
+    return RunConfig.from_dict({**expand(way, **changes).to_dict(), "dtype": "float64"})
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", [way for way in WAYS if not way.startswith("cross_entropy_float")])
 def test_a_run_is_the_same_in_a_cards_layout(way):
     runs = [double(way, seed=seed, fraction=0.6 + 0.05 * seed) for seed in range(2)]
     plain = {record.run_id: record for record in train(runs, measures="none")}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from analysis import RegimeMap, RegimeRule
-from analysis.models.change_points import JumpingLatent, Level, Step
+from analysis.models.change_points import PiecewisePosterior, PiecewiseProcess, Step
 from analysis.models.likelihoods import Observations
 from analysis.models.milestone_times import Times, regimes_from_times
 from benchmarks.diagrams import CLIFFS, SMOOTH, sobol
@@ -32,8 +32,8 @@ def observed(n, height, top=np.inf, seed=0):
 
 @pytest.mark.parametrize("height", [1.2, -1.5])
 def test_a_cliff_is_found_with_its_height_and_its_place(height):
-    fitted = JumpingLatent.fit(observed(96, height), 2.5)
-    (jump,) = fitted.jumps
+    fitted = PiecewiseProcess.fit(observed(96, height), 2.5)
+    (jump,) = fitted.change_points
     assert abs(jump.height) == pytest.approx(abs(height), abs=0.2)
     asked = sobol(1024, 2, 5)
     level = fitted.predict(asked)
@@ -46,8 +46,8 @@ def test_a_cliff_is_found_with_its_height_and_its_place(height):
 
 
 def test_a_cliff_beyond_what_was_seen_is_found_by_its_place():
-    fitted = JumpingLatent.fit(observed(96, 2.5, top=3.4), 2.5)
-    (jump,) = fitted.jumps
+    fitted = PiecewiseProcess.fit(observed(96, 2.5, top=3.4), 2.5)
+    (jump,) = fitted.change_points
     asked = sobol(1024, 2, 5)
     assert jump.height > 0.7
     assert np.mean((fitted.predict(asked).median > 3.4) == beyond(asked)) > 0.95
@@ -56,15 +56,15 @@ def test_a_cliff_beyond_what_was_seen_is_found_by_its_place():
 @pytest.mark.parametrize("seed", range(4))
 def test_a_smooth_field_has_no_cliff(seed):
     for height, top in ((0.0, np.inf), (0.0, 2.5)):
-        assert JumpingLatent.fit(observed(64, height, top=top, seed=seed), 2.5).jumps == ()
+        assert PiecewiseProcess.fit(observed(64, height, top=top, seed=seed), 2.5).change_points == ()
 
 
 def test_two_stairs_are_two_jumps():
     points = sobol(128, 2, 0)
     value = 2.0 + 1.5 * (points[:, 0] > 0.35) + 1.5 * (points[:, 0] > 0.7)
     value += NOISE * np.random.default_rng(0).standard_normal(128)
-    fitted = JumpingLatent.fit(Observations(points=points, low=value, high=value, blur=np.zeros(128)), 3.5)
-    assert len(fitted.jumps) == 2
+    fitted = PiecewiseProcess.fit(Observations(points=points, low=value, high=value, blur=np.zeros(128)), 3.5)
+    assert len(fitted.change_points) == 2
     asked = sobol(512, 2, 5)
     truth = 2.0 + 1.5 * (asked[:, 0] > 0.35) + 1.5 * (asked[:, 0] > 0.7)
     assert np.mean(np.abs(fitted.predict(asked).median - truth) < 0.2) > 0.9
@@ -72,9 +72,9 @@ def test_two_stairs_are_two_jumps():
 
 def test_many_observations_are_put_on_the_sides_found_among_some():
     seen = observed(600, 1.2)
-    fitted = JumpingLatent.fit(seen, 2.5)
+    fitted = PiecewiseProcess.fit(seen, 2.5)
     (sides,) = fitted.sides(seen)
-    right = sides == (beyond(seen.points) == (fitted.jumps[0].height > 0))
+    right = sides == (beyond(seen.points) == (fitted.change_points[0].height > 0))
     assert np.mean(right) > 0.97
 
 
@@ -82,15 +82,15 @@ def test_the_order_of_observations_changes_nothing():
     seen = observed(96, 1.2)
     order = np.random.default_rng(3).permutation(96)
     asked = sobol(64, 2, 5)
-    straight, shuffled = (JumpingLatent.fit(rows, 2.5).predict(asked) for rows in (seen, seen.rows(order)))
+    straight, shuffled = (PiecewiseProcess.fit(rows, 2.5).predict(asked) for rows in (seen, seen.rows(order)))
     np.testing.assert_allclose(straight.mean, shuffled.mean, atol=1e-3)
     np.testing.assert_allclose(straight.steps[0].mean, shuffled.steps[0].mean, atol=1e-2)
 
 
 def test_a_refit_keeps_the_jump_and_puts_new_runs_on_its_sides():
-    fitted = JumpingLatent.fit(observed(96, 1.2), 2.5)
+    fitted = PiecewiseProcess.fit(observed(96, 1.2), 2.5)
     again = fitted.refitted(observed(64, 1.2, seed=1), 2.5)
-    assert [jump.height for jump in again.jumps] == [jump.height for jump in fitted.jumps]
+    assert [jump.height for jump in again.change_points] == [jump.height for jump in fitted.change_points]
     asked = sobol(512, 2, 5)
     same = (fitted.predict(asked).steps[0].mean > 0) == (again.predict(asked).steps[0].mean > 0)
     assert same.mean() > 0.95
@@ -100,7 +100,7 @@ def level(mean, heights, sides):
     """Return a level at two points."""
     ones = np.ones(2)
     steps = tuple(Step(height, side * ones, 0.5 * ones) for height, side in zip(heights, sides, strict=True))
-    return Level(mean * ones, 0.04 * ones, 0.15, steps)
+    return PiecewisePosterior(mean * ones, 0.04 * ones, 0.15, steps)
 
 
 def test_parts_are_a_mixture_and_draws_have_their_mean():

@@ -116,21 +116,15 @@ def test_a_key_that_others_can_read_is_refused(repository):
     assert complaint.endswith(f"chmod 600 {repository / 'key'}.")
 
 
-def test_a_silent_address_and_a_closed_port_are_told_apart_from_a_refused_key(repository):
-    # Nothing listens on port 22 of this loopback address.
+def test_a_silent_address_and_a_closed_port_are_told_apart_from_a_refused_key(repository, monkeypatch):
     hosts = Hosts(head="127.0.0.9", workers=(), user="me", key=str(repository / "key"))
-    if not _refuses("127.0.0.9", 22):
-        pytest.skip("an sshd runs here")
-    (complaint,) = complaints_of(write(repository, hosts))
-    assert "head 127.0.0.9 does not answer on port 22 (Connection refused)" in complaint
-
-
-def _refuses(host, port):
-    try:
-        socket.create_connection((host, port), timeout=2).close()
-    except OSError:
-        return True
-    return False
+    # Bound and not listening: nobody else can listen there meanwhile.
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.9", 0))
+        port = bound.getsockname()[1]
+        monkeypatch.setattr(checks, "SSH_PORT", port)
+        (complaint,) = complaints_of(write(repository, hosts))
+    assert f"head 127.0.0.9 does not answer on port {port} (Connection refused)" in complaint
 
 
 def test_an_address_that_answers_but_speaks_no_ssh_is_named(repository, monkeypatch):
