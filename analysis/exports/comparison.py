@@ -46,9 +46,10 @@ def export_comparison(
     the two cannot be compared.
     """
     look = base.style_named(style)
-    sources = read_source(first), read_source(second)
+    sources = read_source(first, curves=False), read_source(second, curves=False)
     maps = tuple(
-        RegimeMap.fit(source.frame, source.scales, rule=rule or source.default_rule, seed=0) for source in sources
+        RegimeMap.fit(source.frame, source.scales, rule=rule or source.default_rule, seed=0, box=source.box)
+        for source in sources
     )
     found = compare(maps[0], maps[1], regimes=regimes, along=along)
     names = _names(sources)

@@ -52,12 +52,16 @@ def export_map(
     look = base.style_named(style)
     source = read_source(source)
     rule = rule or source.default_rule
-    fitted = RegimeMap.fit(source.frame, axes or source.scales, rule=rule, seed=0)
+    source = source.completed(rule.budget)
+    scales = {source.names.get(name, name): scale for name, scale in axes.items()} if axes else source.scales
+    fitted = RegimeMap.fit(source.frame, scales, rule=rule, seed=0, box=source.box)
+    notes = [*source.notes, *([source.guess] if source.guess and not axes else [])]
+    fitted = dataclasses.replace(fitted, notes=(*fitted.notes, *notes))
     if axes is None:
         fitted = dataclasses.replace(fitted, warnings=(*fitted.warnings, *source.warnings))
     drawn = Drawn(x=x, y=y, at={fitted.axis(name).name: float(value) for name, value in (at or {}).items()})
     values = map_grid(fitted)
-    definition = define(fitted, source, Path(out), drawn, style)
+    definition = define(fitted, source, Path(out), drawn, style, axes)
     figures, boundaries = _figures(fitted, drawn, look)
     survival = laws.info(fitted)
     if survival.axes:
@@ -118,6 +122,7 @@ def define(
     out: Path,
     drawn: Drawn,
     style: str,
+    axes: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Return what made the map, as plain values: rule, axes, runs, model, versions, code revision and commands."""
     runs = fitted.runs
@@ -128,7 +133,7 @@ def define(
         "run_seeds": seeds,
         "runs_by_outcome": {str(k) or "unknown": int(v) for k, v in runs["outcome"].value_counts().items()},
         "sweep": dict(source.spec) or None,
-        "commands": [*source.command, _command(source, fitted.rule, out, drawn, style)],
+        "commands": [*source.command, _command(source, fitted.rule, out, drawn, style, axes)],
         "code_revision": code_revision(),
         "environment": versions() | {f"runs: {name}": value for name, value in environment_of(runs)},
     }
@@ -140,6 +145,7 @@ def _command(
     out: Path,
     drawn: Drawn,
     style: str,
+    axes: Mapping[str, str] | None,
 ) -> str:
     parts = [
         "grokmap map",
@@ -147,6 +153,10 @@ def _command(
         "--out",
         shlex.quote(str(out)),
         rule_options(rule),
+    ]
+    named = (("column", source.columns), ("axis", axes or {}))
+    parts += [
+        f"--{option} {shlex.quote(f'{name}={value}')}" for option, given in named for name, value in given.items()
     ]
     parts += [f"--{name} {axis}" for name, axis in (("x", drawn.x), ("y", drawn.y)) if axis]
     parts += [f"--at {name}={value:g}" for name, value in drawn.at.items()]

@@ -21,7 +21,8 @@ from analysis.models.ensemble import Ensemble, law_member
 from analysis.models.milestone_times import MilestoneTimes
 from analysis.models.outcomes import OutcomeLayer
 from analysis.models.threads import single_threaded
-from analysis.runs.axes import Array, Axis, features
+from analysis.runs.axes import Array, Axis, Box, features
+from analysis.runs.censoring import completed
 from analysis.runs.run_table import Runs, allowed_regimes, check_budget, check_runs, regime_names
 from grokcore.errors import DataError, unknown_name
 from grokcore.records.regimes import RegimeRule
@@ -45,6 +46,10 @@ class RegimeMap:
     """The fitted members and their weights."""
     warnings: tuple[str, ...]
     """What a reader of the map must know, in sentences."""
+    box: Box | None = None
+    """Ranges of axes beyond those of the runs, by column: those over which a sweep chose its runs."""
+    notes: tuple[str, ...] = ()
+    """How the table was understood, in sentences: what it left to be concluded or guessed."""
 
     @classmethod
     @single_threaded()
@@ -56,14 +61,17 @@ class RegimeMap:
         rule: RegimeRule,
         seed: int = 0,
         previous: RegimeMap | None = None,
+        box: Box | None = None,
     ) -> Self:
         """Fit a map to runs.
 
         `frame` has the axes' columns and t_mem, t_mem_event, t_gen, t_gen_event; `axes` says for each axis "linear" or
         "log", by its column or the last part of its name. `previous`, a map of fewer of the runs, gives the starting
-        point of the search for hyperparameters. Raises `DataError` for data that no honest map can be made of.
+        point of the search for hyperparameters. The map covers the range of the runs, and that of `box` where a column
+        is named there. Raises `DataError` for data that no honest map can be made of.
         """
-        checked = check_runs(frame, axes, rule.threshold)
+        frame, notes = completed(frame, rule.budget)
+        checked = check_runs(frame, axes, rule.threshold, box)
         warnings = [*checked.warnings, *check_budget(checked, rule)]
         points = features(checked.axes, checked.table)
         start = previous.ensemble if previous is not None and len(previous.axes) == len(checked.axes) else None
@@ -78,11 +86,13 @@ class RegimeMap:
             seed=seed,
             ensemble=ensemble,
             warnings=tuple(warnings),
+            box=box,
+            notes=tuple(notes),
         )
 
     def under(self, rule: RegimeRule) -> Self:
         """Return the map of the same runs under another rule: a recorded threshold, a budget they had, any delay."""
-        return type(self).fit(self.source, self.scales, rule=rule, seed=self.seed, previous=self)
+        return type(self).fit(self.source, self.scales, rule=rule, seed=self.seed, previous=self, box=self.box)
 
     def refitted(self, frame: pd.DataFrame) -> Self:
         """Return the map of other runs in the same box, hyperparameters and weights kept: quick, for resampling."""
@@ -330,4 +340,5 @@ class RegimeMap:
             "jumps_log10": self.ensemble.times.jumps,
             "hyperparameters": self.ensemble.hyperparameters(),
             "warnings": list(self.warnings),
+            "notes": list(self.notes),
         }

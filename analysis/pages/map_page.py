@@ -77,7 +77,7 @@ def page(
         "page.html",
         title=f"Regime map: {source.name}",
         subtitle=f"{len(fitted.runs):,} runs over {', '.join(pretty(axis.name) for axis in fitted.axes)}.",
-        warnings=fitted.warnings,
+        warnings=(*fitted.notes, *fitted.warnings),
         scripts=[markup(template(name)) for name in SCRIPTS],
         data=markup(_script_json(data)),
         spec=data["spec"],

@@ -20,6 +20,7 @@ from analysis.figures import plane
 from analysis.figures.base import REGIME_COLOURS, REGIME_INK, pretty
 from analysis.maps.grid import MapGrid
 from analysis.runs.axes import Axis
+from analysis.runs.curves import MOST_POINTS, points_each, thinned
 from analysis.runs.run_table import milestone_columns, recorded_thresholds
 from analysis.runs.sources import Source
 from grokcore.records.regimes import REGIMES
@@ -27,12 +28,6 @@ from grokcore.records.regimes import REGIMES
 if TYPE_CHECKING:
     from analysis.maps.regime_map import RegimeMap
 
-CURVE_POINTS = 90
-"""Points kept of each run's curves on the page, evenly spread in log steps."""
-LEAST_POINTS = 24
-"""Points below which a curve is not thinned; with very many runs some lose theirs instead."""
-MOST_POINTS = 200_000
-"""Points of all curves together."""
 MEASURES = 6
 """Measures carried beside the learning curves."""
 MOST_RUNS = 50_000
@@ -264,7 +259,7 @@ def _curves(runs: pd.DataFrame, curves: pd.DataFrame | None) -> dict[str, Any] |
     if not {"run_id", "step", *learning} <= set(curves.columns):
         return None
     measures = [c for c in curves.columns if c not in {"run_id", "step", *learning} and curves[c].notna().any()]
-    points = max(LEAST_POINTS, min(CURVE_POINTS, MOST_POINTS // max(len(runs), 1)))
+    points = points_each(len(runs))
     every = -(-len(runs) * points // MOST_POINTS)
     wanted = set(runs["run_id"].iloc[::every])
     groups = dict(iter(curves[curves["run_id"].isin(wanted)].groupby("run_id", sort=False)))
@@ -285,14 +280,3 @@ def _curves(runs: pd.DataFrame, curves: pd.DataFrame | None) -> dict[str, Any] |
         with np.errstate(divide="ignore", invalid="ignore"):
             columns[name] = packed(np.log10(values) if log else values) | {"log": log}
     return {"step": _base64(table["step"], "<u4"), "start": start, "columns": columns}
-
-
-def thinned(steps: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.intp]:
-    """Return at most `count` indices into increasing `steps`, evenly spread in log steps, both ends among them."""
-    if len(steps) <= count:
-        return np.arange(len(steps))
-    log = np.log1p(steps.astype(float))
-    wanted = np.linspace(log[0], log[-1], count)
-    right = np.searchsorted(log, wanted).clip(1, len(log) - 1)
-    nearer_left = wanted - log[right - 1] < log[right] - wanted
-    return np.unique(np.concatenate([right - nearer_left, [0, len(log) - 1]]))

@@ -28,7 +28,7 @@ def browser():
 def made(synthetic_sweep, tmp_path_factory):
     """Return the fitted map and the file of its page."""
     source = read_source(synthetic_sweep(RUNS))
-    fitted = RegimeMap.fit(source.frame, source.scales, rule=source.default_rule, seed=0)
+    fitted = RegimeMap.fit(source.frame, source.scales, rule=source.default_rule, seed=0, box=source.box)
     out = tmp_path_factory.mktemp("page") / "map.html"
     definition = define(fitted, source, out.parent, Drawn(), "screen")
     out.write_text(map_page.page(fitted, source, map_grid(fitted), definition))

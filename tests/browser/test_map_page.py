@@ -268,7 +268,7 @@ def test_text_of_the_runs_is_text_and_not_markup(page):
 @pytest.mark.slow
 def test_a_page_of_a_thousand_runs_is_small_and_quick(browser, synthetic_sweep, tmp_path):
     source = read_source(synthetic_sweep(1024))
-    fitted = RegimeMap.fit(source.frame, source.scales, rule=source.default_rule, seed=0)
+    fitted = RegimeMap.fit(source.frame, source.scales, rule=source.default_rule, seed=0, box=source.box)
     out = tmp_path / "map.html"
     definition = define(fitted, source, tmp_path, Drawn(), "screen")
     out.write_text(map_page.page(fitted, source, map_grid(fitted), definition))
