@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis.runs.axes import are_powers
+from analysis.runs.categories import CATEGORICAL, chosen_categories, guessed_categories, with_choices
 from analysis.runs.run_table import MILESTONES, read_runs
 from grokcore.errors import DataError
 from grokcore.records.regimes import RegimeRule
@@ -69,7 +71,15 @@ class Source:
         """Return the map's axes and their scales: those of the specification, or the columns that look like axes."""
         space = self.spec.get("space")
         found = _spec_scales(self.spec, self.frame) if isinstance(space, Mapping) else {}
-        return found or _guessed_scales(self.frame)
+        return (found or _guessed_scales(self.frame)) | dict.fromkeys(self._categories, CATEGORICAL)
+
+    @property
+    def _categories(self) -> list[str]:
+        """Return the fields without order: the specification's choices of words, or the columns that look like such."""
+        space = self.spec.get("space")
+        if isinstance(space, Mapping):
+            return chosen_categories(self.frame, space)
+        return guessed_categories(self.frame, _guessed_scales(self.frame))
 
     @property
     def warnings(self) -> list[str]:
@@ -101,11 +111,13 @@ def read_source(source: str | Path | pd.DataFrame | Source) -> Source:
     if not path.is_dir():
         return Source(name=path.stem, frame=frame, curves=None, spec={}, path=path)
     curves = path / "curves.parquet"
+    spec = _read_spec(path / "spec.toml")
+    space = spec.get("space")
     return Source(
         name=path.resolve().name,
-        frame=frame,
+        frame=with_choices(frame, space) if isinstance(space, Mapping) else frame,
         curves=pd.read_parquet(curves) if curves.is_file() else None,
-        spec=_read_spec(path / "spec.toml"),
+        spec=spec,
         path=path,
     )
 
@@ -151,7 +163,7 @@ def _varies(values: pd.Series) -> bool:
 
 def _scale(values: pd.Series) -> str:
     positive = values[values > 0]
-    wide = len(positive) > 0 and positive.max() / positive.min() >= LOG_SPAN
+    wide = len(positive) > 0 and (positive.max() / positive.min() >= LOG_SPAN or are_powers(values))
     return "log" if wide and (values >= 0).all() else "linear"
 
 

@@ -167,7 +167,7 @@ def test_marks_tell_censored_unstable_and_lost_runs_apart():
         ("diverged", True, "confusion"),
         ("failed", False, "confusion"),
     ]
-    marks = regime_map.mark_of(pd.DataFrame(rows, columns=["outcome", "known", "regime"]))
+    marks = marks.mark_of(pd.DataFrame(rows, columns=["outcome", "known", "regime"]))
     assert list(marks) == [*regime_map.MARKS, list(regime_map.MARKS)[-1]]
     looks = [(look["marker"], look["filled"]) for look in regime_map.MARKS.values()]
     assert len(set(looks)) == len(looks)
@@ -176,14 +176,14 @@ def test_marks_tell_censored_unstable_and_lost_runs_apart():
 def test_a_region_is_named_inside_it_and_off_the_runs():
     region = np.zeros((60, 60), dtype=bool)
     region[:, 30:] = True
-    free = regime_map.label_place(region, np.zeros((0, 2)), (0.3, 0.05))
+    free = marks.label_place(region, np.zeros((0, 2)), (0.3, 0.05))
     assert free is not None
     assert free[0] - 0.15 >= 0.5 - 1 / 30
     crowd = np.column_stack([np.linspace(0.5, 1, 40), np.full(40, free[1])])
-    moved = regime_map.label_place(region, crowd, (0.3, 0.05))
+    moved = marks.label_place(region, crowd, (0.3, 0.05))
     assert moved is not None
     assert abs(moved[1] - free[1]) > 0.02
-    assert regime_map.label_place(region, crowd, (0.7, 0.05)) is None
+    assert marks.label_place(region, crowd, (0.7, 0.05)) is None
 
 
 def test_colours_are_the_regimes_own_where_one_is_certain():
