@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+import functools
+import logging
+import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import torch
 
 from grokcore.engine.cohort import Cohort, SnapshotCallback
+from grokcore.engine.devices.base import Device
+from grokcore.engine.devices.named import device_named
 from grokcore.engine.early_stopping import EarlyStopping
-from grokcore.engine.grouping import cohort_key
-from grokcore.engine.width_tuning import measured_width
+from grokcore.engine.grouping import cohort_key, problem_key
+from grokcore.engine.width_tuning import tuned
+from grokcore.errors import ConfigError
 from grokcore.measures.base import MeasureChoice
 from grokcore.records.run_record import Outcome, RunRecord
 from grokcore.run_config import RunConfig
 
+CHECKPOINT_SECONDS = 60.0
+"""Time between two copies of a cohort that are kept in case the device runs out of memory."""
+
+_log = logging.getLogger("grokcore")
+
 
 def train(
     configs: Iterable[RunConfig],
-    device: str = "cpu",
+    device: str | Device = "cpu",
     retire: EarlyStopping | None = None,
     progress: Callable[[RunRecord], None] | None = None,
     *,
@@ -25,27 +38,70 @@ def train(
 ) -> list[RunRecord]:
     """Train every configuration and return the records in the same order.
 
-    Configurations of one shape are stacked into cohorts of the width that was measured to be best. A run stops before
-    its budget only by `retire`. `progress` is called with each record as its run ends. Equal configurations are
-    trained once. `measures` names what is measured on the way: a set ("none", "light", "full", "circuit") or measures;
-    `on_snapshot` is called with a run's configuration, step and weights at the steps at which it is measured.
+    Configurations of one problem are stacked into cohorts of the layout and width that were measured to be best on the
+    device; one that does not fit into its memory is halved and goes on. A run stops before its budget only by
+    `retire`. `progress` is called with each record as its run ends. Equal configurations are trained once. `measures`
+    names what is measured on the way: a set ("none", "light", "full", "circuit") or measures; `on_snapshot` is called
+    with a run's configuration, step and weights at the steps at which it is measured. Raises `ConfigError` for a
+    device that is not there, and for a run that does not fit into its memory.
     """
     configs = list(configs)
-    groups: dict[str, dict[str, RunConfig]] = defaultdict(dict)
-    for config in configs:
-        groups[cohort_key(config)][config.run_id] = config
+    device = device if isinstance(device, Device) else device_named(device)
     records: dict[str, RunRecord] = {}
-    for group in groups.values():
-        runs = list(group.values())
-        width = measured_width(runs[0], device, wanted=len(runs))
-        for start in range(0, len(runs), width):
-            cohort = Cohort(runs[start : start + width], device, retire, measures=measures, on_snapshot=on_snapshot)
-            while not cohort.done:
-                for record in cohort.advance(seconds=1.0):
-                    records[record.run_id] = record
-                    if progress is not None:
-                        progress(record)
+    for layout, runs in _cohorts({config.run_id: config for config in configs}.values(), device):
+        cohort = Cohort(runs, device, retire, measures=measures, on_snapshot=on_snapshot, layout=layout)
+        for record in _run(cohort):
+            records[record.run_id] = record
+            if progress is not None:
+                progress(record)
     return [records[config.run_id] for config in configs]
+
+
+def _cohorts(configs: Iterable[RunConfig], device: Device) -> Iterator[tuple[str, list[RunConfig]]]:
+    """Yield a layout and the runs of a cohort until all are in one."""
+    for problem in _grouped(configs, problem_key):
+        layout = tuned(problem[0], device, wanted=len(problem)).layout
+        for runs in _grouped(problem, functools.partial(cohort_key, layout=layout)):
+            width = tuned(runs[0], device, wanted=len(runs), layout=layout).width
+            for start in range(0, len(runs), width):
+                yield layout, runs[start : start + width]
+
+
+def _grouped(configs: Iterable[RunConfig], key: Callable[[RunConfig], str]) -> list[list[RunConfig]]:
+    groups: dict[str, list[RunConfig]] = defaultdict(list)
+    for config in configs:
+        groups[key(config)].append(config)
+    return list(groups.values())
+
+
+def _run(cohort: Cohort) -> Iterator[RunRecord]:
+    """Train a cohort to its end; where the device runs out of memory, its halves, from where it was last copied."""
+    going = {config.run_id: config for config in cohort.configs}
+    content, copied = None, time.monotonic()
+    while not cohort.done:
+        if cohort.device.may_run_out and time.monotonic() - copied > CHECKPOINT_SECONDS:
+            content, copied = cohort.to_bytes(), time.monotonic()
+        try:
+            records = cohort.advance(seconds=1.0)
+        except torch.OutOfMemoryError as error:
+            halves = halved(list(going.values()), error)
+        else:
+            for record in records:
+                del going[record.run_id]
+                yield record
+            continue
+        for runs in halves:
+            yield from _run(cohort.again(runs, content))
+        return
+
+
+def halved(runs: Sequence[RunConfig], error: Exception) -> tuple[Sequence[RunConfig], Sequence[RunConfig]]:
+    """Return two halves of the runs of a cohort for which memory was too small; raises `ConfigError` for a lone one."""
+    if len(runs) == 1:
+        raise ConfigError([f"model, fraction, batch: a run alone does not fit into the device's memory ({error})."])
+    middle = len(runs) // 2
+    _log.warning("%d runs at a time were too many for the device's memory: now %d.", len(runs), len(runs) - middle)
+    return runs[:middle], runs[middle:]
 
 
 def train_again(
@@ -53,10 +109,12 @@ def train_again(
 ) -> RunRecord:
     """Train a finished run once more and return its record, which has the same bits; `on_snapshot` takes its weights.
 
-    `progress` is called with the step now and then.
+    On the device and in the layout that it was trained in last; on the CPU where that device is not there. `progress`
+    is called with the step now and then.
     """
     early_stopping = EarlyStopping() if record.outcome is Outcome.RETIRED else None
-    cohort = Cohort([record.config], early_stopping=early_stopping, measures="none", on_snapshot=on_snapshot)
+    device, layout = _place_of(record)
+    cohort = Cohort([record.config], device, early_stopping, measures="none", on_snapshot=on_snapshot, layout=layout)
     again: list[RunRecord] = []
     while not cohort.done:
         again += cohort.advance(seconds=0.2)
@@ -65,3 +123,14 @@ def train_again(
         if record.outcome is Outcome.STOPPED and cohort.step >= record.steps:
             cohort.stop(record.run_id, record.reason)
     return again[0]
+
+
+def _place_of(record: RunRecord) -> tuple[Device, str | None]:
+    """Return where a record's run was trained, and in which layout; the CPU and its own where that is not there."""
+    try:
+        device = device_named(record.environment.get("device", "cpu"))
+        device.check(record.config)
+    except ConfigError:
+        return device_named("cpu"), None
+    layout = record.environment.get("layout")
+    return device, layout if layout in device.layouts else None

@@ -48,11 +48,10 @@ def export_comparison(
     the two cannot be compared.
     """
     look = base.style_named(style)
-    sources = read_source(first), read_source(second)
+    sources = read_source(first, curves=False), read_source(second, curves=False)
     whole = [_fitted(sources[0], rule)]
-    whole += (
-        whole if sources[0].path is not None and sources[0].path == sources[1].path else [_fitted(sources[1], rule)]
-    )
+    same = sources[0].path is not None and sources[0].path == sources[1].path
+    whole.append(whole[0] if same else _fitted(sources[1], rule))
     maps = tuple(one.level(level) for one, level in zip(whole, at, strict=True))
     found = compare(maps[0], maps[1], regimes=regimes, along=along)
     names = _names(sources, maps)
@@ -73,7 +72,7 @@ def export_comparison(
 
 
 def _fitted(source: Source, rule: RegimeRule | None) -> RegimeMap:
-    return RegimeMap.fit(source.frame, source.scales, rule=rule or source.default_rule, seed=0)
+    return RegimeMap.fit(source.frame, source.scales, rule=rule or source.default_rule, seed=0, box=source.box)
 
 
 def _command(

@@ -54,19 +54,26 @@ def export_map(
     look = base.style_named(style)
     source = read_source(source)
     rule = rule or source.default_rule
-    fitted = RegimeMap.fit(source.frame, axes or source.scales, rule=rule, seed=0)
+    source = source.completed(rule.budget)
+    scales = {source.names.get(name, name): scale for name, scale in axes.items()} if axes else source.scales
+    fitted = RegimeMap.fit(source.frame, scales, rule=rule, seed=0, box=source.box)
+    notes = [*source.notes, *([source.guess] if source.guess and not axes else [])]
+    fitted = dataclasses.replace(fitted, notes=(*fitted.notes, *notes))
     if axes is None:
         fitted = dataclasses.replace(fitted, warnings=(*fitted.warnings, *source.warnings))
     drawn = Drawn(x=x, y=y, at=fitted.numbers_at(at))
     shown = {tuple(one.fixed.values()): one for one in regime_map.levels_drawn(fitted, at)}
     grids = {level: map_grid(one) for level, one in shown.items()}
-    definition = define(fitted, source, Path(out), drawn, style)
+    definition = define(fitted, source, Path(out), drawn, style, axes)
     figures, boundaries = _figures(fitted, drawn, at, look)
     survival = laws.info(fitted)
     if survival.axes:
         figures["map-laws"] = laws.draw(survival, look)
     said = map_page.laws_of(fitted, survival, base.svg(figures["map-laws"], look) if survival.axes else "")
-    pages = {level: map_page.page(one, source, grids[level], definition, said, drawn) for level, one in shown.items()}
+    pages = {
+        level: map_page.page(one, source, grids[level], definition, said, drawn, Path(out))
+        for level, one in shown.items()
+    }
 
     out = Path(out)
     paths: dict[str, Path] = {}
@@ -136,6 +143,7 @@ def define(
     out: Path,
     drawn: Drawn,
     style: str,
+    axes: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Return what made the map, as plain values: rule, axes, runs, model, versions, code revision and commands."""
     runs = fitted.runs
@@ -146,7 +154,7 @@ def define(
         "run_seeds": seeds,
         "runs_by_outcome": {str(k) or "unknown": int(v) for k, v in runs["outcome"].value_counts().items()},
         "sweep": dict(source.spec) or None,
-        "commands": [*source.command, _command(source, fitted.rule, out, drawn, style)],
+        "commands": [*source.command, _command(source, fitted.rule, out, drawn, style, axes)],
         "code_revision": code_revision(),
         "environment": versions() | {f"runs: {name}": value for name, value in environment_of(runs)},
     }
@@ -158,6 +166,7 @@ def _command(
     out: Path,
     drawn: Drawn,
     style: str,
+    axes: Mapping[str, str] | None,
 ) -> str:
     parts = [
         "grokmap map",
@@ -165,6 +174,10 @@ def _command(
         "--out",
         shlex.quote(str(out)),
         rule_options(rule),
+    ]
+    named = (("column", source.columns), ("axis", axes or {}))
+    parts += [
+        f"--{option} {shlex.quote(f'{name}={value}')}" for option, given in named for name, value in given.items()
     ]
     parts += [f"--{name} {axis}" for name, axis in (("x", drawn.x), ("y", drawn.y)) if axis]
     parts += [f"--at {name}={value:g}" for name, value in drawn.at.items()]

@@ -255,7 +255,8 @@ def map_caption(
     elif len(fitted.axes) > 1:
         text += " Lines: two regimes equally likely; bands: where the line lies with 50 % and 90 % probability."
     text += f" Model: {fitted.weight_sentence}."
-    return "\n".join([text, *(f"Warning: {warning}" for warning in fitted.warnings)])
+    notes = " ".join(fitted.notes)
+    return "\n".join([text, *([notes] if notes else []), *(f"Warning: {warning}" for warning in fitted.warnings)])
 
 
 def _distinct(slices: Sequence[Mapping[str, float]], name: str) -> list[Mapping[str, float]]:

@@ -19,15 +19,16 @@ import pandas as pd
 
 from analysis.maps.boundaries import NAMES, BoundaryFinder, Pair, axis_named, regime_pair
 from analysis.maps.geometry import Boundary, MapSlice, Surface
+from analysis.maps.levels import LevelEnsembles, fit_levels
 from analysis.maps.uncertainty import entropy_split, side_share
 from analysis.models.critical_law import CriticalLaw, fit_critical_law
 from analysis.models.ensemble import Ensemble, law_member
-from analysis.models.levels import LevelEnsembles, fit_levels
 from analysis.models.milestone_times import MilestoneTimes
 from analysis.models.outcomes import OutcomeLayer
 from analysis.models.threads import single_threaded
-from analysis.runs.axes import Array, Axis, features
+from analysis.runs.axes import Array, Axis, Box, features
 from analysis.runs.categories import Category, Level, level_rows, make_categories, split_scales, unexplained
+from analysis.runs.censoring import completed
 from analysis.runs.run_table import Runs, allowed_regimes, check_budget, check_runs, regime_names
 from grokcore.errors import DataError, unknown_name
 from grokcore.records.regimes import RegimeRule
@@ -73,6 +74,10 @@ class RegimeMap:
     """The fitted members and their weights; none for a map with categories, whose levels have theirs."""
     warnings: tuple[str, ...]
     """What a reader of the map must know, in sentences."""
+    box: Box | None = None
+    """Ranges of axes beyond those of the runs, by column: those over which a sweep chose its runs."""
+    notes: tuple[str, ...] = ()
+    """How the table was understood, in sentences: what it left to be concluded or guessed."""
     categories: tuple[Category, ...] = ()
     """Fields without order, each level with a map over the numeric axes."""
     levels: LevelEnsembles | None = None
@@ -95,16 +100,18 @@ class RegimeMap:
         rule: RegimeRule,
         seed: int = 0,
         previous: RegimeMap | None = None,
+        box: Box | None = None,
     ) -> Self:
         """Fit a map to runs.
 
         `frame` has the axes' columns and t_mem, t_mem_event, t_gen, t_gen_event; `axes` says for each axis "linear",
         "log" or "categorical", by its column or the last part of its name. `previous`, a map of fewer of the runs,
-        gives the starting point of the search for hyperparameters. Raises `DataError` for data that no honest map can
-        be made of.
+        gives the starting point of the search for hyperparameters. The map covers the range of the runs, and that of
+        `box` where a column is named there. Raises `DataError` for data that no honest map can be made of.
         """
         numeric, named = split_scales(axes)
-        checked = check_runs(frame, numeric, rule.threshold)
+        frame, notes = completed(frame, rule.budget)
+        checked = check_runs(frame, numeric, rule.threshold, box)
         categories = make_categories(checked.table, named)
         warnings = [*checked.warnings, *check_budget(checked, rule), *_unmapped(checked, categories)]
         whole = cls(
@@ -115,6 +122,8 @@ class RegimeMap:
             seed=seed,
             warnings=tuple(warnings),
             categories=categories,
+            box=box,
+            notes=tuple(notes),
         )
         points = features(checked.axes, checked.table)
         same = previous is not None and previous.scales == whole.scales
@@ -144,7 +153,7 @@ class RegimeMap:
 
     def under(self, rule: RegimeRule) -> Self:
         """Return the map of the same runs under another rule: a recorded threshold, a budget they had, any delay."""
-        return type(self).fit(self.source, self.scales, rule=rule, seed=self.seed, previous=self)
+        return type(self).fit(self.source, self.scales, rule=rule, seed=self.seed, previous=self, box=self.box)
 
     def resampled(self, rows: npt.NDArray[np.intp]) -> Self:
         """Return the map of some of its runs, each as often as its row is given, hyperparameters and weights kept."""
@@ -498,6 +507,7 @@ class RegimeMap:
             "weight_sentence": self.weight_sentence,
             **({"levels": models} if models else self.ensemble.card()),
             "warnings": list(self.warnings),
+            "notes": list(self.notes),
         }
 
 

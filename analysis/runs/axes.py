@@ -14,13 +14,18 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from analysis.runs.cells import numbers
 from grokcore.errors import DataError, unknown_name
 
 Array = npt.NDArray[np.float64]
 Scale = Literal["linear", "log"]
+Box = Mapping[str, tuple[float, float]]
+"""Lower and upper ends of axes, by column: the ranges over which runs were chosen."""
 SCALES: tuple[Scale, ...] = ("linear", "log")
 MOST_LEVELS = 6
 """Different values up to which an axis is cut at the values that runs have, not in between."""
+LARGEST = 1e100
+"""Largest size of a value on an axis: squares and differences of such are still numbers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +37,7 @@ class Axis:
     scale: Scale
     """On which scale equal distances count equally."""
     low: float
-    """Lower end of the box: the smallest value of the runs, the smallest positive one on a logarithmic axis."""
+    """Lower end of the box: that of the sweep, or the runs' smallest value (above 0 on a logarithmic axis)."""
     high: float
     """Upper end of the box."""
     zero: bool = False
@@ -91,8 +96,8 @@ def column_of(name: str, columns: Iterable[str]) -> str:
     raise DataError(unknown_name("axis", name, columns))
 
 
-def make_axes(table: pd.DataFrame, scales: Mapping[str, str]) -> tuple[Axis, ...]:
-    """Return the axes of `scales` (name to "linear" or "log") with their ranges in `table`.
+def make_axes(table: pd.DataFrame, scales: Mapping[str, str], box: Box | None = None) -> tuple[Axis, ...]:
+    """Return the axes of `scales` (name to "linear" or "log") with their ranges: those of `box` and of the runs.
 
     Raises `DataError`, with every complaint at once, for an axis that is not in the table, is not numeric, has holes,
     has one value only, or is logarithmic with negative values.
@@ -102,7 +107,7 @@ def make_axes(table: pd.DataFrame, scales: Mapping[str, str]) -> tuple[Axis, ...
     axes, complaints = [], []
     for given, scale in scales.items():
         try:
-            axes.append(_axis(table, given, scale))
+            axes.append(_axis(table, given, scale, box or {}))
         except DataError as error:
             complaints.append(str(error))
     names = [axis.name for axis in axes]
@@ -112,7 +117,7 @@ def make_axes(table: pd.DataFrame, scales: Mapping[str, str]) -> tuple[Axis, ...
     return tuple(axes)
 
 
-def _axis(table: pd.DataFrame, given: str, scale: str) -> Axis:
+def _axis(table: pd.DataFrame, given: str, scale: str, box: Box) -> Axis:
     if scale not in SCALES:
         raise DataError(f'axis {given!r}: scale {scale!r} is not known; use "linear" or "log", or "categorical".')
     name = column_of(given, table.columns)
@@ -128,11 +133,17 @@ def _axis(table: pd.DataFrame, given: str, scale: str) -> Axis:
         raise DataError(
             f"axis {name}: has too few values to span an axis ({only}) in {len(values)} runs; leave it out, or vary it."
         )
+    if max(abs(ranged.min()), abs(ranged.max())) > LARGEST or (scale == "log" and ranged.min() < 1 / LARGEST):
+        raise DataError(
+            f"axis {name}: goes from {ranged.min():g} to {ranged.max():g}; sizes up to {LARGEST:g} can be drawn"
+            f"{f', and from {1 / LARGEST:g} on a logarithmic axis' if scale == 'log' else ''}. Mend or drop such rows."
+        )
+    ends = [*ranged, *(end for end in box.get(name, ()) if scale == "linear" or end > 0)]
     return Axis(
         name=name,
         scale=scale,
-        low=float(ranged.min()),
-        high=float(ranged.max()),
+        low=float(min(ends)),
+        high=float(max(ends)),
         zero=bool(scale == "log" and (values == 0).any()),
         levels=few_levels(values),
     )
@@ -153,19 +164,6 @@ def are_powers(values: npt.ArrayLike) -> bool:
     whole = bool((levels == np.round(levels)).all())
     powers = any(np.allclose(found := log(ratios), np.round(found), atol=1e-9) for log in (np.log2, np.log10))
     return powers and (whole or len(levels) > 2)
-
-
-def numbers(table: pd.DataFrame, name: str) -> Array:
-    """Return a column as finite floats, or raise `DataError` naming the first row that is not."""
-    values = pd.to_numeric(table[name], errors="coerce").to_numpy(dtype=float)
-    bad = np.flatnonzero(~np.isfinite(values))
-    if bad.size:
-        row = table.index[bad[0]]
-        raise DataError(
-            f"column {name}: {str(table[name].iloc[bad[0]])!r} (row {row}) is not a finite number "
-            f"({bad.size} of {len(values)} rows); mend or drop such rows."
-        )
-    return values
 
 
 def feature_count(axes: Sequence[Axis]) -> int:

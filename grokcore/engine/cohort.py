@@ -68,6 +68,7 @@ class Cohort:
             raise ConfigError([f"a cohort needs runs of one shape, got {len(keys)}: {', '.join(sorted(keys))}"])
         self.device.check(first)
         self.early_stopping = early_stopping
+        self._measures = measures
         self.task, self.model, self.dtype_name = first.task, first.model, first.dtype
         self.measures = defined_measures(self.task, self.model, measures)
         self._on_snapshot = on_snapshot
@@ -108,7 +109,8 @@ class Cohort:
         return self.device.computing(self.dtype_name)
 
     def _note_environment(self) -> None:
-        here = describe(self.device.name, self.device.facts(), self.dtype_name)
+        facts = {**self.device.facts(), "layout": self.layout}
+        here = describe(self.device.name, facts, self.dtype_name)
         before = {name: value for name, value in (self.environments or [{}])[-1].items() if name != "from_step"}
         if here != before:
             self.environments.append({**here, "from_step": self.step})
@@ -300,6 +302,7 @@ class Cohort:
             tensors |= {f"run.{i}.{name}": value for name, value in self.runs[k].tensors().items()}
         facts = {
             "step": self.step,
+            "layout": self.layout,
             "names": [list(run.names) for run in self._everyone[:1]],
             "run_steps": self.run_steps,
             "all": sorted({config.run_id for config in self.configs}),
@@ -322,9 +325,13 @@ class Cohort:
     ) -> Cohort:
         """Return the cohort of `configs` as it was; runs that were over stay over. Raises `CheckpointError`.
 
-        `configs` may be some of the runs whose checkpoint it is: the others are left out.
+        `configs` may be some of the runs whose checkpoint it is: the others are left out. The layout is the
+        checkpoint's own unless one is given.
         """
         tensors, facts = from_bytes(data)
+        kept = facts.get("layout")
+        if layout is None and isinstance(kept, str) and kept in LAYOUTS:
+            layout = kept
         cohort = cls(configs, device, early_stopping, measures=measures, on_snapshot=on_snapshot, layout=layout)
         try:
             if not {config.run_id for config in configs} <= set(facts["all"]):
@@ -336,23 +343,42 @@ class Cohort:
             raise CheckpointError(f"the checkpoint does not hold these runs ({error}); delete it.") from error
         return cohort
 
+    def again(self, configs: Sequence[RunConfig], content: bytes | None) -> Cohort:
+        """Return a cohort of some of its runs, as they were when `content` was written; None: at their beginning."""
+        options: dict[str, Any] = {"measures": self._measures, "on_snapshot": self._on_snapshot, "layout": self.layout}
+        if content is None:
+            return Cohort(configs, self.device, self.early_stopping, **options)
+        return Cohort.from_bytes(content, configs, self.device, self.early_stopping, **options)
+
     def _restore(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
         """Take over what a checkpoint holds of the runs that are still going."""
+        step, run_steps = facts["step"], facts["run_steps"]
+        if not (type(step) is int and type(run_steps) is int and 0 <= step <= run_steps):
+            raise CheckpointError(
+                f"the checkpoint is of step {step!r}, after {run_steps!r} steps of all runs; delete it."
+            )
         left = {run_id: i for i, run_id in enumerate(facts["left"])}
         going = [k for k, config in enumerate(self.configs) if config.run_id in left]
         order = [left[self.configs[k].run_id] for k in going]
         self.runs = [self.runs[k] for k in going]
         for run, i in zip(self.runs, order, strict=True):
             run.restore({name: tensors[f"run.{i}.{name}"] for name in run.tensors()})
-        self.step, self.run_steps = int(facts["step"]), int(facts["run_steps"])
+        if any(step >= run.config.steps for run in self.runs):
+            raise CheckpointError(f"the checkpoint is of step {step:,}, where its runs are over; delete it.")
+        self.step, self.run_steps = step, run_steps
         self.environments = [dict(environment) for environment in facts["environments"]]
         self._note_environment()
         if not going:
             return
         self.stack = self.stack.only([run.examples for run in self.runs], going)
-        self.stack.flat.copy_(tensors["flat"][order])
-        for name, value in self.stack.state.items():
-            value.copy_(tensors[f"state.{name}"][order])
+        for name, value in {"flat": self.stack.flat, **{f"state.{n}": v for n, v in self.stack.state.items()}}.items():
+            kept = tensors[name]
+            if kept.shape[1:] != value.shape[1:] or kept.dtype != value.dtype or len(kept) != len(left):
+                raise CheckpointError(
+                    f"the checkpoint's {name} is {kept.dtype} of {tuple(kept.shape)}, and {value.dtype} of "
+                    f"{(len(left), *value.shape[1:])} was expected; delete it."
+                )
+            value.copy_(kept[order])
 
     def save(self, path: Path | str) -> None:
         """Write a checkpoint whole or not at all."""

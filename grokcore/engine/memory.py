@@ -64,13 +64,13 @@ def fitting(
     return min(fit, wanted)
 
 
-_known: dict[tuple[str, str, str], tuple[int, int]] = {}
-"""What `_held` found, by shape, device and layout."""
+_known: dict[tuple[str, str, str, bool], tuple[int, int]] = {}
+"""What `_held` found, by shape, device, layout, and whether noise is drawn."""
 
 
 def _held(config: RunConfig, device: Device, layout: str) -> tuple[int, int]:
     """Return the bytes that a cohort holds whatever its size, and those of each run."""
-    place = (cohort_key(config, layout), device.name, layout)
+    place = (cohort_key(config, layout), device.name, layout, bool(config.gradient_noise))
     if place not in _known:
         one, three = (_peak(config, runs, device, layout) for runs in (1, 3))
         each = (three - one) // 2

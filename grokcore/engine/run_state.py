@@ -53,8 +53,13 @@ class RunState:
         }
 
     def restore(self, tensors: Mapping[str, torch.Tensor]) -> None:
-        """Take over what `tensors` returned."""
-        self.seen = tensors["seen"].tolist()
+        """Take over what `tensors` returned. Raises `ValueError` for what it cannot have returned."""
+        seen = tensors["seen"]
+        if seen.dtype != torch.float64 or seen.shape != (len(seen), len(self.names)) or not len(seen):
+            raise ValueError(f"curves of {tuple(seen.shape)}, expected (evaluations, {len(self.names)})")
+        if not bool((seen[1:, 0] > seen[:-1, 0]).all()) or not bool((seen[:, 0] == seen[:, 0].round()).all()):
+            raise ValueError("curves whose steps do not ascend")
+        self.seen = seen.tolist()
         self.diverged = int(tensors["diverged"])
 
     def see(self, step: int, losses: list[float], measures: dict[str, float]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -18,6 +19,9 @@ from grokcore.run_config import RunConfig
 
 SECONDS = 0.15
 """Time given to each width tried."""
+
+RISING = 1.2
+"""Gain from one width tried to the next from which on a cohort between the largest and the one after it is as good."""
 
 
 @dataclass(frozen=True)
@@ -34,33 +38,48 @@ _known: dict[tuple[str, str], dict[str, dict[int, float]]] = {}
 """Run-steps per second by layout and width, for each problem and device."""
 
 
-def tuned(config: RunConfig, device: str | Device = "cpu", wanted: int | None = None) -> Tuning:
+def tuned(
+    config: RunConfig,
+    device: str | Device = "cpu",
+    wanted: int | None = None,
+    *,
+    layout: str | None = None,
+    sharing: int = 1,
+) -> Tuning:
     """Return the layout and the number of runs per cohort that make most run-steps per second for runs like `config`.
 
-    Never more than `wanted` runs, if given, nor more than fit into memory. Times a few steps of each, once per problem,
-    device and process.
+    Never more than `wanted` runs, if given, nor more than fit into memory that `sharing` cohorts share; of `layout`
+    alone, if given. Times a few steps of each, once per problem, device and process.
     """
     device = device if isinstance(device, Device) else device_named(device)
     place = (problem_key(config), device.name)
     rates = _known.setdefault(place, {})
     found: dict[tuple[float, str, int], Tuning] = {}
-    for layout in device.layouts:
-        if not LAYOUTS[layout].serves(config):
-            continue
+    layouts = [name for name in device.layouts if LAYOUTS[name].serves(config)] if layout is None else [layout]
+    for name in layouts:
         limit = max(device.widths) if wanted is None else min(wanted, max(device.widths))
-        fit = fitting(config, limit, device, layout=layout)
-        if fit == 1 and len(device.layouts) == 1:
-            return Tuning(layout, 1)
-        speeds = rates.setdefault(layout, {})
-        _time(config, device, layout, fit, speeds)
-        width = max((w for w in speeds if w <= fit), key=lambda w: (speeds[w], -w), default=1)
-        found[speeds.get(width, 0.0), layout, width] = Tuning(layout, min(width, fit))
+        fit = fitting(config, limit, device, layout=name, sharing=sharing)
+        if fit == 1 and len(layouts) == 1:
+            return Tuning(name, 1)
+        speeds = rates.setdefault(name, {})
+        _time(config, device, name, fit, speeds)
+        width = _best({w: speed for w, speed in speeds.items() if w <= fit}, fit)
+        found[max((speed for w, speed in speeds.items() if w <= fit), default=0.0), name, width] = Tuning(name, width)
     return found[max(found)]
 
 
-def measured_width(config: RunConfig, device: str | Device = "cpu", wanted: int | None = None) -> int:
+def _best(speeds: Mapping[int, float], fit: int) -> int:
+    """Return the width to take, `fit` at most: that of the highest speed, or all of them while speed still rises."""
+    best = max(speeds, key=lambda w: (speeds[w], -w), default=1)
+    before = max((w for w in speeds if w < best), default=None)
+    if best == max(speeds, default=1) and before is not None and speeds[best] > RISING * speeds[before]:
+        return fit
+    return min(best, fit)
+
+
+def measured_width(config: RunConfig, device: str | Device = "cpu", wanted: int | None = None, sharing: int = 1) -> int:
     """Return the number of runs per cohort alone; see `tuned`."""
-    return tuned(config, device, wanted).width
+    return tuned(config, device, wanted, sharing=sharing).width
 
 
 def _time(config: RunConfig, device: Device, layout: str, fit: int, speeds: dict[int, float]) -> None:

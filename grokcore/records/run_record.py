@@ -92,6 +92,20 @@ class RunRecord:
         """Return the curves: step, train_loss, train_accuracy, val_loss, val_accuracy, then the measures."""
         return pd.DataFrame(dict(self.columns))
 
+    def environment_at(self, step: int | None = None) -> dict[str, Any]:
+        """Return where the update that led to `step` was made; the last place where none is given.
+
+        A run that was paused may have gone on elsewhere: `environment` is then the last place, with the step from
+        which on it was there (`from_step`), and lists those before it (`earlier`).
+        """
+        places = [dict(self.environment)]
+        earlier = self.environment.get("earlier")
+        if isinstance(earlier, list):
+            places = [dict(place) for place in earlier if isinstance(place, Mapping)] + places
+        before = [p for p in places if step is None or _step_of(p) < max(step, 1)]
+        chosen = before[-1] if before else places[0]
+        return {name: value for name, value in chosen.items() if name not in ("from_step", "earlier")}
+
     @property
     def final(self) -> dict[str, float]:
         """Return the last value of every curve but `step`."""
@@ -153,6 +167,11 @@ class RunRecord:
             )
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             raise DataError(f"not a run record: {error}. Was the line cut or edited by hand?") from error
+
+
+def _step_of(place: Mapping[str, Any]) -> int:
+    step = place.get("from_step", 0)
+    return step if isinstance(step, int) else 0
 
 
 def _listed(values: npt.NDArray[Any]) -> list[Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -26,19 +26,20 @@ def _held(option: str, words: list[str]) -> dict[str, float | str]:
     return held
 
 
-def _rule(runs: Any, threshold: float | None, budget: int | None, gap: float | None, ratio: float | None) -> Any:
-    """Return the source's rule with the parts that were asked for changed."""
-    import dataclasses
+def _pairs(option: str, words: list[str], example: str) -> dict[str, str]:
+    """Return the words NAME=VALUE of an option as a mapping."""
+    from grokcore.errors import ConfigError
 
-    rule = runs.default_rule
-    if gap is not None or ratio is not None:
-        rule = dataclasses.replace(rule, gap=gap, ratio=ratio)
-    return dataclasses.replace(rule, threshold=threshold or rule.threshold, budget=budget or rule.budget)
+    pairs = {name.strip(): value.strip() for name, _, value in (word.partition("=") for word in words)}
+    wrong = [word for word in words if not all(part.strip() for part in word.partition("="))]
+    if wrong:
+        raise ConfigError([f"{option} {word}: give {example}." for word in wrong])
+    return pairs
 
 
 def map_(  # noqa: PLR0917 - one parameter an option
     source: Annotated[
-        Path, typer.Argument(help="A sweep, by name or folder, or a table of anyone's runs (.parquet, .csv).")
+        Path, typer.Argument(help="A sweep, by name or folder, or a table of anyone's runs (.parquet, .csv, .tsv).")
     ],
     out: Annotated[Path | None, typer.Option(help="Folder for the map; the sweep's own if not given.")] = None,
     x: Annotated[str | None, typer.Option(help="Axis drawn across.")] = None,
@@ -54,6 +55,9 @@ def map_(  # noqa: PLR0917 - one parameter an option
         typer.Option(
             help="A column that is an axis, as decay=log, fraction=linear or transform=categorical; repeated."
         ),
+    ] = None,
+    column: Annotated[
+        list[str] | None, typer.Option(help="Which column is meant by a name, as t_gen=summary.grokked_at; repeated.")
     ] = None,
     threshold: Annotated[float | None, typer.Option(help="Accuracy that counts as learned.")] = None,
     budget: Annotated[int | None, typer.Option(help="Steps after which not generalising is memorization.")] = None,
@@ -71,11 +75,15 @@ def map_(  # noqa: PLR0917 - one parameter an option
     from sweeps.store.run_store import meant
 
     source = meant(source, results)
-    runs = read_source(source)
-    rule = _rule(runs, threshold, budget, gap, ratio)
+    scales = _pairs("--axis", axis or [], "a column and its scale, as decay=log")
+    held = _held("--at", at or [])
+    runs = read_source(source, _pairs("--column", column or [], "a name and the column it stands for, as t_gen=epoch"))
+    rule = runs.rule_with(threshold=threshold, budget=budget, gap=gap, ratio=ratio)
+    runs = runs.completed(rule.budget)
+    for note in [*runs.notes, *([] if scales or not runs.guess else [f"{runs.guess} Others: --axis NAME=log"])]:
+        typer.echo(f"{source.name}: {note}")
     folder = out or (source if source.is_dir() else source.parent)
-    scales = dict(word.rpartition("=")[::2] for word in axis or [])
-    paths = export_map(runs, folder, rule, x=x, y=y, at=_held("--at", at or []), axes=scales or None, style=style)
+    paths = export_map(runs, folder, rule, x=x, y=y, at=held, axes=scales or None, style=style)
     for path in paths.values():
         typer.echo(path)
     _show_in_mlflow(source, paths, None if folder.resolve() == source.resolve() else f"maps/{folder.resolve().name}")

@@ -35,6 +35,10 @@ def sweep(  # noqa: PLR0917 - one parameter an option
     keep_weights: Annotated[
         bool | None, typer.Option("--keep-weights", help="Keep weights at log-spaced steps, for `measure` and `show`.")
     ] = None,
+    within: Annotated[
+        list[str] | None,
+        typer.Option(help="Only a part of the space, as fraction=0.3:0.5; repeated. Give the sweep a --name too."),
+    ] = None,
 ) -> None:
     """Run a sweep, or go on with it.
 
@@ -47,7 +51,15 @@ def sweep(  # noqa: PLR0917 - one parameter an option
         spec = spec / "spec.toml"
         results = spec.resolve().parent.parent
     options: dict[str, Any] = {"resume": resume, "results": results, "draw": draw, "mlflow": mlflow, "address": address}
-    _run(SweepSpec.from_toml(spec), **options, name=name, runs=runs, measures=measures, keep_weights=keep_weights)
+    _run(
+        SweepSpec.from_toml(spec),
+        **options,
+        name=name,
+        runs=runs,
+        measures=measures,
+        keep_weights=keep_weights,
+        within=within,
+    )
 
 
 def of_script(spec: SweepSpec) -> Callable[..., None]:
@@ -75,8 +87,10 @@ def _chosen(spec: SweepSpec, results: Path, changes: dict[str, Any], *, resume: 
     import dataclasses
 
     from grokcore.errors import ConfigError
+    from sweeps.spec.box import within
     from sweeps.spec.sweep_spec import SweepSpec
 
+    spec = within(spec, changes.pop("within") or ())
     spec = dataclasses.replace(spec, **{name: value for name, value in changes.items() if value is not None})
     if not resume:
         return spec

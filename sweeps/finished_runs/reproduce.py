@@ -43,14 +43,9 @@ class Reproduction:
 
     @property
     def environment(self) -> dict[str, tuple[str, str]]:
-        """Return what of the environment is not as it was: name to then and now."""
-        now = self.now.environment
-        names = [name for name in self.was.environment if name in now]
-        return {
-            name: (str(self.was.environment[name]), str(now[name]))
-            for name in names
-            if self.was.environment[name] != now[name]
-        }
+        """Return what is not as it was where the two first differ, or at the end: name to then and now."""
+        was, now = self.was.environment_at(None if self.apart is None else self.apart[0]), self.now.environment
+        return {name: (str(was[name]), str(now[name])) for name in was if name in now and was[name] != now[name]}
 
     @property
     def sentence(self) -> str:

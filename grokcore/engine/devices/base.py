@@ -38,6 +38,8 @@ class Device(abc.ABC):
     """How examples may be laid out (grokcore/data/layouts.py), those to try; the first where nothing is measured."""
     captures: ClassVar[bool]
     """Whether a step is recorded once and replayed, so that nothing on the host may happen inside it."""
+    may_run_out: ClassVar[bool]
+    """Whether memory that is too small is an error that a smaller cohort mends, rather than the end of the process."""
     memory_share: ClassVar[float]
     """Share of the free memory that one cohort may take, if it has the device for itself."""
 

@@ -44,6 +44,7 @@ class Cpu(Device):
     """2 MB of float64, what a core's cache holds."""
     layouts: ClassVar[tuple[str, ...]] = ("bucketed",)
     captures: ClassVar[bool] = False
+    may_run_out: ClassVar[bool] = False
     memory_share: ClassVar[float] = 0.5
     """Predictions are good to a factor of about two."""
 

@@ -27,7 +27,7 @@ class Cuda(Device):
     """One card, "cuda" or "cuda:1"."""
 
     kind: ClassVar[str] = "cuda"
-    widths: ClassVar[tuple[int, ...]] = (1, 16, 64, 256, 1024)
+    widths: ClassVar[tuple[int, ...]] = (1, 4, 16, 64, 256, 1024)
     slow_step: ClassVar[float] = float("inf")
     piece_elements: ClassVar[int | None] = None
     chunk_elements: ClassVar[int | None] = None
@@ -35,6 +35,7 @@ class Cuda(Device):
     """128 MB of float64: large kernels, and still a small part of the memory."""
     layouts: ClassVar[tuple[str, ...]] = ("full_table", "bucketed")
     captures: ClassVar[bool] = True
+    may_run_out: ClassVar[bool] = True
     memory_share: ClassVar[float] = 0.8
     """Predictions are within 15 % of what is allocated; the rest is the allocator's and the driver's."""
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from analysis import RegimeMap, RegimeRule
-from analysis.figures import base, laws, plane, profile, regime_map, run_curves, uncertainty
+from analysis.figures import base, laws, marks, plane, profile, regime_map, run_curves, uncertainty
 from grokcore.errors import ConfigError, DataError
 from grokcore.records.regimes import REGIMES, Regime
 
@@ -167,9 +167,9 @@ def test_marks_tell_censored_unstable_and_lost_runs_apart():
         ("diverged", True, "confusion"),
         ("failed", False, "confusion"),
     ]
-    marks = marks.mark_of(pd.DataFrame(rows, columns=["outcome", "known", "regime"]))
-    assert list(marks) == [*regime_map.MARKS, list(regime_map.MARKS)[-1]]
-    looks = [(look["marker"], look["filled"]) for look in regime_map.MARKS.values()]
+    found = marks.mark_of(pd.DataFrame(rows, columns=["outcome", "known", "regime"]))
+    assert list(found) == [*marks.MARKS, list(marks.MARKS)[-1]]
+    looks = [(look["marker"], look["filled"]) for look in marks.MARKS.values()]
     assert len(set(looks)) == len(looks)
 
 
