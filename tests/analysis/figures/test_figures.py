@@ -230,8 +230,8 @@ def test_an_axis_with_zero_has_a_strip_for_it():
 def test_a_profile_has_the_map_s_probabilities(synthetic_runs):
     fitted = RegimeMap.fit(synthetic_runs(32, 1), axes={"decay": "log"}, rule=RULE, seed=0)
     shown = profile.info(fitted, resolution=31)
-    np.testing.assert_allclose(shown.probabilities.sum(1), 1)
-    assert len(shown.runs) == 32
+    np.testing.assert_allclose(shown.panels[0].probabilities.sum(1), 1)
+    assert len(shown.panels[0].runs) == 32
     assert profile.draw(shown).axes[1].get_ylabel() == "probability"
     with pytest.raises(DataError, match="no plane to draw"):
         regime_map.info(fitted)
