@@ -96,7 +96,7 @@ def test_a_page_carries_a_bounded_part_of_very_many_runs(monkeypatch, made, synt
     monkeypatch.setattr(page_data, "MOST_RUNS", 40)
     monkeypatch.setattr(page_data, "MOST_CELLS", 80)
     monkeypatch.setattr(page_data, "MOST_POINTS", 480)
-    monkeypatch.setattr(page_data, "points_each", lambda runs: 24)
+    monkeypatch.setattr(page_data, "points_each", lambda _: 24)
     data = page_data.page_data(fitted, read_source(synthetic_sweep(64)), map_grid(fitted), Drawn())
     ids = data["runs"]["id"]
     assert len(ids) == len(set(ids)) == 40
