@@ -1,7 +1,7 @@
 """Functions of one's own, named in a configuration as ``"my_nets:build"``.
 
 A configuration may come from a file of somebody else's, so a name in it must not reach just any code: only what lies in
-a folder that the user named (`grokcore.config.registry.use_folder`), in the folder the program was started in, in the
+a folder that the user named (`grokcore.config.folders.use_folder`), in the folder the program was started in, in the
 program itself, or in an installed package that says, by an entry point of a group ``grokmap.…``, that it is for this.
 """
 
@@ -16,7 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
 
-from grokcore.config.registry import FAMILIES, folders, import_file
+from grokcore.config.folders import FAMILIES, folders, import_file
 from grokcore.errors import ConfigError
 
 SITES = ("site-packages", "dist-packages")

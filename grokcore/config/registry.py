@@ -4,18 +4,15 @@ A family (``tasks/``, ``models/``, …) is a folder with a ``base.py`` and one f
 member's. Two more places are looked at, so that nobody has to change the package to add to it:
 
 - entry points of installed packages, in the group ``grokmap.tasks`` (``.models``, …): name = module, or module:Class;
-- folders that `use_folder` was told of: ``FOLDER/tasks/my_task.py`` is the task ``my_task``.
+- folders of components (`grokcore.config.folders`): ``FOLDER/tasks/my_task.py`` is the task ``my_task``.
 """
 
 from __future__ import annotations
 
 import functools
-import hashlib
 import importlib
-import importlib.util
 import inspect
 import pkgutil
-import sys
 from collections.abc import Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
@@ -23,79 +20,11 @@ from types import ModuleType
 from typing import Any, Generic, TypeVar
 
 from grokcore.config.component import Component
+from grokcore.config.folders import folders, import_file
 from grokcore.errors import ConfigError, unknown_name
 
 T = TypeVar("T")
 C = TypeVar("C", bound=Component)
-
-FAMILIES = (
-    "tasks", "models", "losses", "optimizers", "transforms", "initialisations", "measures", "samplers", "figures",
-)  # fmt: skip
-"""The families that a folder of one's own may add to, each in a subfolder of this name."""
-
-_folders: list[Path] = []
-
-
-def use_folder(folder: Path | str) -> None:
-    """Find members in ``folder/tasks/*.py`` and so on from now on, in this process. Told twice, it is used once.
-
-    What is in the folder is imported, so it must be code that you would run. Its files may import one another. Raises
-    `ConfigError` if there is no such folder, or none of its subfolders is a family's.
-    """
-    path = Path(folder).resolve()
-    if path in _folders:
-        return
-    if not path.is_dir():
-        raise ConfigError([f"components = {str(folder)!r}: there is no such folder."])
-    if not any((path / family).is_dir() for family in FAMILIES) and not any(path.glob("*.py")):
-        raise ConfigError(
-            [f"components = {str(folder)!r}: holds no Python file; a task, say, goes to {folder}/tasks/my_task.py."]
-        )
-    _folders.append(path)
-    sys.path.append(str(path))
-
-
-def folders() -> tuple[Path, ...]:
-    """Return the folders in use."""
-    return tuple(_folders)
-
-
-def folder_files(folder: Path) -> dict[str, bytes]:
-    """Return what a folder of components holds that matters: relative path to content of every Python file."""
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in sorted(folder.rglob("*.py"))
-        if not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    }
-
-
-def folders_digest() -> str:
-    """Return the first digits of a hash of all files in use, "" if there are none: part of what decides a run."""
-    if not _folders:
-        return ""
-    digest = hashlib.sha256()
-    for folder in _folders:
-        for name, content in folder_files(folder).items():
-            digest.update(name.encode() + b"\0" + content + b"\0")
-    return digest.hexdigest()[:16]
-
-
-def import_file(path: Path) -> ModuleType:
-    """Import a file of a folder in use, once; its module has a name of its own and hides nothing else."""
-    name = "grokmap_components." + hashlib.sha256(str(path).encode()).hexdigest()[:12] + "." + path.stem
-    if name in sys.modules:
-        return sys.modules[name]
-    found = importlib.util.spec_from_file_location(name, path)
-    if found is None or found.loader is None:
-        raise ConfigError([f"{path}: is no Python file."])
-    module = importlib.util.module_from_spec(found)
-    sys.modules[name] = module  # dataclasses look their annotations up there
-    try:
-        found.loader.exec_module(module)
-    except Exception as error:
-        del sys.modules[name]
-        raise ConfigError([f"{path}: could not be imported ({type(error).__name__}: {error})."]) from error
-    return module
 
 
 class Registry(Generic[T]):
@@ -131,10 +60,15 @@ class Registry(Generic[T]):
             for path in sorted((folder / self.family).glob("*.py")):
                 if path.stem.startswith("_"):
                     continue
-                if path.stem in found or path.stem in self._own or path.stem in self._installed:
+                if path.stem in self._own or path.stem in self._installed:
                     raise ConfigError([f"{path}: there is a {self.kind} {path.stem!r} already; rename the file."])
-                found[path.stem] = path
+                found.setdefault(path.stem, path)
         return found
+
+    @property
+    def added(self) -> tuple[str, ...]:
+        """Return the names of the members that are not the package's own, sorted."""
+        return tuple(name for name in self.names if name not in self._own)
 
     def member(self, name: str) -> type[T]:
         """Return the class of the member `name`; raises `ConfigError` with the nearest name if there is none."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from grokcore.config.registry import folders_digest
+from grokcore.config.folders import folders_digest
 from grokcore.version import VERSION
 
 

@@ -35,6 +35,10 @@ def sweep(  # noqa: PLR0917 - one parameter an option
     keep_weights: Annotated[
         bool | None, typer.Option("--keep-weights", help="Keep weights at log-spaced steps, for `measure` and `show`.")
     ] = None,
+    within: Annotated[
+        list[str] | None,
+        typer.Option(help="Only a part of the space, as fraction=0.3:0.5; repeated. Give the sweep a --name too."),
+    ] = None,
 ) -> None:
     """Run a sweep, or go on with it.
 
@@ -47,7 +51,15 @@ def sweep(  # noqa: PLR0917 - one parameter an option
         spec = spec / "spec.toml"
         results = spec.resolve().parent.parent
     options: dict[str, Any] = {"resume": resume, "results": results, "draw": draw, "mlflow": mlflow, "address": address}
-    _run(SweepSpec.from_toml(spec), **options, name=name, runs=runs, measures=measures, keep_weights=keep_weights)
+    _run(
+        SweepSpec.from_toml(spec),
+        **options,
+        name=name,
+        runs=runs,
+        measures=measures,
+        keep_weights=keep_weights,
+        within=within,
+    )
 
 
 def of_script(spec: SweepSpec) -> Callable[..., None]:
@@ -75,8 +87,10 @@ def _chosen(spec: SweepSpec, results: Path, changes: dict[str, Any], *, resume: 
     import dataclasses
 
     from grokcore.errors import ConfigError
+    from sweeps.spec.box import within
     from sweeps.spec.sweep_spec import SweepSpec
 
+    spec = within(spec, changes.pop("within") or ())
     spec = dataclasses.replace(spec, **{name: value for name, value in changes.items() if value is not None})
     if not resume:
         return spec
@@ -131,12 +145,12 @@ def _where(path: Path, options: Any, console: Any) -> None:
     if (path / "map.html").exists():
         console.print(f"map:  {path / 'map.html'} (and .png, .svg, .pdf, .csv, .parquet, .nc)", soft_wrap=True)
     if options.mlflow:
-        from sweeps.tracking.mlflow_mirror import tracking_uri
+        from sweeps.tracking.database import browse_command, shown, tracking_uri
 
         uri = tracking_uri(path.parent)
-        served = f"{uri} (of a cluster's head: grokmap cluster ui)"
-        how = served if uri.startswith("http") else f"mlflow ui --backend-store-uri {uri}"
-        console.print(f"browse: {how}", soft_wrap=True)
+        served = f"{shown(uri)} (of a cluster's head: grokmap cluster ui)"
+        how = served if uri.startswith("http") else browse_command(uri)
+        console.print(f"browse: {how}", markup=False, soft_wrap=True)
 
 
 def track(
@@ -149,11 +163,11 @@ def track(
     """
     from grokcore.errors import DataError
     from sweeps.store.run_store import meant
+    from sweeps.tracking.database import shown, tracking_uri
     from sweeps.tracking.mlflow_mirror import track as write
-    from sweeps.tracking.mlflow_mirror import tracking_uri
 
     sweep = meant(sweep, results)
     if not (sweep / "spec.toml").exists():
         raise DataError(f"{sweep} is not the folder of a sweep: it has no spec.toml.")
     written = write(sweep)
-    typer.echo(f"{written} runs written to {tracking_uri(sweep.parent)}")
+    typer.echo(f"{written} runs written to {shown(tracking_uri(sweep.parent))}")

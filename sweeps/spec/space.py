@@ -15,6 +15,7 @@ from grokcore.config.component import Component
 from grokcore.config.registry import ComponentRegistry
 from grokcore.errors import ConfigError, unknown_name
 from grokcore.run_config import OPTIONAL, REGISTRIES, RunConfig, flatten, nest
+from sweeps.spec.toml import plain
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -79,7 +80,15 @@ class Choice(Component):
     """One of the listed values: numbers, names, or whole tables (a task with its settings, say)."""
 
     values: tuple[Any, ...]
-    """The values to choose from; no order is assumed."""
+    """The values to choose from; no order is assumed. NumPy's numbers become Python's; None is a value too."""
+
+    def __post_init__(self) -> None:
+        complaints: list[str] = []
+        if hasattr(self.values, "tolist") or isinstance(self.values, (list, tuple, range)):
+            object.__setattr__(self, "values", tuple(plain(self.values, "values", complaints)))
+        if complaints:
+            raise ConfigError(complaints)
+        super().__post_init__()
 
     def complaints(self) -> Iterator[str]:
         """Yield that there is nothing to choose from, or that a value is listed twice."""

@@ -13,9 +13,11 @@ from typing import Annotated, Any, Literal, Self
 from annotated_types import Ge, Gt, Le
 
 from grokcore.config.component import Component, check_fields
+from grokcore.config.folders import files_digest, folder_files, use_folder
 from grokcore.errors import ConfigError, unknown_name
 from grokcore.measures.base import chosen_measures, skipped_measures
 from grokcore.records.regimes import RegimeRule
+from grokcore.run_config import nest
 from sweeps.samplers.base import SAMPLERS, Problem, Sampler
 from sweeps.spec import toml
 from sweeps.spec.space import Choice, Dimension, Range, Space
@@ -64,14 +66,29 @@ class SweepSpec(Component):
     """Whether to keep every run's weights at the steps at which it is measured, to be measured again later."""
     storage: str | None = None
     """Folder or bucket that all hosts see, for checkpoints, and in the end for the results; over Ray if not given."""
+    components: str | None = None
+    """Folder of tasks, models, samplers and so on of one's own: FOLDER/tasks/my_task.py is the task `my_task`. It
+    travels to the workers, and the sweep keeps a copy. In a file, its path begins at the file's folder."""
     map_axes: tuple[str, ...] = ()
     """Axes of the map, by short or dotted name; all varied numbers but the seed if none is given."""
 
     def __post_init__(self) -> None:
+        unwritable: list[str] = []
+        for name in ("run", "sampler_options", "map_axes"):
+            object.__setattr__(self, name, toml.plain(getattr(self, name), name, unwritable))
+        if isinstance(self.run, Mapping) and not unwritable:
+            object.__setattr__(self, "run", nest(self.run))
         if isinstance(self.space, Mapping):
+            toml.plain(dict.fromkeys(self.space), "space", unwritable)
             object.__setattr__(self, "space", dict(self.space))
         if isinstance(self.map_axes, list):
             object.__setattr__(self, "map_axes", tuple(self.map_axes))
+        if isinstance(self.components, Path):
+            object.__setattr__(self, "components", str(self.components))
+        if unwritable:
+            raise ConfigError(unwritable)
+        if isinstance(self.components, str):
+            use_folder(self.components)
         try:
             super().__post_init__()
         except ConfigError as error:
@@ -163,16 +180,22 @@ class SweepSpec(Component):
                 scales[name] = "log" if dimension.log else "linear"
         return scales
 
-    def renamed(self, name: str) -> Self:
-        """Return the same sweep under another name."""
-        return dataclasses.replace(self, name=name)
+    @property
+    def component_files(self) -> dict[str, bytes]:
+        """Return the files of its folder of components, by relative path; none if it names no folder."""
+        return {} if self.components is None else folder_files(Path(self.components))
 
     def to_dict(self) -> dict[str, Any]:
         """Return nested plain values from which `from_dict` builds an equal spec."""
         values = self.to_section()
         space = {name: _dimension_to(dimension) for name, dimension in self.space.items()}
         axes = list(self.map_axes)
-        return values | {"rule": self.rule.to_section(), "space": space, "run": _plain(self.run), "map_axes": axes}
+        return values | {"rule": self.rule.to_section(), "space": space, "run": dict(self.run), "map_axes": axes}
+
+    def definition(self) -> dict[str, Any]:
+        """Return `to_dict` with a digest in place of the folder of components, which two sweeps may share or copy."""
+        files = self.component_files
+        return self.to_dict() | {"components": files_digest(files) if files else None}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
@@ -183,6 +206,8 @@ class SweepSpec(Component):
         required = [n for n, item in own.items() if item.default is missing and item.default_factory is missing]
         complaints += [f"{name} is missing." for name in required if name not in values]
         given = dict(values)
+        if isinstance(given.get("components"), str):
+            use_folder(given["components"])
         if isinstance(given.get("rule"), Mapping):
             given["rule"] = RegimeRule.from_section(given["rule"], "rule", complaints)
         if isinstance(given.get("space"), Mapping):
@@ -195,17 +220,23 @@ class SweepSpec(Component):
 
     def to_toml(self) -> str:
         """Return the spec as TOML, from which `from_toml` reads an equal one."""
-        return toml.dumps(self.to_dict(), f"Sweep {self.name}. Run it with: grokmap sweep THIS_FILE")
+        values = {name: value for name, value in self.to_dict().items() if value not in (None, [], {})}
+        values["rule"] = {name: value for name, value in values["rule"].items() if value is not None}
+        # All are tables: TOML's writer puts tables last, and the order of the fields is part of the sweep.
+        values["space"] = {n: {"values": v} if isinstance(v, list) else v for n, v in values["space"].items()}
+        return toml.dumps(values, f"Sweep {self.name}. Run it with: grokmap sweep THIS_FILE")
 
     @classmethod
     def from_toml(cls, path: Path) -> Self:
         """Read a spec; raises `ConfigError` that names the file for anything that is not one."""
         try:
-            values = tomllib.loads(path.read_text(encoding="utf-8"))
+            values = toml.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise ConfigError([f"{path}: there is no such file."]) from None
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
             raise ConfigError([f"{path}: is not a TOML file: {error}."]) from None
+        if isinstance(values.get("components"), str):
+            values["components"] = str(path.parent / values["components"])
         try:
             return cls.from_dict(values)
         except ConfigError as error:
@@ -242,11 +273,5 @@ def _dimension_from(name: str, value: Any, complaints: list[str]) -> Dimension |
 
 def _dimension_to(dimension: Dimension) -> Any:
     if isinstance(dimension, Choice):
-        return _plain(dimension.values)
+        return list(dimension.values)
     return {name: value for name, value in dimension.to_section().items() if value is not False}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {name: _plain(inner) for name, inner in value.items()}
-    return [_plain(inner) for inner in value] if isinstance(value, (list, tuple)) else value

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from grokcore import ConfigError, RunConfig, train
-from grokcore.config import registry
+from grokcore.config import folders, registry
 from grokcore.engine.cohort import Cohort
 from grokcore.engine.kernels.autograd import AutogradKernel
 from grokcore.losses.base import LOSSES
@@ -38,8 +38,8 @@ RUN = {
 @pytest.fixture
 def own(monkeypatch):
     """Use the folder, for one test."""
-    monkeypatch.setattr(registry, "_folders", [])
-    registry.use_folder(FOLDER)
+    monkeypatch.setattr(folders, "_folders", [])
+    folders.use_folder(FOLDER)
 
 
 def three():
@@ -135,7 +135,7 @@ def test_a_sampler_of_ones_own_chooses_runs():
 
 
 def test_without_the_folder_nothing_of_it_is_known(monkeypatch):
-    monkeypatch.setattr(registry, "_folders", [])
+    monkeypatch.setattr(folders, "_folders", [])
     assert "bilinear" not in MODELS.names
     assert "modular_maximum" not in TASKS.names
     assert "largest_weight" not in measures()
@@ -176,19 +176,19 @@ def test_members_of_installed_packages_are_found_by_their_entry_points(tmp_path,
     ],
 )
 def test_a_file_that_is_no_member_is_named(tmp_path, monkeypatch, name, text, said):
-    monkeypatch.setattr(registry, "_folders", [])
+    monkeypatch.setattr(folders, "_folders", [])
     path = tmp_path / name
     path.parent.mkdir()
     path.write_text(text)
-    registry.use_folder(tmp_path)
+    folders.use_folder(tmp_path)
     with pytest.raises(ConfigError, match=said):
         TASKS.member(path.stem)
 
 
 def test_a_folder_that_is_not_there_or_holds_nothing_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(registry, "_folders", [])
+    monkeypatch.setattr(folders, "_folders", [])
     with pytest.raises(ConfigError, match="there is no such folder"):
-        registry.use_folder(tmp_path / "nowhere")
+        folders.use_folder(tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
     with pytest.raises(ConfigError, match="holds no Python file"):
-        registry.use_folder(tmp_path / "empty")
+        folders.use_folder(tmp_path / "empty")

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from grokcore import RunConfig, train
-from grokcore.config.registry import use_folder
+from grokcore.config.folders import use_folder
 from grokcore.engine.cohort import Cohort
 from grokcore.initialisations.base import INITIALISATIONS
 from grokcore.losses.base import LOSSES

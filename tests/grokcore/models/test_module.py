@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional
 
 from grokcore import ConfigError, RunConfig, train
-from grokcore.config.registry import use_folder
+from grokcore.config.folders import use_folder
 from grokcore.engine.cohort import Cohort
 from grokcore.engine.kernels.autograd import AutogradKernel
 from grokcore.engine.memory import predicted_bytes
