@@ -21,6 +21,7 @@ from analysis.pages import map_page
 from analysis.pages.page_data import Drawn
 from analysis.runs.sources import Source, environment_of, read_source, rule_options
 from grokcore.atomic_files import replacing, write_text
+from grokcore.output_paths import check_outputs
 from grokcore.records.regimes import REGIMES, RegimeRule
 
 if TYPE_CHECKING:
@@ -28,6 +29,15 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from analysis.maps.geometry import Boundary
+
+
+FIGURES, TABLES = ("map", "map-uncertainty", "map-laws"), ("map", "map-boundaries", "map-runs")
+FILES = (
+    *(f"{name}.{suffix}" for name in FIGURES for suffix in ("png", "svg", "pdf")),
+    *(f"{name}.{suffix}" for name in TABLES for suffix in ("csv", "parquet")),
+    *("map.nc", "map.html", "definition.json"),
+)
+"""Files that an export may write."""
 
 
 @single_threaded()
@@ -46,11 +56,12 @@ def export_map(
 
     `source` is a sweep's folder, a .parquet or .csv of anyone's runs, or a DataFrame. Without a rule the sweep's own
     is used. `x` and `y` choose the axes drawn, `at` holds others fixed, `axes` says which columns are axes and on
-    which scale, `style` is "screen" or "paper". Every file is written whole or not at all. Raises `DataError` or
-    `ConfigError` before anything is written.
+    which scale, `style` is "screen" or "paper". Every file is written whole or not at all, and never over one that is
+    read. Raises `DataError`, `ConfigError` or `OutputError` before anything is written.
     """
     look = base.style_named(style)
     source = read_source(source)
+    check_outputs([Path(out) / name for name in FILES], source.inputs)
     rule = rule or source.default_rule
     source = source.completed(rule.budget)
     scales = {source.names.get(name, name): scale for name, scale in axes.items()} if axes else source.scales
@@ -75,8 +86,8 @@ def export_map(
         named = {_key(name, suffix): out / f"{name}.{suffix}" for suffix in ("png", "svg", "pdf")}
         base.save(figure, list(named.values()), look)
         paths |= named
-    tables = {"map": values.table(), "map-boundaries": _boundary_table(boundaries), "map-runs": fitted.runs}
-    for name, table in tables.items():
+    tables = (values.table(), _boundary_table(boundaries), fitted.runs)
+    for name, table in zip(TABLES, tables, strict=True):
         paths |= _write_table(out, name, table)
     paths["nc"] = write_netcdf(out / "map.nc", dataset(fitted, values))
     paths["html"] = write_text(out / "map.html", page)
