@@ -6,9 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.figures import base, crowd, profile, regime_map, uncertainty
+from analysis.figures import base, crowd, plane, profile, regime_map, uncertainty
 from analysis.runs.run_table import check_runs
-
 
 FLAT = {"optimizer.decay": 0.1}
 
@@ -21,12 +20,14 @@ def crowded(fitted, known, count, dimensions):
 
 def test_cells_count_every_run_once_and_take_the_regime_of_most():
     rng = np.random.default_rng(0)
-    runs = pd.DataFrame({"x": rng.uniform(-0.07, 1, 5000), "y": rng.uniform(0, 1, 5000)})
+    runs = pd.DataFrame({"x": rng.uniform(0, 1, 5000), "y": rng.uniform(0, 1, 5000)})
     runs.loc[:9, ["x", "y"]] = 1.0
+    runs.loc[10:400, "x"] = sum(plane.ZERO_STRIP) / 2
     runs["regime"] = rng.choice(["confusion", "grokking", "comprehension"], 5000, p=[0.2, 0.5, 0.3])
     found = crowd.cells(runs)
     assert found["count"].sum() == len(runs)
     assert found[["x", "y"]].max().max() < 1
+    assert found.loc[found["x"] < 0, "count"].sum() == 391
     half = 0.5 / crowd.CELLS + 1e-9
     for row in found.sample(30, random_state=0).itertuples():
         inside = (np.abs(runs["x"] - row.x) <= half) & (np.abs(runs["y"] - row.y) <= half)
