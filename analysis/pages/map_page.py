@@ -43,7 +43,15 @@ def laws_of(fitted: RegimeMap, survival: Survival, figure: str) -> Laws:
     """Return what a page says of the laws of a map: the critical law, and what each axis does to the time."""
     from analysis.figures.laws import p_words
 
-    paragraphs = [f"Critical law: {fitted.law.formula()}" if fitted.law else f"No critical law: {fitted.law_absent}"]
+    paragraphs = []
+    for one in fitted.parts.values():
+        where = ", ".join(f"{pretty(name)} {text}" for name, text in one.fixed.items())
+        law = f"critical law: {one.law.formula()}" if one.law else f"no critical law: {one.law_absent}"
+        paragraphs.append(f"At {where} {law}")
+    if not fitted.parts:
+        paragraphs.append(
+            f"Critical law: {fitted.law.formula()}" if fitted.law else f"No critical law: {fitted.law_absent}"
+        )
     if fitted.law:
         paragraphs.append(
             f"Right-censored fit to {fitted.law.runs} runs, of which {fitted.law.events} generalised; 95 % intervals "
@@ -75,7 +83,7 @@ def page(
     data = page_data(fitted, source, values, drawn or Drawn(), out)
     return render(
         "page.html",
-        title=f"Regime map: {source.name}",
+        title=", ".join([f"Regime map: {source.name}", *(f"{pretty(n)} {text}" for n, text in fitted.fixed.items())]),
         subtitle=f"{len(fitted.runs):,} runs over {', '.join(pretty(axis.name) for axis in fitted.axes)}.",
         warnings=(*fitted.notes, *fitted.warnings),
         scripts=[markup(template(name)) for name in SCRIPTS],

@@ -22,6 +22,8 @@ Scale = Literal["linear", "log"]
 Box = Mapping[str, tuple[float, float]]
 """Lower and upper ends of axes, by column: the ranges over which runs were chosen."""
 SCALES: tuple[Scale, ...] = ("linear", "log")
+MOST_LEVELS = 6
+"""Different values up to which an axis is cut at the values that runs have, not in between."""
 LARGEST = 1e100
 """Largest size of a value on an axis: squares and differences of such are still numbers."""
 
@@ -40,6 +42,8 @@ class Axis:
     """Upper end of the box."""
     zero: bool = False
     """Whether some run has 0 on a logarithmic axis."""
+    levels: tuple[float, ...] = ()
+    """The values that the runs have, where they are at most `MOST_LEVELS`: between them nothing was trained."""
 
     @property
     def short(self) -> str:
@@ -115,7 +119,7 @@ def make_axes(table: pd.DataFrame, scales: Mapping[str, str], box: Box | None = 
 
 def _axis(table: pd.DataFrame, given: str, scale: str, box: Box) -> Axis:
     if scale not in SCALES:
-        raise DataError(f'axis {given!r}: scale {scale!r} is not known; use "linear" or "log".')
+        raise DataError(f'axis {given!r}: scale {scale!r} is not known; use "linear" or "log", or "categorical".')
     name = column_of(given, table.columns)
     values = numbers(table, name)
     if scale == "log" and (values < 0).any():
@@ -141,11 +145,37 @@ def _axis(table: pd.DataFrame, given: str, scale: str, box: Box) -> Axis:
         low=float(min(ends)),
         high=float(max(ends)),
         zero=bool(scale == "log" and (values == 0).any()),
+        levels=few_levels(values),
     )
 
 
-def features(axes: Sequence[Axis], points: pd.DataFrame) -> Array:
-    """Return (n, D) coordinates of `points`: one per axis, then one flag per axis that holds zeros."""
+def few_levels(values: npt.ArrayLike) -> tuple[float, ...]:
+    """Return the different values in order if they are at most `MOST_LEVELS`, else none."""
+    unique = np.unique(np.asarray(values, dtype=float))
+    return tuple(float(value) for value in unique) if len(unique) <= MOST_LEVELS else ()
+
+
+def are_powers(values: npt.ArrayLike) -> bool:
+    """Say whether a few values follow each other by powers of two or of ten, as widths 16, 64 do; such are log."""
+    levels = np.array(few_levels(values))
+    if len(levels) < 2 or levels[0] <= 0:
+        return False
+    ratios = levels[1:] / levels[:-1]
+    whole = bool((levels == np.round(levels)).all())
+    powers = any(np.allclose(found := log(ratios), np.round(found), atol=1e-9) for log in (np.log2, np.log10))
+    return powers and (whole or len(levels) > 2)
+
+
+def feature_count(axes: Sequence[Axis]) -> int:
+    """Return the number of columns of `features`."""
+    return len(axes) + sum(axis.zero for axis in axes)
+
+
+def features(axes: Sequence[Axis], points: pd.DataFrame, code: npt.ArrayLike = ()) -> Array:
+    """Return (n, D) coordinates of `points`: one per axis, one flag per axis that holds zeros, then `code` in each row.
+
+    `code` stands for a level of categories.
+    """
     columns, flags = [], []
     for axis in axes:
         name = axis.name if axis.name in points.columns else column_of(axis.short, points.columns)
@@ -158,4 +188,5 @@ def features(axes: Sequence[Axis], points: pd.DataFrame) -> Array:
         columns.append(axis.unit(values))
         if axis.zero:
             flags.append((values == 0).astype(float))
-    return np.column_stack(columns + flags) if len(points) else np.zeros((0, len(columns) + len(flags)))
+    found = np.column_stack(columns + flags) if len(points) else np.zeros((0, len(columns) + len(flags)))
+    return np.column_stack([found, np.tile(np.asarray(code, dtype=float), (len(points), 1))])

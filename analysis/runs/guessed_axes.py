@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping
 import numpy as np
 import pandas as pd
 
+from analysis.runs.axes import are_powers
 from analysis.runs.cells import as_numbers, empty, is_text, shown
 from analysis.runs.columns import mangled
 from grokcore.errors import SYNONYMS, DataError
@@ -45,7 +46,7 @@ def scale_of(values: pd.Series) -> str:
     found = as_numbers(values)
     positive = found[found > 0]
     wide = len(positive) > 0 and np.log(positive.max()) - np.log(positive.min()) >= np.log(LOG_SPAN)
-    return "log" if wide and not (found < 0).any() else "linear"
+    return "log" if (wide or are_powers(found)) and not (found < 0).any() else "linear"
 
 
 def varies(values: pd.Series) -> bool:

@@ -109,6 +109,12 @@ class Runs:
         never = self.table["outcome"].isin(NEVER).to_numpy()
         return np.where(never & ~event, np.inf, step), event
 
+    def at_threshold(self, threshold: float) -> Runs:
+        """Return the same runs with t_mem and t_gen at another recorded threshold."""
+        table = _named_milestones(self.table, threshold)
+        events = {name: truths(table, name) for name in ("t_mem_event", "t_gen_event")}
+        return replace(self, table=table.assign(**events))
+
     def rows(self, chosen: npt.NDArray[np.intp]) -> Runs:
         """Return some of the runs, on the same axes."""
         return replace(self, table=self.table.iloc[chosen])

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.runs.axes import Box
+from analysis.runs.categories import CATEGORICAL, chosen_categories, guessed_categories, with_choices
 from analysis.runs.censoring import completed, last_steps
 from analysis.runs.columns import Table, tidied
 from analysis.runs.curves import read_curves
@@ -121,11 +122,17 @@ class Source:
     def _guess(self) -> dict[str, str]:
         command_line = "as --axis fraction=linear --axis decay=log"
         remedy = "as axes={'fraction': 'linear', 'decay': 'log'}" if self.path is None else command_line
-        return guessed_scales(self.frame, self.settings, remedy)
+        found = guessed_scales(self.frame, self.settings, remedy)
+        return found | dict.fromkeys(guessed_categories(self.frame, found), CATEGORICAL)
 
     @property
     def _spec_scales(self) -> dict[str, str]:
-        return _spec_scales(self.spec, self.frame) if isinstance(self.spec.get("space"), Mapping) else {}
+        space = self.spec.get("space")
+        if not isinstance(space, Mapping):
+            return {}
+        found = _spec_scales(self.spec, self.frame)
+        # Without a numeric axis the table is asked; a category alone has no plane to draw.
+        return found | dict.fromkeys(chosen_categories(self.frame, space), CATEGORICAL) if found else {}
 
     @property
     def box(self) -> Box:
@@ -187,11 +194,14 @@ def read_source(
     if not path.is_dir():
         return found
     long = path / "curves.parquet"
+    spec = _read_spec(path / "spec.toml")
+    space = spec.get("space")
     return dataclasses.replace(
         found,
+        frame=with_choices(found.frame, space) if isinstance(space, Mapping) else found.frame,
         name=path.resolve().name,
         curves=read_curves(long, len(found.frame)) if curves and long.is_file() else None,
-        spec=_read_spec(path / "spec.toml"),
+        spec=spec,
     )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from sweeps.cli import maps, runs, sweep
+from sweeps.cli import listing, maps, runs, sweep
 
 if TYPE_CHECKING:
     from sweeps.spec.sweep_spec import SweepSpec
@@ -21,7 +21,17 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (runs.run, sweep.sweep, runs.show, runs.measure, runs.reproduce, sweep.track, maps.map_, maps.compare):
+for command in (
+    runs.run,
+    sweep.sweep,
+    runs.show,
+    runs.measure,
+    runs.reproduce,
+    sweep.track,
+    maps.map_,
+    maps.compare,
+    listing.list_,
+):
     app.command(command.__name__.rstrip("_"))(command)
 
 

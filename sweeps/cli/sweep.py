@@ -145,12 +145,12 @@ def _where(path: Path, options: Any, console: Any) -> None:
     if (path / "map.html").exists():
         console.print(f"map:  {path / 'map.html'} (and .png, .svg, .pdf, .csv, .parquet, .nc)", soft_wrap=True)
     if options.mlflow:
-        from sweeps.tracking.mlflow_mirror import tracking_uri
+        from sweeps.tracking.database import browse_command, shown, tracking_uri
 
         uri = tracking_uri(path.parent)
-        served = f"{uri} (of a cluster's head: grokmap cluster ui)"
-        how = served if uri.startswith("http") else f"mlflow ui --backend-store-uri {uri}"
-        console.print(f"browse: {how}", soft_wrap=True)
+        served = f"{shown(uri)} (of a cluster's head: grokmap cluster ui)"
+        how = served if uri.startswith("http") else browse_command(uri)
+        console.print(f"browse: {how}", markup=False, soft_wrap=True)
 
 
 def track(
@@ -163,11 +163,11 @@ def track(
     """
     from grokcore.errors import DataError
     from sweeps.store.run_store import meant
+    from sweeps.tracking.database import shown, tracking_uri
     from sweeps.tracking.mlflow_mirror import track as write
-    from sweeps.tracking.mlflow_mirror import tracking_uri
 
     sweep = meant(sweep, results)
     if not (sweep / "spec.toml").exists():
         raise DataError(f"{sweep} is not the folder of a sweep: it has no spec.toml.")
     written = write(sweep)
-    typer.echo(f"{written} runs written to {tracking_uri(sweep.parent)}")
+    typer.echo(f"{written} runs written to {shown(tracking_uri(sweep.parent))}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import time
@@ -73,7 +74,7 @@ class CohortTrainable(tune.Trainable):
         }
         options["on_snapshot"] = self._keep_weights if config["keep_weights"] else None
         self._cohort = self._resumed(configs, options) or Cohort(configs, **options)
-        self._kept_at = time.monotonic()
+        self._kept_at, self._began = time.monotonic(), time.time()
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take the next cohort in this process."""
@@ -87,7 +88,8 @@ class CohortTrainable(tune.Trainable):
         due = time.monotonic() - self._kept_at + moment > self._every
         trouble = self._keep() if due else ""
         before, cpu, wall = self._cohort.run_steps, time.process_time(), time.monotonic()
-        records = self._cohort.advance(seconds=moment)
+        trained = self._began, max(self._began, time.time())
+        records = [dataclasses.replace(record, trained=trained) for record in self._cohort.advance(seconds=moment)]
         return {
             "records": [record.to_json() for record in records],
             "run_steps": self._cohort.run_steps - before,

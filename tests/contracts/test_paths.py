@@ -24,6 +24,8 @@ fraction = { low = 0.3, high = 0.9 }
 budget = 10
 ratio = 5.0
 """
+_FIELDS = [line for line in SPEC.splitlines() if line.startswith(("steps", "task", "model", "optimizer"))]
+RUN = "\n".join(["fraction = 0.5", *_FIELDS])
 
 
 def runs():
@@ -45,9 +47,7 @@ def here(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     runs().to_csv("runs.csv", index=False)
     (tmp_path / "spec.toml").write_text(SPEC)
-    (tmp_path / "run.toml").write_text(
-        'steps = 20\nfraction = 0.5\ntask = { name = "modular_addition", modulus = 5 }\n'
-    )
+    (tmp_path / "run.toml").write_text(RUN)
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").write_text("mine")
     (tmp_path / "hanging").symlink_to(tmp_path / "nowhere")
@@ -169,6 +169,17 @@ def test_a_launch_file_is_not_written_over_unasked(here, grokmap):
     (here / "cluster.yaml").unlink()
     (here / "cluster.yaml").symlink_to(here / "nowhere")
     assert "is there already" in refused(here, grokmap, ["cluster", "new", "--head", "192.0.2.1"])
+
+
+def test_a_specification_in_its_own_folder_keeps_its_authors_words(tmp_path):
+    from sweeps.spec.sweep_spec import SweepSpec
+    from sweeps.store.run_store import Store
+
+    path = tmp_path / "small" / "spec.toml"
+    path.parent.mkdir()
+    path.write_text(f"# my first sweep\n{SPEC}")
+    Store(SweepSpec.from_toml(path), tmp_path).close()
+    assert path.read_text() == f"# my first sweep\n{SPEC}"
 
 
 def test_signs_that_mean_something_in_addresses_are_letters_in_a_path(here, grokmap, monkeypatch):

@@ -56,7 +56,7 @@ def test_the_box_is_the_sweeps_own_not_the_runs_extremes(sweep):
 def test_a_map_keeps_its_box_under_another_rule_and_other_runs(sweep):
     source = read_source(sweep)
     fitted = RegimeMap.fit(source.frame, {"fraction": "linear"}, rule=source.default_rule, box=source.box)
-    for one in (fitted, fitted.under(source.rule_with(ratio=2.0)), fitted.refitted(source.frame.head(12))):
+    for one in (fitted, fitted.under(source.rule_with(ratio=2.0)), fitted.resampled(np.arange(12))):
         assert (one.axes[0].low, one.axes[0].high) == (0.1, 0.95)
 
 
