@@ -56,10 +56,11 @@ def export_map(
 ) -> dict[str, Path]:
     """Fit a map to the runs at `source` and write it to the folder `out` in every form; return the paths by name.
 
-    `source` is a sweep's folder, a .parquet or .csv of anyone's runs, or a DataFrame. Without a rule the sweep's own
-    is used. `x` and `y` choose the axes drawn, `at` holds others fixed and categories at a level, `axes` says which
-    columns are axes and on which scale (linear, log, categorical), `style` is "screen" or "paper". Every file is
-    written whole or not at all, and never over one that is read. Raises `DataError`, `ConfigError` or `OutputError` before anything is written.
+    `source` is a sweep's folder, a table of anyone's runs (Parquet, CSV, TSV), or a DataFrame. Without a rule the
+    sweep's own is used. `x` and `y` choose the axes drawn, `at` holds others fixed and categories at a level, `axes`
+    says which columns are axes and on which scale (linear, log, categorical), `style` is "screen" or "paper". Every
+    file is written whole or not at all, and never over one that is read. Raises `DataError`, `ConfigError` or
+    `OutputError` before anything is written.
     """
     look = base.style_named(style)
     source = read_source(source)
