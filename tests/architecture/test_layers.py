@@ -27,7 +27,7 @@ LAYERS = {
 ROOMS = {
     "grokcore": [
         {"errors", "lazy_imports", "siblings", "version", "atomic_files"},
-        {"numerics", "config"},
+        {"numerics", "config", "output_paths"},
         {"algebra"},
         {"tasks"},
         {"models"},
