@@ -69,7 +69,7 @@ gpu: install  ## on a machine with an NVIDIA card: the tests that need it, then 
 
 docs: install  ## build the documentation site into site/, strictly: every link and every name must be there
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
-	@echo "Open site/index.html, or run '$(BIN)/mkdocs serve' and change a page."
+	@echo "Open site/index.html, or run '$(BIN)/mkdocs serve' for a site with search that follows your changes."
 
 clean:  ## remove .venv and caches, but no results
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache site .hypothesis build *.egg-info

@@ -249,6 +249,9 @@ def crowd(database: Path, runs: int) -> None:
         for table in ("runs", "tags", "params", "latest_metrics", "metrics"):
             names = [f'"{row[1]}"' for row in connection.execute(f"PRAGMA table_info({table})")]
             values = ", ".join(names).replace('"run_uuid"', "printf('%08x', n) || substr(run_uuid, 9)")
+            # A copy is another run of the sweep: with the same identity it would be merged with its original.
+            another = "CASE key WHEN 'run_id' THEN printf('%08x', n) || substr(value, 9) ELSE value END"
+            values = values.replace('"value"', another) if table == "tags" else values
             connection.execute(f"INSERT INTO {table} ({', '.join(names)}) SELECT {values} FROM {table}, copies")
         connection.commit()
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -106,7 +106,7 @@ def _mirror_cpu(path: Path) -> float:
     code = "import sys, time; from pathlib import Path\n"
     code += "from sweeps.tracking.mlflow_mirror import Mirror, read_records\n"
     code += "mirror = Mirror(Path(sys.argv[1])); begun = time.process_time()\n"
-    code += "[mirror.write(record) for record in read_records(mirror.path)]; mirror.write_sweep()\n"
+    code += "mirror.write_all(read_records(mirror.path)); mirror.write_sweep()\n"
     code += "print(time.process_time() - begun)"
     done = subprocess.run([sys.executable, "-c", code, str(path)], check=True, capture_output=True, text=True)
     return float(done.stdout)

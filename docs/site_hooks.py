@@ -1,4 +1,4 @@
-"""What the site has beside the pages in docs/: root files, and a list of the decisions that nobody has to keep."""
+"""What the site has beside the pages in docs/: root files, every part there is, and a list of the decisions."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+
+from sweeps.cli import listing
 
 ROOT = Path(__file__).parents[1]
 OUTSIDE = {"contributing.md": "CONTRIBUTING.md", "changelog.md": "CHANGELOG.md"}
@@ -29,6 +31,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for page, source in OUTSIDE.items():
         text = (ROOT / source).read_text(encoding="utf-8").replace("](docs/", "](")
         files.append(File.generated(config, page, content=text))
+    files.append(File.generated(config, "reference/parts.md", content=listing.page()))
     return files
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from analysis.models.threads import single_threaded
 from analysis.pages.html import markup, render
 from analysis.runs.sources import Source, read_source, rule_options
 from grokcore.atomic_files import replacing, write_text
+from grokcore.output_paths import check_outputs
 
 if TYPE_CHECKING:
     from grokcore.records.regimes import RegimeRule
@@ -29,6 +30,10 @@ EDGE = ("memorization", "grokking")
 """The edge that is compared unless another is named."""
 
 
+SUFFIXES = ("png", "svg", "pdf", "csv", "json", "html")
+"""Suffixes of the files that a comparison writes."""
+
+
 @single_threaded()
 def export_comparison(
     first: str | Path | pd.DataFrame | Source,
@@ -37,26 +42,30 @@ def export_comparison(
     *,
     regimes: tuple[str, str] = EDGE,
     along: str | None = None,
+    at: tuple[Mapping[str, Any], Mapping[str, Any]] = ({}, {}),
     rule: RegimeRule | None = None,
     style: str = "screen",
 ) -> tuple[Comparison, dict[str, Path]]:
     """Compare the maps of two sweeps (or tables) and write it to the folder `out`; return the finding and the paths.
 
-    Both maps are fitted under `rule`, or each under its own sweep's. Raises `DataError` before anything is written when
-    the two cannot be compared.
+    Both maps are fitted under `rule`, or each under its own sweep's; `at` says the level of each category in the first
+    and in the second, which may be one sweep at two levels. Raises before anything is written: `DataError`
+    when the two cannot be compared, `OutputError` when `out` cannot be written to or a file in it is one that is read.
     """
     look = base.style_named(style)
-    sources = read_source(first), read_source(second)
-    maps = tuple(
-        RegimeMap.fit(source.frame, source.scales, rule=rule or source.default_rule, seed=0) for source in sources
-    )
+    sources = read_source(first, curves=False), read_source(second, curves=False)
+    out = Path(out)
+    check_outputs([out / f"compare.{suffix}" for suffix in SUFFIXES], [path for one in sources for path in one.inputs])
+    whole = [_fitted(sources[0], rule)]
+    same = sources[0].path is not None and sources[0].path == sources[1].path
+    whole.append(whole[0] if same else _fitted(sources[1], rule))
+    maps = tuple(one.level(level) for one, level in zip(whole, at, strict=True))
     found = compare(maps[0], maps[1], regimes=regimes, along=along)
-    names = _names(sources)
+    names = _names(sources, maps)
     shown = comparison.info((maps[0], maps[1]), names, found)
     drawing = comparison.draw(shown, look)
-    command = _command(sources, out, found, rule)
+    command = _command(sources, out, found, rule, at)
 
-    out = Path(out)
     paths = {suffix: out / f"compare.{suffix}" for suffix in ("png", "svg", "pdf")}
     base.save(drawing, list(paths.values()), look)
     paths["csv"] = out / "compare.csv"
@@ -68,14 +77,30 @@ def export_comparison(
     return found, paths
 
 
-def _command(sources: tuple[Source, Source], out: str | Path, found: Comparison, rule: RegimeRule | None) -> str:
+def _fitted(source: Source, rule: RegimeRule | None) -> RegimeMap:
+    return RegimeMap.fit(source.frame, source.scales, rule=rule or source.default_rule, seed=0, box=source.box)
+
+
+def _command(
+    sources: tuple[Source, Source],
+    out: str | Path,
+    found: Comparison,
+    rule: RegimeRule | None,
+    at: tuple[Mapping[str, Any], Mapping[str, Any]],
+) -> str:
     words = ["grokmap", "compare", *(str(source.path or source.name) for source in sources), "--out", str(out)]
+    for option, held in zip(("--at", "--versus"), at, strict=True):
+        words += [word for name, value in held.items() for word in (option, f"{name}={value}")]
     words += ["--along", found.axis.short, "--edge", f"{found.first},{found.second}"]
     return f"{shlex.join(words)} {rule_options(rule)}" if rule is not None else shlex.join(words)
 
 
-def _names(sources: tuple[Source, Source]) -> tuple[str, str]:
-    first, second = (source.name for source in sources)
+def _names(sources: tuple[Source, Source], maps: Sequence[RegimeMap]) -> tuple[str, str]:
+    """Return what A and B are called, each unlike the other: by name, level, or path."""
+    levels = [", ".join(f"{base.pretty(name)} {text}" for name, text in one.fixed.items()) for one in maps]
+    first, second = (
+        f"{source.name} at {level}" if level else source.name for source, level in zip(sources, levels, strict=True)
+    )
     if first != second:
         return first, second
     return tuple(str(source.path or f"{source.name} {letter}") for source, letter in zip(sources, "AB", strict=True))  # type: ignore[return-value]

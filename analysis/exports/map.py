@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,14 +14,17 @@ import numpy as np
 import pandas as pd
 
 from analysis.exports.provenance import code_revision, versions
-from analysis.figures import base, laws, profile, regime_map, uncertainty
+from analysis.figures import base, laws, own, profile, regime_map, uncertainty
 from analysis.maps.grid import MapGrid, map_grid
 from analysis.maps.regime_map import RegimeMap
 from analysis.models.threads import single_threaded
 from analysis.pages import map_page
 from analysis.pages.page_data import Drawn
+from analysis.runs.categories import Level
 from analysis.runs.sources import Source, environment_of, read_source, rule_options
 from grokcore.atomic_files import replacing, write_text
+from grokcore.config.folders import use_folder
+from grokcore.output_paths import check_outputs
 from grokcore.records.regimes import REGIMES, RegimeRule
 
 if TYPE_CHECKING:
@@ -28,6 +32,15 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from analysis.maps.geometry import Boundary
+
+
+FIGURES, TABLES = ("map", "map-uncertainty", "map-laws"), ("map", "map-boundaries", "map-runs")
+FILES = (
+    *(f"{name}.{suffix}" for name in FIGURES for suffix in ("png", "svg", "pdf")),
+    *(f"{name}.{suffix}" for name in TABLES for suffix in ("csv", "parquet")),
+    *("map.nc", "map.html", "definition.json"),
+)
+"""Files that an export may write."""
 
 
 @single_threaded()
@@ -38,32 +51,37 @@ def export_map(
     *,
     x: str | None = None,
     y: str | None = None,
-    at: Mapping[str, float] | None = None,
+    at: Mapping[str, Any] | None = None,
     axes: Mapping[str, str] | None = None,
     style: str = "screen",
 ) -> dict[str, Path]:
     """Fit a map to the runs at `source` and write it to the folder `out` in every form; return the paths by name.
 
-    `source` is a sweep's folder, a .parquet or .csv of anyone's runs, or a DataFrame. Without a rule the sweep's own
-    is used. `x` and `y` choose the axes drawn, `at` holds others fixed, `axes` says which columns are axes and on
-    which scale, `style` is "screen" or "paper". Every file is written whole or not at all. Raises `DataError` or
-    `ConfigError` before anything is written.
+    `source` is a sweep's folder, a table of anyone's runs (Parquet, CSV, TSV), or a DataFrame. Without a rule the
+    sweep's own is used. `x` and `y` choose the axes drawn, `at` holds others fixed and categories at a level, `axes`
+    says which columns are axes and on which scale (linear, log, categorical), `style` is "screen" or "paper". Every
+    file is written whole or not at all, and never over one that is read. Raises `DataError`, `ConfigError` or
+    `OutputError` before anything is written.
     """
     look = base.style_named(style)
     source = read_source(source)
+    check_outputs([Path(out) / name for name in FILES], source.inputs)
     rule = rule or source.default_rule
-    fitted = RegimeMap.fit(source.frame, axes or source.scales, rule=rule, seed=0)
-    if axes is None:
-        fitted = dataclasses.replace(fitted, warnings=(*fitted.warnings, *source.warnings))
-    drawn = Drawn(x=x, y=y, at={fitted.axis(name).name: float(value) for name, value in (at or {}).items()})
-    values = map_grid(fitted)
-    definition = define(fitted, source, Path(out), drawn, style)
-    figures, boundaries = _figures(fitted, drawn, look)
+    source = source.completed(rule.budget)
+    fitted = fitted_map(source, rule, axes)
+    drawn = Drawn(x=x, y=y, at=fitted.numbers_at(at))
+    shown = {tuple(one.fixed.values()): one for one in regime_map.levels_drawn(fitted, at)}
+    grids = {level: map_grid(one) for level, one in shown.items()}
+    definition = define(fitted, source, Path(out), drawn, style, axes)
+    figures, boundaries = _figures(fitted, drawn, at, look)
     survival = laws.info(fitted)
     if survival.axes:
         figures["map-laws"] = laws.draw(survival, look)
     said = map_page.laws_of(fitted, survival, base.svg(figures["map-laws"], look) if survival.axes else "")
-    page = map_page.page(fitted, source, values, definition, said, drawn)
+    pages = {
+        level: map_page.page(one, source, grids[level], definition, said, drawn, Path(out))
+        for level, one in shown.items()
+    }
 
     out = Path(out)
     paths: dict[str, Path] = {}
@@ -71,14 +89,33 @@ def export_map(
         named = {_key(name, suffix): out / f"{name}.{suffix}" for suffix in ("png", "svg", "pdf")}
         base.save(figure, list(named.values()), look)
         paths |= named
-    tables = {"map": values.table(), "map-boundaries": _boundary_table(boundaries), "map-runs": fitted.runs}
-    for name, table in tables.items():
-        paths |= _write_table(out, name, table)
-    paths["nc"] = write_netcdf(out / "map.nc", dataset(fitted, values))
-    paths["html"] = write_text(out / "map.html", page)
+    table = pd.concat([_at_level(grids[level].table(), one) for level, one in shown.items()], ignore_index=True)
+    for name, values in zip(TABLES, (table, boundaries, fitted.runs), strict=True):
+        paths |= _write_table(out, name, values)
+    paths["nc"] = write_netcdf(out / "map.nc", dataset(shown, grids))
+    for number, (level, page) in enumerate(pages.items()):
+        name = "-".join(["map", *(level if number else ())])
+        paths["html" if not number else f"{name}_html"] = write_text(out / f"{_file_name(name)}.html", page)
     text = json.dumps(definition, indent=2, ensure_ascii=False)
     paths["definition"] = write_text(out / "definition.json", text + "\n")
-    return paths
+    return paths | _own_figures(source, fitted, out, look)
+
+
+def _own_figures(source: Source, fitted: RegimeMap, out: Path, style: base.Style) -> dict[str, Path]:
+    """Draw the figures of one's own, those that the sweep keeps among them; last, since they may fail."""
+    if source.path is not None and (source.path / "components").is_dir():
+        use_folder(source.path / "components")
+    return own.draw_own(fitted, out, style)
+
+
+def fitted_map(source: Source, rule: RegimeRule, axes: Mapping[str, str] | None = None) -> RegimeMap:
+    """Return the map of a source's runs, with what was guessed of them, as notes and warnings."""
+    source = source.completed(rule.budget)
+    scales = {source.names.get(name, name): scale for name, scale in axes.items()} if axes else source.scales
+    fitted = RegimeMap.fit(source.frame, scales, rule=rule, seed=0, box=source.box)
+    notes = [*source.notes, *([source.guess] if source.guess and not axes else [])]
+    warnings = (*fitted.warnings, *(() if axes else source.warnings))
+    return dataclasses.replace(fitted, notes=(*fitted.notes, *notes), warnings=warnings)
 
 
 def _key(name: str, suffix: str) -> str:
@@ -86,13 +123,25 @@ def _key(name: str, suffix: str) -> str:
     return suffix if name == "map" else f"{name.removeprefix('map-')}_{suffix}"
 
 
-def _figures(fitted: RegimeMap, drawn: Drawn, style: base.Style) -> tuple[dict[str, Figure], list[Boundary]]:
-    """Return the map's own figures by file name, and the boundaries that are drawn in them."""
+def _file_name(name: str) -> str:
+    """Return a name with letters, digits, ".", "_" and "-" alone."""
+    return re.sub(r"[^\w.-]+", "_", name)
+
+
+def _at_level(table: pd.DataFrame, one: RegimeMap) -> pd.DataFrame:
+    """Return a table with the columns of a map's level before its own."""
+    return pd.concat([pd.DataFrame(dict(one.fixed), index=table.index), table], axis=1)
+
+
+def _figures(
+    fitted: RegimeMap, drawn: Drawn, at: Mapping[str, Any] | None, style: base.Style
+) -> tuple[dict[str, Figure], pd.DataFrame]:
+    """Return the map's own figures by file name, and the table of the boundaries that are drawn in them."""
     if len(fitted.axes) == 1:
-        return {"map": profile.draw(profile.info(fitted), style)}, []
-    info = regime_map.info(fitted, drawn.x, drawn.y, drawn.at)
+        return {"map": profile.draw(profile.info(fitted, at), style)}, _boundary_table([])
+    info = regime_map.info(fitted, drawn.x, drawn.y, at)
     figures = {"map": regime_map.draw(info, style), "map-uncertainty": uncertainty.draw(info, style)}
-    return figures, [boundary for panel in info.panels for boundary in panel.boundaries]
+    return figures, _boundary_table([(boundary, panel.level) for panel in info.panels for boundary in panel.boundaries])
 
 
 def _write_table(out: Path, name: str, table: pd.DataFrame) -> dict[str, Path]:
@@ -105,8 +154,8 @@ def _write_table(out: Path, name: str, table: pd.DataFrame) -> dict[str, Path]:
     return paths
 
 
-def _boundary_table(boundaries: Sequence[Boundary]) -> pd.DataFrame:
-    parts = [boundary.table().assign(**boundary.at) for boundary in boundaries]
+def _boundary_table(boundaries: Sequence[tuple[Boundary, Mapping[str, str]]]) -> pd.DataFrame:
+    parts = [boundary.table().assign(**boundary.at, **level) for boundary, level in boundaries]
     if not parts:
         return pd.DataFrame(columns=["first", "second", "kind", "line"])
     return pd.concat(parts, ignore_index=True)
@@ -118,6 +167,7 @@ def define(
     out: Path,
     drawn: Drawn,
     style: str,
+    axes: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Return what made the map, as plain values: rule, axes, runs, model, versions, code revision and commands."""
     runs = fitted.runs
@@ -128,7 +178,7 @@ def define(
         "run_seeds": seeds,
         "runs_by_outcome": {str(k) or "unknown": int(v) for k, v in runs["outcome"].value_counts().items()},
         "sweep": dict(source.spec) or None,
-        "commands": [*source.command, _command(source, fitted.rule, out, drawn, style)],
+        "commands": [*source.command, _command(source, fitted.rule, out, drawn, style, axes)],
         "code_revision": code_revision(),
         "environment": versions() | {f"runs: {name}": value for name, value in environment_of(runs)},
     }
@@ -140,6 +190,7 @@ def _command(
     out: Path,
     drawn: Drawn,
     style: str,
+    axes: Mapping[str, str] | None,
 ) -> str:
     parts = [
         "grokmap map",
@@ -148,14 +199,33 @@ def _command(
         shlex.quote(str(out)),
         rule_options(rule),
     ]
+    named = (("column", source.columns), ("axis", axes or {}))
+    parts += [
+        f"--{option} {shlex.quote(f'{name}={value}')}" for option, given in named for name, value in given.items()
+    ]
     parts += [f"--{name} {axis}" for name, axis in (("x", drawn.x), ("y", drawn.y)) if axis]
     parts += [f"--at {name}={value:g}" for name, value in drawn.at.items()]
     parts += [f"--style {style}"] if style != "screen" else []
     return " ".join(parts)
 
 
-def dataset(fitted: RegimeMap, values: MapGrid) -> xarray.Dataset:
-    """Return the map as an xarray Dataset over all axes; for three axes also the surfaces between regimes."""
+def dataset(maps: Mapping[Level, RegimeMap], grids: Mapping[Level, MapGrid]) -> xarray.Dataset:
+    """Return the maps of all levels as one xarray Dataset over categories and axes; NaN at a level without runs.
+
+    A map of three axes without categories has the surfaces between its regimes too.
+    """
+    import xarray
+
+    parts = []
+    for level, one in maps.items():
+        data = _dataset(one, grids[level])
+        parts.append(data.expand_dims({name: [text] for name, text in one.fixed.items()}))
+    if len(parts) == 1:
+        return parts[0]
+    return xarray.merge(parts, join="outer", compat="no_conflicts", combine_attrs="drop_conflicts")
+
+
+def _dataset(fitted: RegimeMap, values: MapGrid) -> xarray.Dataset:
     import xarray
 
     names = [axis.name for axis in values.axes]
@@ -171,7 +241,7 @@ def dataset(fitted: RegimeMap, values: MapGrid) -> xarray.Dataset:
         data[axis.name].attrs.update(long_name=base.pretty(axis.name), scale=axis.scale)
     data["probability"].attrs["long_name"] = "probability of each regime for a run with a new seed"
     data.attrs.update(rule=fitted.rule.sentence(), runs=len(fitted.runs), model=fitted.weight_sentence)
-    return data.merge(_surfaces(values)) if len(names) == 3 else data
+    return data.merge(_surfaces(values)) if len(names) == 3 and not fitted.fixed else data
 
 
 def _surfaces(values: MapGrid) -> xarray.Dataset:

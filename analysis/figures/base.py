@@ -232,7 +232,7 @@ PRETTY: dict[str, str] = {
 
 def pretty(column: str) -> str:
     """Return an axis's label: words for the usual fields, the bare field name for any other."""
-    return PRETTY.get(column, column.rpartition(".")[2].replace("_", " "))
+    return PRETTY.get(column, column.removesuffix(".name").rpartition(".")[2].replace("_", " "))
 
 
 def number(value: float) -> str:

@@ -1,7 +1,8 @@
 """The regime map: colours blend by probability, boundaries carry 50 and 90 % bands, every run is a point.
 
-Two axes make one panel. A third is sliced: three panels unless a slice is named, each run in the panel whose slice is
-nearest, so that every run is drawn exactly once.
+Two axes make one panel. A third is sliced: at the values that runs have where they are few, else in the middle of its
+thirds, unless a slice is named; each run is in the panel of the nearest slice, so that every run is drawn exactly once.
+Each level of a category has panels of its own.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analysis.figures import plane
+from analysis.figures import crowd, plane
 from analysis.figures.base import (
     INK,
     REGIME_COLOURS,
@@ -28,6 +29,7 @@ from analysis.figures.base import (
     number,
     pretty,
 )
+from analysis.figures.marks import MARKS, label_place, legend, mark_of, marks_drawn
 from grokcore.errors import DataError
 from grokcore.records.regimes import REGIMES, RegimeRule
 
@@ -37,19 +39,14 @@ if TYPE_CHECKING:
 
     from analysis.maps.geometry import Boundary, MapSlice
     from analysis.maps.regime_map import RegimeMap
+    from analysis.runs.axes import Axis
 
 SLICES = (1 / 6, 1 / 2, 5 / 6)
-"""Where a third axis is cut when no slice is named: the middles of its thirds."""
-
-MARKS: dict[str, dict[str, Any]] = {
-    "generalised": {"marker": "o", "filled": True},
-    "unstable: fell back later": {"marker": "D", "filled": True},
-    "censored: memorised, not generalised": {"marker": "o", "filled": False},
-    "censored: not even memorised": {"marker": "s", "filled": False},
-    "stopped early: regime not certain": {"marker": "v", "filled": False},
-    "diverged or failed": {"marker": "X", "filled": True},
-}
-"""How a run is drawn, by what is known of it; open marks are censored."""
+"""Where a third axis of many values is cut when no slice is named: the middles of its thirds."""
+MOST_PANELS = 12
+"""Panels beyond which a third axis is cut in one place only, so that each level of a category has its panel."""
+ABREAST = 3
+"""Panels in one row at most, unless a row is the slices of one level."""
 
 
 _INDEX = {str(regime): index for index, regime in enumerate(REGIMES)}
@@ -61,6 +58,8 @@ class Panel:
 
     at: Mapping[str, float]
     """The axes that are held fixed, by name."""
+    level: Mapping[str, str]
+    """The level of each category, by name."""
     cells: MapSlice
     """Probabilities on the slice's grid."""
     boundaries: Sequence[Boundary]
@@ -69,6 +68,12 @@ class Panel:
     """Probabilities (n, 4) along the zero category of "x" or "y", where that axis has one."""
     runs: pd.DataFrame
     """The runs drawn here, with unit positions `x`, `y` and a `mark` (a key of `MARKS`)."""
+
+    @property
+    def title(self) -> str:
+        """Return the panel's level and slice in words; empty where the map is all in one panel."""
+        words = [f"{pretty(name)} {text}" for name, text in self.level.items()]
+        return ", ".join([*words, *(f"{pretty(name)} {number(value)}" for name, value in self.at.items())])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,73 +85,111 @@ class MapFigure:
     y: Any
     """The vertical axis."""
     panels: tuple[Panel, ...]
-    """One per slice."""
+    """One per level of the categories and slice, the slices of a level together."""
+    slices: int
+    """Panels of one level."""
     rule: RegimeRule
     """The rule the regimes follow."""
     caption: str
-    """Rule, budget, number of runs, slices, weights and warnings, in words."""
+    """Rule, budget, number of runs, levels, slices, weights and warnings, in words."""
 
-
-def mark_of(runs: pd.DataFrame) -> npt.NDArray[np.object_]:
-    """Return the key of `MARKS` for every run of a map."""
-    outcome = runs["outcome"].astype(str).to_numpy()
-    names = list(MARKS)
-    conditions = [
-        np.isin(outcome, ["diverged", "failed"]),
-        ~runs["known"].to_numpy(dtype=bool),
-        (runs["regime"] == "confusion").to_numpy(),
-        (runs["regime"] == "memorization").to_numpy(),
-        outcome == "unstable",
-    ]
-    return np.asarray(np.select(conditions, [names[5], names[4], names[3], names[2], names[1]], names[0]), dtype=object)
+    @property
+    def places(self) -> list[tuple[int, int]]:
+        """Return the row and column of each panel: every level begins a row where it has several slices."""
+        count = len(self.panels)
+        if self.slices in {1, count}:
+            abreast = 2 if count == 4 else min(count, ABREAST)
+            return [divmod(index, abreast) for index in range(count)]
+        abreast = self.slices if self.slices <= ABREAST + 1 else ABREAST
+        rows = -(-self.slices // abreast)
+        return [
+            (index // self.slices * rows + index % self.slices // abreast, index % self.slices % abreast)
+            for index in range(count)
+        ]
 
 
 def info(
     fitted: RegimeMap,
     x: str | None = None,
     y: str | None = None,
-    at: Mapping[str, float] | None = None,
+    at: Mapping[str, Any] | None = None,
     resolution: int = 61,
 ) -> MapFigure:
-    """Gather the figure of `fitted` over axes `x` and `y` (the first two, unless named), other axes held `at` values.
+    """Gather the figure of `fitted` over axes `x` and `y` (the first two of many values, unless named).
 
-    Raises `DataError` when the map has fewer than two axes, or `x` and `y` are the same.
+    `at` holds other axes fixed, and categories at a level. Raises `DataError` when the map has fewer than two axes, or
+    `x` and `y` are the same.
     """
     first, second = chosen_axes(fitted, x, y)
-    given = {fitted.axis(name).name: float(value) for name, value in (at or {}).items()}
+    given = fitted.numbers_at(at)
     free = [axis for axis in fitted.axes if axis.name not in {first.name, second.name, *given}]
-    cuts = [{free[0].name: plane.value_at(free[0], unit)} for unit in SLICES] if free else [{}]
+    maps = levels_drawn(fitted, at)
+    cuts = _cuts(free[0]) if free else []
+    if len(maps) * len(cuts) > MOST_PANELS:
+        cuts = [_middle(free[0])]
     panels = []
-    owner = _nearest_slice(fitted.runs, free[0] if free else None)
-    for index, cut in enumerate(cuts):
-        held = given | cut | {axis.name: plane.value_at(axis, 0.5) for axis in free[1:]}
-        runs = fitted.runs[owner == index]
-        panels.append(_panel(fitted, first, second, held, runs, resolution))
+    for one in maps:
+        owner = _nearest(one.runs, free[0], cuts) if cuts else np.zeros(len(one.runs), dtype=np.intp)
+        for index, cut in enumerate(cuts or [None]):
+            held = given | ({} if cut is None else {free[0].name: cut})
+            held |= {axis.name: _middle(axis) for axis in free[1:]}
+            panels.append(_panel(one, first, second, held, one.runs[owner == index], resolution))
     return MapFigure(
         x=first,
         y=second,
         panels=tuple(panels),
+        slices=max(len(cuts), 1),
         rule=fitted.rule,
-        caption=map_caption(fitted, [panel.at for panel in panels], edges=any(panel.boundaries for panel in panels)),
+        caption=map_caption(
+            fitted,
+            [panel.at for panel in panels],
+            [panel.level for panel in panels],
+            edges=any(panel.boundaries for panel in panels),
+        ),
     )
 
 
-def chosen_axes(fitted: RegimeMap, x: str | None, y: str | None) -> tuple[Any, Any]:
+def levels_drawn(fitted: RegimeMap, at: Mapping[str, Any] | None = None) -> list[RegimeMap]:
+    """Return the maps of the levels that `at` leaves, in order; the map itself where it has no categories."""
+    asked = {
+        category.name: category.level(at[name])
+        for category in fitted.categories
+        for name in (category.name, category.short)
+        if at and name in at
+    }
+    found = [one for one in fitted.parts.values() if asked.items() <= one.fixed.items()]
+    if fitted.parts and not found:
+        raise DataError(f"no run is at {', '.join(asked.values())}.")
+    return found or [fitted]
+
+
+def _cuts(axis: Axis) -> list[float]:
+    """Return where an axis is cut: at the values that runs have where they are few, else in the middles of thirds."""
+    return list(axis.levels) or [plane.value_at(axis, unit) for unit in SLICES]
+
+
+def _middle(axis: Axis) -> float:
+    """Return where an axis is held that is not cut: its middle, or the value nearest to it that runs have."""
+    return min(axis.levels, key=lambda value: abs(float(plane.position(axis, value)) - 0.5), default=axis.middle)
+
+
+def chosen_axes(fitted: RegimeMap, x: str | None, y: str | None) -> tuple[Axis, Axis]:
     """Return the two axes to draw over; raises `DataError` when there are not two different ones."""
     if len(fitted.axes) < 2:
         raise DataError(f"a map over {fitted.axes[0].name} alone has no plane to draw; see analysis.figures.profile.")
-    first = fitted.axis(x) if x else next(a for a in fitted.axes if y is None or a.name != fitted.axis(y).name)
-    second = fitted.axis(y) if y else next(a for a in fitted.axes if a.name != first.name)
+    # An axis of few values is better cut at them than drawn along.
+    axes = sorted(fitted.axes, key=lambda axis: bool(axis.levels))
+    first = fitted.axis(x) if x else next(a for a in axes if y is None or a.name != fitted.axis(y).name)
+    second = fitted.axis(y) if y else next(a for a in axes if a.name != first.name)
     if first.name == second.name:
         raise DataError(f"x and y are both {first.name}; name two different axes of {[a.name for a in fitted.axes]}.")
     return first, second
 
 
-def _nearest_slice(runs: pd.DataFrame, axis: Any) -> npt.NDArray[np.intp]:
-    if axis is None:
-        return np.zeros(len(runs), dtype=np.intp)
-    units = plane.position(axis, runs[axis.name])
-    return np.asarray(np.abs(units[:, None] - np.array(SLICES)[None, :]).argmin(1))
+def _nearest(runs: pd.DataFrame, axis: Axis, cuts: Sequence[float]) -> npt.NDArray[np.intp]:
+    """Return, per run, the index of the nearest cut of an axis."""
+    units, places = plane.position(axis, runs[axis.name]), plane.position(axis, cuts)
+    return np.asarray(np.abs(units[:, None] - places[None, :]).argmin(1))
 
 
 def _panel(fitted: RegimeMap, x: Any, y: Any, at: Mapping[str, float], runs: pd.DataFrame, resolution: int) -> Panel:
@@ -159,6 +202,7 @@ def _panel(fitted: RegimeMap, x: Any, y: Any, at: Mapping[str, float], runs: pd.
             strips[side] = fitted.probabilities(points)[[str(r) for r in REGIMES]].to_numpy()
     return Panel(
         at=at,
+        level=fitted.fixed,
         cells=cells,
         boundaries=tuple(meeting_boundaries(fitted, cells)),
         strips=strips,
@@ -183,8 +227,14 @@ def meeting_boundaries(fitted: RegimeMap, cells: MapSlice) -> list[Boundary]:
     return [boundary for boundary in found if boundary.curves]
 
 
-def map_caption(fitted: RegimeMap, slices: Sequence[Mapping[str, float]], *, edges: bool = True) -> str:
-    """Return a map's caption: its rule, its runs, its slices, whether there are `edges`, its model, every warning."""
+def map_caption(
+    fitted: RegimeMap,
+    slices: Sequence[Mapping[str, float]],
+    levels: Sequence[Mapping[str, str]] = (),
+    *,
+    edges: bool = True,
+) -> str:
+    """Return a map's caption: its rule, runs, levels, slices, whether there are `edges`, its model, every warning."""
     runs = fitted.runs
     marks = pd.Series(mark_of(runs)).value_counts()
     counts = "; ".join(f"{marks[name]} {name.replace(': ', ', ')}" for name in MARKS if name in marks)
@@ -193,8 +243,10 @@ def map_caption(fitted: RegimeMap, slices: Sequence[Mapping[str, float]], *, edg
     held = sorted({name for at in slices for name in at})
     sliced = "; ".join(f"{pretty(n)} = {', '.join(number(at[n]) for at in _distinct(slices, n))}" for n in held)
     text = f"Rule: {fitted.rule.sentence()}. {len(runs)} runs{seeds}: {counts}."
+    for name in dict.fromkeys(name for level in levels for name in level):
+        text += f" {pretty(name).capitalize()}: {', '.join(dict.fromkeys(level[name] for level in levels))}."
     if sliced:
-        several = len(slices) > 1
+        several = any(len(_distinct(slices, name)) > 1 for name in held)
         text += (
             f" Slices at {sliced}; a run stands in the nearest." if several else f" Slice at {sliced}; all runs drawn."
         )
@@ -203,7 +255,8 @@ def map_caption(fitted: RegimeMap, slices: Sequence[Mapping[str, float]], *, edg
     elif len(fitted.axes) > 1:
         text += " Lines: two regimes equally likely; bands: where the line lies with 50 % and 90 % probability."
     text += f" Model: {fitted.weight_sentence}."
-    return "\n".join([text, *(f"Warning: {warning}" for warning in fitted.warnings)])
+    notes = " ".join(fitted.notes)
+    return "\n".join([text, *([notes] if notes else []), *(f"Warning: {warning}" for warning in fitted.warnings)])
 
 
 def _distinct(slices: Sequence[Mapping[str, float]], name: str) -> list[Mapping[str, float]]:
@@ -211,21 +264,26 @@ def _distinct(slices: Sequence[Mapping[str, float]], name: str) -> list[Mapping[
 
 
 def draw(figure_info: MapFigure, style: Style = STYLES["screen"]) -> Figure:
-    """Draw the map, one panel per slice, with one legend beneath."""
-    n = len(figure_info.panels)
-    width = style.width if n == 1 else style.wide
+    """Draw the map, one panel per level and slice, with one legend beneath."""
+    places = figure_info.places
+    rows, columns = (1 + max(place[side] for place in places) for side in (0, 1))
+    width = style.width if columns == 1 else style.wide
     with drawing(style):
-        side = (width - 9 * style.font / 72) / n
-        height = min(side, 0.78 * width) + style.font * (4 if n > 1 else 2.5) / 72
-        figure, axes = new_figure((width, height), ncols=n, squeeze=False)
-        for index, (panel, target) in enumerate(zip(figure_info.panels, axes[0], strict=True)):
+        side = (width - 9 * style.font / 72) / columns
+        height = min(side, 0.78 * width) + style.font * (4 if columns > 1 else 2.5) / 72
+        figure, axes = new_figure((width, rows * height), nrows=rows, ncols=columns, squeeze=False)
+        for target in axes.flat:
+            target.set_visible(False)
+        for (row, column), panel in zip(places, figure_info.panels, strict=True):
+            target = axes[row, column]
+            target.set_visible(True)
             _draw_panel(target, panel, figure_info, style)
-            plane.dress(target, figure_info.x, figure_info.y, label_y=index == 0, count=6 if n == 1 else 5)
-            if panel.at:
-                target.set_title(
-                    ", ".join(f"{pretty(k)} {number(v)}" for k, v in panel.at.items()), fontsize=style.font
-                )
-        marks = {str(mark) for panel in figure_info.panels for mark in panel.runs["mark"]}
+            plane.dress(target, figure_info.x, figure_info.y, label_y=column == 0, count=6 if columns == 1 else 5)
+            if panel.title:
+                target.set_title(panel.title, fontsize=style.font)
+            if any(place == (row + 1, column) for place in places):
+                target.set_xlabel("")
+        marks = marks_drawn([panel.runs for panel in figure_info.panels])
         words = Words(caption=figure_info.caption)
         lines = any(panel.boundaries for panel in figure_info.panels)
         furnish(figure, words, style, legend(marks, style, lines=lines), columns=3 if width > 5 else 2)
@@ -280,6 +338,9 @@ def _draw_boundary(axes: Axes, boundary: Boundary, panel: Panel, what: MapFigure
 
 
 def _draw_runs(axes: Axes, runs: pd.DataFrame, style: Style) -> None:
+    if len(runs) > crowd.MANY:
+        crowd.draw_cells(axes, crowd.cells(runs), style)
+        return
     for name, group in runs.groupby("mark"):
         look = MARKS[str(name)]
         axes.scatter(
@@ -300,61 +361,16 @@ def _name_regions(axes: Axes, panel: Panel, style: Style) -> None:
     # Beside the unit square there may be a strip for zero; the layout may still shrink the panel a little.
     across, up = (1.05 * (1 - plane.ZERO_STRIP[0] * (side in panel.strips)) for side in "xy")
     point = np.array([across / box.width, up / box.height]) * axes.figure.dpi / 72
+    runs = panel.runs if len(panel.runs) <= crowd.MANY else crowd.cells(panel.runs)
     for index, name in enumerate(REGIMES):
         written = TextPath((0, 0), str(name), size=style.font, prop=bold).get_extents()
         width, height = point * (written.width + 0.1 * style.font, style.font)
         place = label_place(
-            panel.cells.regime == index, panel.runs[["x", "y"]].to_numpy(), (width, height), style.marker * point
+            panel.cells.regime == index, runs[["x", "y"]].to_numpy(), (width, height), style.marker * point
         )
         if place is not None:
             axes.text(
                 *place, str(name), ha="center", va="center", color=REGIME_INK[name], fontsize=style.font,
-                fontweight="bold", zorder=2.5,
+                fontweight="bold", zorder=2.5 if runs is panel.runs else 3.5,
                 path_effects=[withStroke(linewidth=style.font * 0.3, foreground=REGIME_COLOURS[name])],
             )  # fmt: skip
-
-
-def label_place(
-    region: npt.NDArray[np.bool_],
-    points: npt.NDArray[np.float64],
-    size: tuple[float, float],
-    mark: npt.NDArray[np.float64] | tuple[float, float] = (0.0, 0.0),
-) -> tuple[float, float] | None:
-    """Return the centre, in unit coordinates, of a box of `size` inside `region` (ny, nx); None if it fits nowhere.
-
-    Among the boxes that touch the fewest points, drawn as marks of size `mark`, that deepest in the region is taken.
-    """
-    from scipy.ndimage import distance_transform_edt, minimum_filter
-
-    ny, nx = region.shape
-    cells = (max(int(np.ceil(size[1] * ny)), 1) | 1, max(int(np.ceil(size[0] * nx)), 1) | 1)
-    fits = minimum_filter(region, size=cells, mode="constant", cval=False)
-    if not fits.any():
-        return None
-    v, u = np.meshgrid(np.linspace(0, 1, ny), np.linspace(0, 1, nx), indexing="ij")
-    reach_x, reach_y = (np.array(size) + mark) / 2
-    touched = sum(((np.abs(u - x) < reach_x) & (np.abs(v - y) < reach_y)).astype(int) for x, y in points)
-    depth = distance_transform_edt(np.pad(region, 1))[1:-1, 1:-1]
-    score = np.where(fits, depth - 1000 * touched, -np.inf)
-    row, column = np.unravel_index(int(score.argmax()), score.shape)
-    return float(column / (nx - 1)), float(row / (ny - 1))
-
-
-def legend(marks: set[str], style: Style, *, lines: bool = True) -> list[Any]:
-    """Return the handles of a map's legend: regimes, those of `MARKS` that occur, and boundary and bands if `lines`."""
-    from matplotlib.lines import Line2D
-    from matplotlib.patches import Patch
-
-    handles: list[Any] = [
-        Patch(facecolor=REGIME_COLOURS[r], edgecolor=INK, linewidth=0.5, label=str(r)) for r in REGIMES
-    ]
-    for name, look in MARKS.items():
-        if name in marks:
-            face = "#b9bec7" if look["filled"] else "white"
-            dot = {"marker": look["marker"], "markersize": style.marker, "markeredgewidth": 0.14 * style.marker}
-            handles.append(Line2D([], [], linestyle="", markeredgecolor=INK, markerfacecolor=face, label=name, **dot))
-    if lines:
-        handles.append(Line2D([], [], color=INK, linewidth=style.line * 1.15, label="boundary"))
-        handles.append(Patch(facecolor="#bcc1ca", edgecolor="none", label="50 % band"))
-        handles.append(Patch(facecolor="none", edgecolor=INK, hatch="/////", linewidth=0, label="90 % band"))
-    return handles

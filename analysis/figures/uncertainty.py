@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis.figures import plane
-from analysis.figures.base import INK, STYLES, Style, Words, drawing, furnish, new_figure, number, pretty
+from analysis.figures import crowd, plane
+from analysis.figures.base import INK, STYLES, Style, Words, drawing, furnish, new_figure
 from analysis.figures.regime_map import MapFigure, Panel
 
 if TYPE_CHECKING:
@@ -23,26 +23,32 @@ CAPTION = (
 
 
 def draw(what: MapFigure, style: Style = STYLES["screen"]) -> Figure:
-    """Draw both parts of the uncertainty of a map's slices: one row a part, one column a slice, one scale for all."""
+    """Draw both parts of the uncertainty of a map's panels, one part below the other, on one scale for all."""
     n = len(what.panels)
+    places = what.places
     top = max(0.2, *(float(np.max(getattr(panel.cells, kind))) for panel in what.panels for kind in KINDS))
     with drawing(style):
-        # One slice stands side by side, several below one another.
-        rows, columns = (1, 2) if n == 1 else (2, n)
+        # The parts of one panel stand side by side, of several below one another.
+        block, across = (1 + max(place[side] for place in places) for side in (0, 1))
+        rows, columns = (1, 2) if n == 1 else (2 * block, across)
         width = style.wide
         side = (width - 12 * style.font / 72) / max(columns, 2)
         figure, grid = new_figure(
             (width, rows * min(side, 0.4 * width) + 0.5), nrows=rows, ncols=columns, squeeze=False
         )
-        for row, (kind, words) in enumerate(KINDS.items()):
-            for column, panel in enumerate(what.panels):
-                axes = grid[0, row] if n == 1 else grid[row, column]
+        for axes in grid.flat:
+            axes.set_visible(False)
+        for part, (kind, words) in enumerate(KINDS.items()):
+            for (row, column), panel in zip(places, what.panels, strict=True):
+                axes = grid[0, part] if n == 1 else grid[part * block + row, column]
+                axes.set_visible(True)
                 _panel(axes, panel, kind, what, top)
-                first = column == 0 and (n > 1 or row == 0)
+                first = column == 0 and (n > 1 or part == 0)
                 plane.dress(axes, what.x, what.y, label_y=first, count=5)
-                held = ", ".join(f"{pretty(name)} {number(value)}" for name, value in panel.at.items())
-                axes.set_title(f"{words}\n{held}" if column == 0 and held else held or words, fontsize=style.font)
-                if n > 1 and row == 0:
+                begins = (row, column) == (0, 0)
+                title = f"{words}\n{panel.title}" if begins and panel.title else panel.title or words
+                axes.set_title(title, fontsize=style.font)
+                if n > 1 and not (part == 1 and row == block - 1):
                     axes.set_xlabel("")
         bar = figure.colorbar(grid[0, 0].images[0], ax=grid, shrink=0.8, pad=0.01, aspect=30)
         bar.set_label("bits")
@@ -60,6 +66,7 @@ def _panel(axes: Axes, panel: Panel, kind: str, what: MapFigure, top: float) -> 
         for curve in boundary.curves:
             places = plane.position(what.x, curve[:, 0]), plane.position(what.y, curve[:, 1])
             axes.plot(*places, color="white", linewidth=1.0)
-    axes.scatter(
-        panel.runs["x"], panel.runs["y"], s=5, c="white", edgecolors=INK, linewidths=0.4, clip_on=False, zorder=3
-    )
+    few = len(panel.runs) <= crowd.MANY
+    runs = panel.runs if few else crowd.cells(panel.runs)
+    size = 5 if few else np.maximum(8 * runs["count"] / runs["count"].max(), 0.5)
+    axes.scatter(runs["x"], runs["y"], s=size, c="white", edgecolors=INK, linewidths=0.4, clip_on=False, zorder=3)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -34,19 +34,29 @@ def regime_pair(first: str, second: str) -> Pair:
     return NAMES.index(str(first)), NAMES.index(str(second))
 
 
+def axis_named(name: str, axes: tuple[Axis, ...]) -> Axis:
+    """Return the axis called `name`, by its column or its short name; raises `DataError`."""
+    for axis in axes:
+        if name in (axis.name, axis.short):
+            return axis
+    raise DataError(unknown_name("axis", name, [axis.short for axis in axes]))
+
+
 @dataclass(frozen=True, kw_only=True)
 class BoundaryFinder:
     """A fitted ensemble over its axes, asked for lines and surfaces."""
 
     axes: tuple[Axis, ...]
     ensemble: Ensemble
+    code: Array = field(default_factory=lambda: np.zeros(0))
+    """What stands after the axes' features in every row: the level of an ensemble that levels share."""
 
     def axis(self, name: str) -> Axis:
         """Return the axis called `name`, by its column or its short name."""
-        for axis in self.axes:
-            if name in (axis.name, axis.short):
-                return axis
-        raise DataError(unknown_name("axis", name, [axis.short for axis in self.axes]))
+        return axis_named(name, self.axes)
+
+    def _rows(self, points: pd.DataFrame) -> Array:
+        return features(self.axes, points, self.code)
 
     def drawn(self, x: str, y: str) -> tuple[Axis, Axis]:
         """Return the two axes of a slice."""
@@ -72,7 +82,7 @@ class BoundaryFinder:
         """Return where two regimes are equally likely, and none more, in the slice over `drawn` (x, y)."""
         across, up = drawn
         held = self.held(drawn, at)
-        rows = features(self.axes, self.points((up, across), held, resolution))
+        rows = self._rows(self.points((up, across), held, resolution))
         share, sure = side_share(self.ensemble, rows, pair)
         shape = (resolution, resolution)
         share = np.where(sure, share, np.nan).reshape(shape)
@@ -106,7 +116,7 @@ class BoundaryFinder:
         for _ in range(POLISHINGS):
             around = np.clip(units[None] + moves[:, None], 0.0, 1.0)
             values = {axis.name: axis.value(around[..., k].ravel()) for k, axis in enumerate(drawn)}
-            rows = features(self.axes, pd.DataFrame(values).assign(**held))
+            rows = self._rows(pd.DataFrame(values).assign(**held))
             odds = _log_odds(self.ensemble.mixture(rows), pair).reshape(len(moves), -1)
             width = np.maximum([around[1, :, 0] - around[2, :, 0], around[3, :, 1] - around[4, :, 1]], 1e-12)
             slope = (odds[[1, 3]] - odds[[2, 4]]) / width
@@ -119,7 +129,7 @@ class BoundaryFinder:
     ) -> list[Array]:
         """Return the parts of a polyline on which no third regime is more likely than the two."""
         points = pd.DataFrame({drawn[0].name: line[:, 0], drawn[1].name: line[:, 1]}).assign(**held)
-        lead = _leads(self.ensemble.mixture(features(self.axes, points)), pair)
+        lead = _leads(self.ensemble.mixture(self._rows(points)), pair)
         cuts = np.flatnonzero(np.diff(lead.astype(int))) + 1
         return [
             part for part, on in zip(np.split(line, cuts), np.split(lead, cuts), strict=True) if on[0] and len(part) > 1
@@ -130,7 +140,7 @@ class BoundaryFinder:
         if len(self.axes) != 3:
             raise DataError(f"a surface takes three axes; this map has {len(self.axes)}. Use boundary for two of them.")
         shape = (resolution,) * 3
-        rows = features(self.axes, self.points(self.axes, {}, resolution))
+        rows = self._rows(self.points(self.axes, {}, resolution))
         mixture = self.ensemble.mixture(rows)
         difference = np.where(_leads(mixture, pair), _log_odds(mixture, pair), np.nan)
         share, sure = side_share(self.ensemble, rows, pair)

@@ -8,7 +8,7 @@ both sides: what a place or a seed does to both is then not counted as a differe
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -87,16 +87,20 @@ def compare(
     *,
     regimes: tuple[str, str],
     along: str | None = None,
+    at: Mapping[str, str] | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Comparison:
     """Return how the edge between two regimes moved along an axis (the maps' first) from one map to another.
+
+    Of maps with categories `at` says the level; two levels of one map are compared as (m.level(a), m.level(b)).
 
     Raises `DataError` when the maps have different axes, ranges that do not overlap, or a regime is unknown.
     """
     for name in regimes:
         if name not in NAMES:
             raise DataError(unknown_name("regime", name, NAMES))
+    first_map, second_map = first_map.level(at), second_map.level(at)
     axes = _common_axes(first_map.axes, second_map.axes)
     axis = next((a for a in axes if along in (None, a.name, a.short)), None)
     if axis is None:
@@ -194,7 +198,7 @@ class _Pairs:
 
 def _pairs(first: RegimeMap, second: RegimeMap) -> _Pairs:
     """Return how runs of the two sweeps go together; nothing is shared where they do not."""
-    tables = (first.source, second.source)
+    tables = (first.checked.table, second.checked.table)
     if not all("seed" in table.columns for table in tables):
         return _Pairs(by_seed=True, shared=[], keys=(pd.Series(), pd.Series()))
     places = [_places(one) for one in (first, second)]
@@ -209,7 +213,7 @@ def _pairs(first: RegimeMap, second: RegimeMap) -> _Pairs:
 
 def _places(one: RegimeMap) -> pd.Series:
     """Return, per row of a map's table, its place on the axes and its seed."""
-    table = one.source
+    table = one.checked.table
     columns = [table[axis.name].round(12) for axis in sorted(one.axes, key=lambda axis: axis.short)]
     return pd.Series(list(zip(*columns, table["seed"], strict=True)), index=table.index)
 
@@ -226,11 +230,9 @@ def _resampled(
 def _refitted(
     one: RegimeMap, keys: pd.Series, drawn: list[Hashable] | None, pairs: _Pairs, rng: np.random.Generator
 ) -> RegimeMap:
-    source = one.source
     if drawn is None:
-        sample = source.iloc[rng.integers(len(source), size=len(source))]
-    else:
-        rows = keys.reset_index(drop=True).groupby(keys.to_numpy()).indices
-        rest = np.flatnonzero(~keys.isin(pairs.shared))
-        sample = source.iloc[np.concatenate([*(rows[key] for key in drawn), rest])]
-    return one.refitted(sample.drop(columns=["run_id"], errors="ignore").reset_index(drop=True))
+        count = len(one.checked.table)
+        return one.resampled(rng.integers(count, size=count))
+    rows = keys.reset_index(drop=True).groupby(keys.to_numpy()).indices
+    rest = np.flatnonzero(~keys.isin(pairs.shared))
+    return one.resampled(np.concatenate([*(rows[key] for key in drawn), rest]))

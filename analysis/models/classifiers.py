@@ -138,7 +138,8 @@ class Propagation:
         features = points.shape[1]
         cloud = qmc.Sobol(features, rng=np.random.default_rng(seed)).random(REFERENCE)
         flags = np.all((points == 0) | (points == 1), axis=0)
-        cloud[:, flags] = cloud[:, flags] < points[:, flags].mean(axis=0)
+        # Flags of one run go together: a point has one level of a category.
+        cloud[:, flags] = points[np.random.default_rng([seed, 1]).integers(len(points), size=REFERENCE)][:, flags]
         nodes = np.vstack([labelled, cloud * scale])
         distance, neighbour = cKDTree(nodes).query(nodes, k=NEIGHBOURS + 1)
         width = np.median(distance[:, 1:]) + 1e-9

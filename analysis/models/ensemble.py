@@ -23,7 +23,7 @@ from analysis.models.gaussian_process import spread_rows
 from analysis.models.memo import Memo
 from analysis.models.milestone_times import MilestoneTimes, Times, regimes_from_times
 from analysis.models.stages import STAGES, StageWeights, earned_weights, equal_weights, mixed
-from analysis.runs.axes import Array, Axis, features
+from analysis.runs.axes import Array, Axis, feature_count, features
 from analysis.runs.run_table import BoolArray, Runs, allowed_regimes
 from grokcore.errors import DataError
 from grokcore.records.regimes import REGIMES, RegimeRule
@@ -69,13 +69,15 @@ class Ensemble:
     axes: tuple[Axis, ...]
     """The map's axes, with which the law reads the features."""
     law: CriticalLaw | None = None
-    """The critical law of the delay, where the axes and the runs allow one."""
+    """The critical law of the delay, where the axes and the runs allow one; none beside columns of levels."""
     sharpness: dict[str, float] = field(default_factory=dict)
     """Inverse temperature of the label members, from held-out runs."""
     stage_weights: StageWeights = field(default_factory=lambda: equal_weights(MEMBERS))
     """Weight of each member for each stage."""
     tested: dict[str, int] = field(default_factory=dict)
     """Number of held-out runs that put each stage to the test: twice the rarer answer."""
+    held_out_scores: Array = field(default_factory=lambda: np.zeros(0))
+    """(n,) mean log probability that the mixture gave each run before it had seen it; NaN for runs never held out."""
     memo: Memo = field(init=False, default_factory=lambda: Memo(REMEMBERED))
     """What the members said of the last few sets of points."""
 
@@ -114,11 +116,13 @@ class Ensemble:
     def fit(cls, runs: Runs, points: Array, rule: RegimeRule, seed: int, start: Ensemble | None = None) -> Ensemble:
         """Fit every member to the runs at feature rows `points`; hyperparameters are searched from those of `start`."""
         first = cls._members(runs, points, rule, seed, start, learn=True)
-        held, allowed, discounts = _held_out(first, runs, points, rule, seed)
+        held, scored, discounts = _held_out(first, runs, points, rule, seed)
+        allowed = allowed_regimes(runs, rule)[scored]
         sharpness = {name: _sharpness(held[name], allowed, discounts) for name in MEMBERS[1:]}
         sharp = {name: _sharpened(p, sharpness.get(name, 1.0)) for name, p in held.items()}
         stage_weights, tested = earned_weights(sharp, allowed, discounts)
-        return replace(first, sharpness=sharpness, stage_weights=stage_weights, tested=tested)
+        scores = _scores_of_runs(mixed(sharp, stage_weights), allowed, scored, len(points))
+        return replace(first, sharpness=sharpness, stage_weights=stage_weights, tested=tested, held_out_scores=scores)
 
     @classmethod
     def _members(
@@ -136,7 +140,9 @@ class Ensemble:
             plain=LabelProcess.fit(allowed, points, before, prior=PLAIN, learn=learn),
             propagation=Propagation.fit(allowed, points, labels.relevance, seed),
             axes=runs.axes,
-            law=law_member(runs, start.law if start is not None else None, LAW_DRAWS if learn else 0),
+            law=law_member(runs, start.law if start is not None else None, LAW_DRAWS if learn else 0)
+            if points.shape[1] == feature_count(runs.axes)
+            else None,
         )
 
     def refitted(self, runs: Runs, points: Array, seed: int, rule: RegimeRule | None = None) -> Ensemble:
@@ -174,6 +180,16 @@ class Ensemble:
     def features(self) -> int:
         """Return the number of features the members read."""
         return int(self.times.mem.smooth.basis.shape[1])
+
+    def card(self) -> dict[str, Any]:
+        """Return weights, sharpness, noise, change points and hyperparameters as plain values."""
+        return {
+            "stage_weights": self.stage_weights,
+            "sharpness": dict(self.sharpness),
+            "noise_log10": {"t_mem": self.times.mem.noise, "delay": self.times.delay.noise},
+            "jumps_log10": self.times.jumps,
+            "hyperparameters": self.hyperparameters(),
+        }
 
     def hyperparameters(self) -> dict[str, dict[str, Any]]:
         """Return each process's length scales (in box widths), amplitude, slope and noise as plain values."""
@@ -224,9 +240,8 @@ class Ensemble:
 
 def _held_out(
     ensemble: Ensemble, runs: Runs, points: Array, rule: RegimeRule, seed: int
-) -> tuple[dict[str, Array], BoolArray, Array]:
-    """Return each member's probabilities for runs it had not seen, what those runs allow, and each one's discount."""
-    allowed = allowed_regimes(runs, rule)
+) -> tuple[dict[str, Array], npt.NDArray[np.intp], Array]:
+    """Return each member's probabilities for runs it had not seen, which runs these are, and each one's discount."""
     orders = min(MOST_ORDERS, -(-ORDERED // len(points)))
     held: dict[str, list[Array]] = {name: [] for name in ensemble.names}
     scored: list[npt.NDArray[np.intp]] = []
@@ -243,9 +258,17 @@ def _held_out(
             discounts.append(np.full(len(next_wave), DISCOUNT ** (len(WAVES) - 2 - wave) / orders))
     return (
         {name: np.vstack(found) for name, found in held.items()},
-        allowed[np.concatenate(scored)],
+        np.concatenate(scored),
         np.concatenate(discounts),
     )
+
+
+def _scores_of_runs(predicted: Array, allowed: BoolArray, scored: npt.NDArray[np.intp], count: int) -> Array:
+    """Return (count,) mean log probability of what each run may be; NaN for runs that were never held out."""
+    logs = np.log(np.maximum((predicted * allowed).sum(axis=1), 1e-4))
+    times = np.bincount(scored, minlength=count)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.bincount(scored, weights=logs, minlength=count) / times)
 
 
 def law_member(runs: Runs, start: CriticalLaw | None, draws: int = 0) -> CriticalLaw | None:

@@ -1,7 +1,8 @@
 """The interactive page of a map: one HTML file with everything inside, that makes no network request.
 
-It carries the posterior of the milestones on a grid over all axes, at every recorded threshold, so that sliders for the
-slice, the threshold, the budget and the gap redraw the map in the browser, with the runs and their thinned curves.
+It carries the fitted map on a grid over all axes: probabilities, uncertainty, and on which side of each boundary the
+median run is. Under another threshold, budget or delay the page labels the runs anew and takes the ground from the
+posterior of the times and the critical law, which it carries too; `grokmap map` fits the whole map under that rule.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +19,7 @@ from analysis.figures.base import pretty
 from analysis.maps.grid import MapGrid
 from analysis.pages.html import markup, render
 from analysis.pages.html import source as template
-from analysis.pages.page_data import Drawn, payload
+from analysis.pages.page_data import Drawn, page_data
 from analysis.runs.sources import Source
 
 if TYPE_CHECKING:
@@ -41,7 +43,15 @@ def laws_of(fitted: RegimeMap, survival: Survival, figure: str) -> Laws:
     """Return what a page says of the laws of a map: the critical law, and what each axis does to the time."""
     from analysis.figures.laws import p_words
 
-    paragraphs = [f"Critical law: {fitted.law.formula()}" if fitted.law else f"No critical law: {fitted.law_absent}"]
+    paragraphs = []
+    for one in fitted.parts.values():
+        where = ", ".join(f"{pretty(name)} {text}" for name, text in one.fixed.items())
+        law = f"critical law: {one.law.formula()}" if one.law else f"no critical law: {one.law_absent}"
+        paragraphs.append(f"At {where} {law}")
+    if not fitted.parts:
+        paragraphs.append(
+            f"Critical law: {fitted.law.formula()}" if fitted.law else f"No critical law: {fitted.law_absent}"
+        )
     if fitted.law:
         paragraphs.append(
             f"Right-censored fit to {fitted.law.runs} runs, of which {fitted.law.events} generalised; 95 % intervals "
@@ -67,15 +77,18 @@ def page(
     definition: Mapping[str, Any],
     laws: Laws | None = None,
     drawn: Drawn | None = None,
+    out: Path | None = None,
 ) -> str:
-    """Return the page of a map whose grid is `values`, as one HTML document."""
+    """Return the page of a map whose grid is `values`, as one HTML document that will stand in the folder `out`."""
+    data = page_data(fitted, source, values, drawn or Drawn(), out)
     return render(
         "page.html",
-        title=f"Regime map: {source.name}",
+        title=", ".join([f"Regime map: {source.name}", *(f"{pretty(n)} {text}" for n, text in fitted.fixed.items())]),
         subtitle=f"{len(fitted.runs):,} runs over {', '.join(pretty(axis.name) for axis in fitted.axes)}.",
-        warnings=fitted.warnings,
+        warnings=(*fitted.notes, *fitted.warnings),
         scripts=[markup(template(name)) for name in SCRIPTS],
-        data=markup(_script_json(payload(fitted, source, values, drawn or Drawn()))),
+        data=markup(_script_json(data)),
+        spec=data["spec"],
         laws=None if laws is None else {
             "paragraphs": laws.paragraphs, "table": markup(laws.table), "figure": markup(laws.figure)
         },
@@ -85,7 +98,18 @@ def page(
     )  # fmt: skip
 
 
-SCRIPTS = ("numerics.js", "plot.js", "page.js", "members.js", "controls.js")
+SCRIPTS = (
+    "numbers.js",
+    "plot.js",
+    "map.js",
+    "marks.js",
+    "controls.js",
+    "curves.js",
+    "runs.js",
+    "pointer.js",
+    "share.js",
+    "start.js",
+)
 
 
 def _script_json(values: Any) -> str:

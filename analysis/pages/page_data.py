@@ -1,19 +1,26 @@
-"""What the page of a map carries: the posterior of the milestones on a grid, the panel, the runs and their curves."""
+"""What the page of a map carries: the map on a grid, the posterior of the times, the runs and their curves."""
 
 from __future__ import annotations
 
 import base64
+import os
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy.special import logit, ndtr
 
 from analysis.figures import plane
 from analysis.figures.base import REGIME_COLOURS, REGIME_INK, pretty
 from analysis.maps.grid import MapGrid
+from analysis.runs.axes import Axis
+from analysis.runs.curves import MOST_POINTS, points_each, thinned
 from analysis.runs.run_table import milestone_columns, recorded_thresholds
 from analysis.runs.sources import Source
 from grokcore.records.regimes import REGIMES
@@ -21,12 +28,14 @@ from grokcore.records.regimes import REGIMES
 if TYPE_CHECKING:
     from analysis.maps.regime_map import RegimeMap
 
-CURVE_POINTS = 90
-"""Points kept of each run's curves on the page, evenly spread in log steps."""
-MOST_POINTS = 400_000
-"""Points of all curves together; with very many runs each keeps fewer."""
 MEASURES = 6
 """Measures carried beside the learning curves."""
+MOST_RUNS = 50_000
+"""Runs that a page carries; of more, a random part."""
+MOST_COLUMNS = 24
+"""Columns of the run table that a page carries beside axes and milestones."""
+MOST_CELLS = 400_000
+"""Cells of those columns together."""
 NO_VALUE = -32768
 
 
@@ -54,79 +63,114 @@ def packed(values: npt.ArrayLike) -> dict[str, Any]:
     return {"data": base64.b64encode(q.tobytes()).decode(), "scale": scale, "offset": offset}
 
 
-def payload(fitted: RegimeMap, source: Source, values: MapGrid, drawn: Drawn) -> dict[str, Any]:
-    """Return everything the page's scripts read, as plain values."""
+def page_data(
+    fitted: RegimeMap, source: Source, values: MapGrid, drawn: Drawn, out: Path | None = None
+) -> dict[str, Any]:
+    """Return everything the page's scripts read, as plain values; the page will stand in the folder `out`."""
     axes, grids = values.axes, values.grids
     ix, iy = _drawn_indices(fitted, drawn)
     rule = fitted.rule
+    kept = _kept(len(fitted.runs))
     return {
+        "name": source.name,
+        "source": shlex.quote(str(source.path if source.path is not None else source.name)),
+        **_places(source, out),
         "regimes": [str(regime) for regime in REGIMES],
         "colours": [REGIME_COLOURS[regime] for regime in REGIMES],
         "inks": [REGIME_INK[regime] for regime in REGIMES],
-        "source": str(source.path) if source.path is not None else source.name,
-        "axes": [
-            {"name": a.name, "short": a.short, "label": pretty(a.name), "scale": a.scale, "low": a.low, "high": a.high,
-             "zero": bool(a.scale == "log" and a.zero), "n": len(grid)}
-            for a, grid in zip(axes, grids, strict=True)
-        ],
+        "axes": [_axis(axis, grid) for axis, grid in zip(axes, grids, strict=True)],
         "x": ix,
         "y": iy,
         "held": [_held_index(axis, grid, drawn) for axis, grid in zip(axes, grids, strict=True)],
         "rule": {"threshold": rule.threshold, "budget": rule.budget, "gap": rule.gap, "ratio": rule.ratio},
         "thresholds": list(fitted.thresholds),
         "budget_limit": fitted.budget_limit,
+        "time_range": _time_range(fitted),
         "weights": fitted.weight_sentence,
-        "milestones": {
-            f"{threshold:g}": {name: packed(column) for name, column in _milestones(fitted, values, threshold).items()}
-            for threshold in fitted.thresholds
-        },
+        "times": {f"{threshold:g}": _times(fitted, values, threshold) for threshold in fitted.thresholds},
         "own": _own(fitted, values),
-        "panel": _panel(fitted),
-        "runs": _runs(fitted),
-        "curves": _curves(fitted, source.curves),
-    }  # fmt: skip
-
-
-def _milestones(fitted: RegimeMap, values: MapGrid, threshold: float) -> pd.DataFrame:
-    own = threshold == fitted.rule.threshold
-    found = without_jumps(values.milestones if own else fitted.milestones(values.points, threshold))
-    return found if fitted.ensemble.law is None else found.assign(law_delay=fitted.law_delay(values.points, threshold))
-
-
-def without_jumps(milestones: pd.DataFrame) -> pd.DataFrame:
-    """Return the milestones' posterior with jumps taken out of the means, which then interpolate well."""
-    for column in [name for name in milestones.columns if "_jump_" in name]:
-        time, number = column.split("_jump_")
-        beyond = milestones[f"{time}_side_{number}"] > 0
-        smooth = milestones[f"{time}_mean"] - milestones[column] * beyond
-        milestones = milestones.assign(**{f"{time}_mean": smooth})
-    return milestones
-
-
-def _panel(fitted: RegimeMap) -> dict[str, Any]:
-    """Return what the members need to be fitted again, under another rule, in the browser."""
-    panel = fitted.ensemble
-    kernels = {name: [process.kernel for process in panel.label_process(name).latent] for name in ("labels", "plain")}
-    return {
-        "names": list(panel.names),
-        "trust": panel.stage_weights,
-        "sharpness": panel.sharpness,
-        "scale": panel.propagation.scale.tolist(),
-        "law_noise": None if panel.law is None else panel.law.noise,
-        "processes": {
-            name: [
-                {
-                    "lengths": kernel.lengths.tolist(),
-                    "amplitude": kernel.amplitude,
-                    "slope": kernel.slope,
-                    "constant": kernel.constant,
-                    "smooth": kernel.squared_exponential,
-                }
-                for kernel in some
-            ]
-            for name, some in kernels.items()
-        },
+        "sampled": f"Of {len(fitted.runs):,} runs, {len(kept):,} taken at random are on this page."
+        if len(kept) < len(fitted.runs)
+        else "",
+        "runs": _runs(fitted, fitted.runs.iloc[kept]),
+        "curves": _curves(fitted.runs.iloc[kept], source.curves),
     }
+
+
+def _kept(count: int) -> npt.NDArray[np.intp]:
+    """Return which runs a page carries: all, or with very many a random part of them, in their order."""
+    if count <= MOST_RUNS:
+        return np.arange(count)
+    return np.sort(np.random.default_rng(0).choice(count, MOST_RUNS, replace=False))
+
+
+def _places(source: Source, out: Path | None) -> dict[str, str | None]:
+    """Return, for a sweep's folder, where its specification is and where the pages of its runs are seen from `out`."""
+    if source.path is None or not source.spec:
+        return {"spec": None, "show": None}
+    figures = source.path / "figures"
+    beside = Path(os.path.relpath(figures, out)) if out is not None else figures
+    return {"spec": shlex.quote(str(source.path / "spec.toml")), "show": quote(beside.as_posix())}
+
+
+def _axis(axis: Axis, grid: npt.NDArray[np.float64]) -> dict[str, Any]:
+    major, _ = plane.ticks(axis, 6)
+    return {
+        "name": axis.name,
+        "short": axis.short,
+        "label": pretty(axis.name),
+        "scale": axis.scale,
+        "low": axis.low,
+        "high": axis.high,
+        "zero": bool(axis.scale == "log" and axis.zero),
+        "values": grid.tolist(),
+        "ticks": [float(value) for value in major],
+    }
+
+
+def _time_range(fitted: RegimeMap) -> list[float]:
+    """Return the steps between which the median time is coloured: the soonest run to generalise, the longest budget."""
+    runs = fitted.runs
+    soonest = runs.loc[runs["t_gen_event"].astype(bool), "t_gen"].min()
+    half = fitted.budget_limit / 2
+    return [max(1.0, min(half, float(soonest))) if np.isfinite(soonest) else max(1.0, half), float(fitted.budget_limit)]
+
+
+def _times(fitted: RegimeMap, values: MapGrid, threshold: float) -> dict[str, Any]:
+    """Return the posterior of the times at a threshold: t_mem and the delay as mixtures of normals in log10 steps.
+
+    With them the page relabels the map under another rule. `median` is log10 of the median run's step of generalising.
+    """
+    own = threshold == fitted.rule.threshold
+    table = values.milestones if own else fitted.milestones(values.points, threshold)
+    found: dict[str, Any] = {
+        name: {"noise": float(table[f"{column}_noise"].iloc[0]), "parts": normals(table, column)}
+        for name, column in (("mem", "t_mem"), ("delay", "delay"))
+    }
+    found["median"] = packed(np.log10(10 ** table["t_mem_mean"] + 10 ** table["delay_mean"]))
+    law, share = fitted.law, fitted.weights.get("law", 0.0)
+    if law is not None and share > 0:
+        delay = {"weight": 1, "mean": packed(fitted.law_delay(values.points, threshold)), "sd": 0}
+        weight = share / (share + fitted.weights["times"])
+        found["law"] = {"weight": weight, "noise": law.noise, "parts": [delay]}
+    return found
+
+
+def normals(milestones: pd.DataFrame, time: str) -> list[dict[str, Any]]:
+    """Return the normals that a time's median run is a mixture of: one on each side of its jumps."""
+    jumps = [name for name in milestones.columns if name.startswith(f"{time}_jump_")]
+    sides = [milestones[name.replace("jump", "side")] for name in jumps]
+    deviations = [milestones[f"{name.replace('jump', 'side')}_sd"] for name in jumps]
+    mean = milestones[f"{time}_mean"]
+    for name, side in zip(jumps, sides, strict=True):
+        mean = mean - milestones[name] * (side > 0)
+    parts = [(np.ones(len(mean)), mean.to_numpy())]
+    for name, side, deviation in zip(jumps, sides, deviations, strict=True):
+        beyond = ndtr((side / np.maximum(deviation, 1e-9)).to_numpy())
+        height = milestones[name].to_numpy()
+        parts = [part for w, m in parts for part in ((w * (1 - beyond), m), (w * beyond, m + height))]
+    sd = packed(milestones[f"{time}_sd"])
+    return [{"weight": packed(w) if jumps else 1, "mean": packed(m), "sd": sd} for w, m in parts]
 
 
 def _drawn_indices(fitted: RegimeMap, drawn: Drawn) -> tuple[int, int]:
@@ -155,16 +199,13 @@ def _own(fitted: RegimeMap, values: MapGrid) -> dict[str, Any]:
     logs = values.probabilities.clip(lower=1e-5).apply(np.log)
     found = {str(name): packed(column) for name, column in logs.items()}
     found |= {name: packed(values.uncertainty[name]) for name in ("epistemic", "seeds")}
-    from scipy.special import logit
-
     for first, second in values.neighbours:
         share = fitted.share(first, second, values.points)
         found[f"{first}|{second}"] = packed(logit(share.clip(1e-4, 1 - 1e-4)))
     return found
 
 
-def _runs(fitted: RegimeMap) -> dict[str, Any]:
-    runs = fitted.runs
+def _runs(fitted: RegimeMap, runs: pd.DataFrame) -> dict[str, Any]:
     ids = runs["run_id"].astype(str) if "run_id" in runs.columns else [str(index) for index in runs.index]
     milestones = {}
     for threshold in fitted.thresholds:
@@ -172,46 +213,62 @@ def _runs(fitted: RegimeMap) -> dict[str, Any]:
         if recorded_thresholds(runs):
             names = [*milestone_columns("train", threshold), *milestone_columns("val", threshold)]
         columns = dict(zip(("mem", "mem_event", "gen", "gen_event"), names, strict=True))
-        milestones[f"{threshold:g}"] = {key: _listed(runs[name]) for key, name in columns.items()}
+        milestones[f"{threshold:g}"] = {
+            key: _base64(runs[name].astype(bool), "u1") if key.endswith("event") else _base64(runs[name], "<f4")
+            for key, name in columns.items()
+        }
+    return {
+        "id": list(ids),
+        "axes": [_base64(runs[axis.name], "<f4") for axis in fitted.axes],
+        "outcome": _column(runs["outcome"]),
+        "milestones": milestones,
+        "table": {name: _column(runs[name]) for name in _shown(fitted, runs)},
+    }
+
+
+def _shown(fitted: RegimeMap, runs: pd.DataFrame) -> list[str]:
+    """Return the columns that are said of a chosen run: what varies, and its seed; with very many runs fewer."""
     own = {axis.name for axis in fitted.axes}
     skip = own | {"run_id", "outcome", "regime", "known", "environment", "reason", "steps", "last_step"}
     shown = [name for name in map(str, runs.columns) if name not in skip and not name.startswith("t_")]
     varied = [name for name in shown if name == "seed" or runs[name].nunique(dropna=False) > 1]
-    return {
-        "id": list(ids),
-        "axes": [_listed(runs[axis.name]) for axis in fitted.axes],
-        "outcome": [str(value) for value in runs["outcome"]],
-        "milestones": milestones,
-        "table": {
-            name: _listed(runs[name]) for name in ["steps", "last_step", "reason", *varied[:24]] if name in runs.columns
-        },
-    }
+    most = min(MOST_COLUMNS, MOST_CELLS // max(len(runs), 1))
+    return [name for name in ["seed", "steps", "last_step", "reason", *varied] if name in runs.columns][:most]
 
 
-def _listed(values: pd.Series) -> list[Any]:
-    if pd.api.types.is_bool_dtype(values):
-        return [bool(value) for value in values]
-    if not pd.api.types.is_numeric_dtype(values):
-        return ["" if pd.isna(value) else str(value)[:300] for value in values]
-    return [None if not np.isfinite(value) else float(f"{value:.6g}") for value in values.astype(float)]
+def _base64(values: npt.ArrayLike, kind: str) -> str:
+    return base64.b64encode(np.asarray(values).astype(kind).tobytes()).decode()
 
 
-def _curves(fitted: RegimeMap, curves: pd.DataFrame | None) -> dict[str, Any] | None:
-    """Return every run's curves, thinned, one after the other; None where there are none."""
-    if curves is None or not len(curves) or "run_id" not in fitted.runs.columns:
+def _column(values: pd.Series) -> dict[str, Any] | str:
+    """Return a column as the page reads it: float32 in base64, or words and each run's code among them."""
+    if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
+        return _base64(values, "<f4")
+    codes, words = pd.factorize(values.map(lambda value: "" if pd.isna(value) else str(value)[:300]))
+    return {"words": list(words), "codes": _base64(codes, "<u2")}
+
+
+def _curves(runs: pd.DataFrame, curves: pd.DataFrame | None) -> dict[str, Any] | None:
+    """Return the runs' curves, thinned, one after the other; None where there are none.
+
+    With very many runs only every second or third of them keeps its curves.
+    """
+    if curves is None or not len(curves) or "run_id" not in runs.columns:
         return None
     learning = ["train_accuracy", "val_accuracy", "train_loss", "val_loss"]
     if not {"run_id", "step", *learning} <= set(curves.columns):
         return None
     measures = [c for c in curves.columns if c not in {"run_id", "step", *learning} and curves[c].notna().any()]
-    kept = max(12, min(CURVE_POINTS, MOST_POINTS // max(len(fitted.runs), 1)))
-    groups = dict(iter(curves.groupby("run_id", sort=False)))
+    points = points_each(len(runs))
+    every = -(-len(runs) * points // MOST_POINTS)
+    wanted = set(runs["run_id"].iloc[::every])
+    groups = dict(iter(curves[curves["run_id"].isin(wanted)].groupby("run_id", sort=False)))
     parts, start = [], [0]
-    for run_id in fitted.runs["run_id"]:
+    for run_id in runs["run_id"]:
         part = groups.get(run_id)
         if part is not None:
             part = part.sort_values("step")
-            parts.append(part.iloc[thinned(part["step"].to_numpy(), kept)])
+            parts.append(part.iloc[thinned(part["step"].to_numpy(), points)])
         start.append(start[-1] + (len(parts[-1]) if part is not None else 0))
     if not parts:
         return None
@@ -222,16 +279,4 @@ def _curves(fitted: RegimeMap, curves: pd.DataFrame | None) -> dict[str, Any] | 
         values = table[name].to_numpy(dtype=float)
         with np.errstate(divide="ignore", invalid="ignore"):
             columns[name] = packed(np.log10(values) if log else values) | {"log": log}
-    steps = base64.b64encode(table["step"].to_numpy().astype("<u4").tobytes()).decode()
-    return {"step": steps, "start": start, "columns": columns}
-
-
-def thinned(steps: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.intp]:
-    """Return at most `count` indices into increasing `steps`, evenly spread in log steps, both ends among them."""
-    if len(steps) <= count:
-        return np.arange(len(steps))
-    log = np.log1p(steps.astype(float))
-    wanted = np.linspace(log[0], log[-1], count)
-    right = np.searchsorted(log, wanted).clip(1, len(log) - 1)
-    nearer_left = wanted - log[right - 1] < log[right] - wanted
-    return np.unique(np.concatenate([right - nearer_left, [0, len(log) - 1]]))
+    return {"step": _base64(table["step"], "<u4"), "start": start, "columns": columns}

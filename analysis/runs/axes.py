@@ -14,11 +14,18 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from analysis.runs.cells import numbers
 from grokcore.errors import DataError, unknown_name
 
 Array = npt.NDArray[np.float64]
 Scale = Literal["linear", "log"]
+Box = Mapping[str, tuple[float, float]]
+"""Lower and upper ends of axes, by column: the ranges over which runs were chosen."""
 SCALES: tuple[Scale, ...] = ("linear", "log")
+MOST_LEVELS = 6
+"""Different values up to which an axis is cut at the values that runs have, not in between."""
+LARGEST = 1e100
+"""Largest size of a value on an axis: squares and differences of such are still numbers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,11 +37,13 @@ class Axis:
     scale: Scale
     """On which scale equal distances count equally."""
     low: float
-    """Lower end of the box: the smallest value of the runs, the smallest positive one on a logarithmic axis."""
+    """Lower end of the box: that of the sweep, or the runs' smallest value (above 0 on a logarithmic axis)."""
     high: float
     """Upper end of the box."""
     zero: bool = False
     """Whether some run has 0 on a logarithmic axis."""
+    levels: tuple[float, ...] = ()
+    """The values that the runs have, where they are at most `MOST_LEVELS`: between them nothing was trained."""
 
     @property
     def short(self) -> str:
@@ -87,8 +96,8 @@ def column_of(name: str, columns: Iterable[str]) -> str:
     raise DataError(unknown_name("axis", name, columns))
 
 
-def make_axes(table: pd.DataFrame, scales: Mapping[str, str]) -> tuple[Axis, ...]:
-    """Return the axes of `scales` (name to "linear" or "log") with their ranges in `table`.
+def make_axes(table: pd.DataFrame, scales: Mapping[str, str], box: Box | None = None) -> tuple[Axis, ...]:
+    """Return the axes of `scales` (name to "linear" or "log") with their ranges: those of `box` and of the runs.
 
     Raises `DataError`, with every complaint at once, for an axis that is not in the table, is not numeric, has holes,
     has one value only, or is logarithmic with negative values.
@@ -98,7 +107,7 @@ def make_axes(table: pd.DataFrame, scales: Mapping[str, str]) -> tuple[Axis, ...
     axes, complaints = [], []
     for given, scale in scales.items():
         try:
-            axes.append(_axis(table, given, scale))
+            axes.append(_axis(table, given, scale, box or {}))
         except DataError as error:
             complaints.append(str(error))
     names = [axis.name for axis in axes]
@@ -108,9 +117,9 @@ def make_axes(table: pd.DataFrame, scales: Mapping[str, str]) -> tuple[Axis, ...
     return tuple(axes)
 
 
-def _axis(table: pd.DataFrame, given: str, scale: str) -> Axis:
+def _axis(table: pd.DataFrame, given: str, scale: str, box: Box) -> Axis:
     if scale not in SCALES:
-        raise DataError(f'axis {given!r}: scale {scale!r} is not known; use "linear" or "log".')
+        raise DataError(f'axis {given!r}: scale {scale!r} is not known; use "linear" or "log", or "categorical".')
     name = column_of(given, table.columns)
     values = numbers(table, name)
     if scale == "log" and (values < 0).any():
@@ -124,30 +133,49 @@ def _axis(table: pd.DataFrame, given: str, scale: str) -> Axis:
         raise DataError(
             f"axis {name}: has too few values to span an axis ({only}) in {len(values)} runs; leave it out, or vary it."
         )
+    if max(abs(ranged.min()), abs(ranged.max())) > LARGEST or (scale == "log" and ranged.min() < 1 / LARGEST):
+        raise DataError(
+            f"axis {name}: goes from {ranged.min():g} to {ranged.max():g}; sizes up to {LARGEST:g} can be drawn"
+            f"{f', and from {1 / LARGEST:g} on a logarithmic axis' if scale == 'log' else ''}. Mend or drop such rows."
+        )
+    ends = [*ranged, *(end for end in box.get(name, ()) if scale == "linear" or end > 0)]
     return Axis(
         name=name,
         scale=scale,
-        low=float(ranged.min()),
-        high=float(ranged.max()),
+        low=float(min(ends)),
+        high=float(max(ends)),
         zero=bool(scale == "log" and (values == 0).any()),
+        levels=few_levels(values),
     )
 
 
-def numbers(table: pd.DataFrame, name: str) -> Array:
-    """Return a column as finite floats, or raise `DataError` naming the first row that is not."""
-    values = pd.to_numeric(table[name], errors="coerce").to_numpy(dtype=float)
-    bad = np.flatnonzero(~np.isfinite(values))
-    if bad.size:
-        row = table.index[bad[0]]
-        raise DataError(
-            f"column {name}: {str(table[name].iloc[bad[0]])!r} (row {row}) is not a finite number "
-            f"({bad.size} of {len(values)} rows); mend or drop such rows."
-        )
-    return values
+def few_levels(values: npt.ArrayLike) -> tuple[float, ...]:
+    """Return the different values in order if they are at most `MOST_LEVELS`, else none."""
+    unique = np.unique(np.asarray(values, dtype=float))
+    return tuple(float(value) for value in unique) if len(unique) <= MOST_LEVELS else ()
 
 
-def features(axes: Sequence[Axis], points: pd.DataFrame) -> Array:
-    """Return (n, D) coordinates of `points`: one per axis, then one flag per axis that holds zeros."""
+def are_powers(values: npt.ArrayLike) -> bool:
+    """Say whether a few values follow each other by powers of two or of ten, as widths 16, 64 do; such are log."""
+    levels = np.array(few_levels(values))
+    if len(levels) < 2 or levels[0] <= 0:
+        return False
+    ratios = levels[1:] / levels[:-1]
+    whole = bool((levels == np.round(levels)).all())
+    powers = any(np.allclose(found := log(ratios), np.round(found), atol=1e-9) for log in (np.log2, np.log10))
+    return powers and (whole or len(levels) > 2)
+
+
+def feature_count(axes: Sequence[Axis]) -> int:
+    """Return the number of columns of `features`."""
+    return len(axes) + sum(axis.zero for axis in axes)
+
+
+def features(axes: Sequence[Axis], points: pd.DataFrame, code: npt.ArrayLike = ()) -> Array:
+    """Return (n, D) coordinates of `points`: one per axis, one flag per axis that holds zeros, then `code` in each row.
+
+    `code` stands for a level of categories.
+    """
     columns, flags = [], []
     for axis in axes:
         name = axis.name if axis.name in points.columns else column_of(axis.short, points.columns)
@@ -160,4 +188,5 @@ def features(axes: Sequence[Axis], points: pd.DataFrame) -> Array:
         columns.append(axis.unit(values))
         if axis.zero:
             flags.append((values == 0).astype(float))
-    return np.column_stack(columns + flags) if len(points) else np.zeros((0, len(columns) + len(flags)))
+    found = np.column_stack(columns + flags) if len(points) else np.zeros((0, len(columns) + len(flags)))
+    return np.column_stack([found, np.tile(np.asarray(code, dtype=float), (len(points), 1))])

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pandas as pd
 
@@ -21,17 +23,18 @@ TAGS = ("run_id", "regime", "outcome", "reason")
 """Tags that are columns of the run table."""
 
 
-def read_mlflow(sweep: str, tracking_uri: str | None = None) -> pd.DataFrame:
+def read_mlflow(sweep: str, tracking_uri: str | None = None, sweep_id: str | None = None) -> pd.DataFrame:
     """Return the run table of `sweep`: run_id, dotted configuration, milestones, regime, outcome and last metrics.
 
     `tracking_uri` is MLFLOW_TRACKING_URI, or results/mlflow.db, unless given. `steps` is here the configured budget;
-    the last step a run was seen at is that of its censored milestones. Raises `DataError` for a sweep not there.
+    the last step a run was seen at is that of its censored milestones. `sweep_id` (the tag so named) tells sweeps
+    of one name apart. Raises `DataError` for a sweep not there, and for several of its name unless one is chosen.
     """
     from mlflow.exceptions import MlflowException
     from mlflow.tracking import MlflowClient
 
     uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path('results/mlflow.db').resolve()}"
-    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).is_file():
+    if uri.startswith("sqlite:///") and not Path(unquote(uri.removeprefix("sqlite:///"))).is_file():
         # Asking would make an empty database.
         raise DataError(f"{uri} does not exist; give the tracking URI of the sweep's server or database.")
     try:
@@ -40,28 +43,42 @@ def read_mlflow(sweep: str, tracking_uri: str | None = None) -> pd.DataFrame:
         if experiment is None:
             known = ", ".join(sorted(found.name for found in client.search_experiments())) or "none"
             raise DataError(f"MLflow at {uri} has no sweep {sweep!r}. It has: {known}.")
-        rows, token = [], None
+        rows: list[dict[str, Any]] = []
+        token, sweeps = None, Counter[str]()
         while True:
             page = client.search_runs(
                 [experiment.experiment_id], "tags.kind = 'run'", max_results=PAGE, page_token=token
             )
-            rows += [_row(run) for run in page if "milestones" in run.data.tags]
+            for run in page:
+                identity = run.data.tags.get("sweep_id", "")
+                if "milestones" in run.data.tags and sweep_id in (None, identity):
+                    sweeps[identity] += 1
+                    rows.append(_row(run))
             token = page.token
             if not token:
                 break
     except MlflowException as error:
         raise DataError(f"MLflow at {uri} could not be read: {error}") from error
     if not rows:
-        raise DataError(f"sweep {sweep!r} has no finished run in MLflow at {uri}.")
+        which = f"sweep {sweep!r}" if sweep_id is None else f"sweep {sweep!r} of identity {sweep_id}"
+        raise DataError(f"{which} has no finished run in MLflow at {uri}.")
+    if len(sweeps) > 1:
+        listed = ", ".join(f"{identity or 'none'} ({count} runs)" for identity, count in sweeps.most_common())
+        raise DataError(
+            f"MLflow at {uri} has {len(sweeps)} sweeps called {sweep!r}, whose runs must not mix. Choose one by its "
+            f"identity (sweep_id, also in the sweep's folder): {listed}."
+        )
     return pd.DataFrame(rows).sort_values("run_id", ignore_index=True)
 
 
 def _row(run: Any) -> dict[str, Any]:
     tags = run.data.tags
     row: dict[str, Any] = {name: tags.get(name, "") for name in TAGS}
+    # What was varied is there as a metric too, where a seed is no whole number any more.
+    row |= {name: value for name, value in run.data.metrics.items() if not name.startswith("t_")}
     row |= {name: _value(name, text) for name, text in run.data.params.items()}
     row |= json.loads(tags["milestones"])
-    return row | {name: value for name, value in run.data.metrics.items() if not name.startswith("t_")}
+    return row
 
 
 def _value(name: str, text: str) -> Any:

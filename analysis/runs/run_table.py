@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analysis.runs.axes import Array, Axis, make_axes, numbers
+from analysis.runs.axes import Array, Axis, Box, make_axes
+from analysis.runs.cells import numbers, plain, truths
+from analysis.runs.censoring import CUT_SHORT, contradictions, last_steps, steps_of
+from analysis.runs.columns import Table, tidied
+from analysis.runs.table_files import read_table
 from grokcore.errors import DataError, unknown_name
 from grokcore.records.milestones import THRESHOLDS
 from grokcore.records.regimes import REGIMES, RegimeRule
@@ -21,35 +25,36 @@ FEWEST_RUNS = 8
 MILESTONES = ("t_mem", "t_mem_event", "t_gen", "t_gen_event")
 NEVER = ("diverged",)
 """Outcomes after which nothing can be reached any more: such a run is censored at no step, it never gets there."""
-CUT_SHORT = ("stopped", "failed", "running")
-"""Outcomes of runs that may be censored before the one budget."""
 BoolArray = npt.NDArray[np.bool_]
 
 
-def read_runs(path: str | Path) -> pd.DataFrame:
-    """Return the run table at `path`: a sweep's folder, a Parquet file or a CSV file.
+def read_runs(path: str | Path, columns: Mapping[str, str] | None = None) -> pd.DataFrame:
+    """Return the run table at `path`: a sweep's folder, or a Parquet, CSV or TSV file, packed or not.
 
-    Of a folder it is runs.parquet, or, while the sweep is under way, its records under the default rule.
+    Of a folder it is runs.parquet, or, while the sweep is under way, its records under the default rule. `columns` says
+    by which name a column is meant, as {"t_gen": "summary.grokked_at"}.
 
     Raises `DataError` when there is none or it cannot be read.
     """
+    return read_run_table(path, columns).frame
+
+
+def read_run_table(path: str | Path, columns: Mapping[str, str] | None = None) -> Table:
+    """Return what `read_runs` does, with how it was read."""
     path = Path(path)
     if path.is_dir():
         inside = path / "runs.parquet"
         if not inside.is_file() and (path / "records.jsonl").is_file():
-            return _records(path / "records.jsonl")
+            return tidied(_records(path / "records.jsonl"), columns)
         if not inside.is_file():
             raise DataError(f"{path} holds no runs.parquet; has the sweep finished a run? Found: {_listing(path)}.")
         path = inside
-    if not path.is_file():
-        raise DataError(f"{path} does not exist; give a sweep's folder, a .parquet or a .csv file.")
-    readers: dict[str, Callable[[Path], pd.DataFrame]] = {".parquet": pd.read_parquet, ".csv": pd.read_csv}
-    if path.suffix not in readers:
-        raise DataError(f"{path}: {path.suffix or 'no suffix'} is not a run table; give a .parquet or a .csv file.")
+    frame, notes = read_table(path)
     try:
-        return readers[path.suffix](path)
-    except (OSError, ValueError, pd.errors.ParserError) as error:
-        raise DataError(f"{path} cannot be read as a run table: {error}") from error
+        found = tidied(frame, columns)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
+    return replace(found, notes=(*notes, *found.notes))
 
 
 def _records(path: Path) -> pd.DataFrame:
@@ -104,41 +109,43 @@ class Runs:
         never = self.table["outcome"].isin(NEVER).to_numpy()
         return np.where(never & ~event, np.inf, step), event
 
+    def at_threshold(self, threshold: float) -> Runs:
+        """Return the same runs with t_mem and t_gen at another recorded threshold."""
+        table = _named_milestones(self.table, threshold)
+        events = {name: truths(table, name) for name in ("t_mem_event", "t_gen_event")}
+        return replace(self, table=table.assign(**events))
+
     def rows(self, chosen: npt.NDArray[np.intp]) -> Runs:
         """Return some of the runs, on the same axes."""
         return replace(self, table=self.table.iloc[chosen])
 
 
-def check_runs(frame: pd.DataFrame, scales: Mapping[str, str], threshold: float) -> Runs:
-    """Return the checked runs of a table for axes `scales` at one threshold.
+def check_runs(frame: pd.DataFrame, scales: Mapping[str, str], threshold: float, box: Box | None = None) -> Runs:
+    """Return the checked runs of a table for axes `scales` at one threshold, in the box of the runs or a larger one.
 
     Raises `DataError`, naming rows and what to do, for what cannot be used; what can be used but should be known is in
     `Runs.warnings`.
     """
-    frame = _named_milestones(frame, threshold)
-    missing = [name for name in MILESTONES if name not in frame.columns]
-    if missing:
-        have = ", ".join(map(str, frame.columns[:20]))
-        raise DataError(
-            f"the run table has no column {', '.join(missing)}; "
-            f"it needs the axes' columns and {', '.join(MILESTONES)}. It has: {have}."
-        )
+    frame = frame.set_axis([str(name) for name in frame.columns], axis=1)
     if frame.columns.has_duplicates:
         raise DataError(f"columns appear twice: {', '.join(frame.columns[frame.columns.duplicated()].unique())}.")
+    frame = _named_milestones(plain(frame), threshold)
+    check_columns(frame, MILESTONES)
     if len(frame) < FEWEST_RUNS:
         raise DataError(f"{len(frame)} runs are too few for a map; it takes at least {FEWEST_RUNS}.")
     frame, warnings = _without_copies(frame)
     table = frame.copy()
     for name in ("t_mem", "t_gen"):
-        table[f"{name}_event"] = _events(frame, f"{name}_event")
-    complaints = list(_contradictions(table))
+        table[f"{name}_event"] = truths(frame, f"{name}_event")
+        table[name] = steps_of(frame, name)
+    complaints = contradictions(table)
     if complaints:
         raise DataError("\n".join(complaints))
     table["outcome"] = table["outcome"].fillna("").astype(str) if "outcome" in table else ""
     thresholds = recorded_thresholds(frame) or (threshold,)
     if not recorded_thresholds(frame) and threshold != RegimeRule.threshold:
         warnings.append(f"the table does not say at which accuracy its milestones were reached: read as {threshold:g}.")
-    axes = make_axes(table, scales)
+    axes = make_axes(table, scales, box)
     for axis in axes:
         table[axis.name] = numbers(table, axis.name)
     last = table[["t_mem", "t_gen"]].max(axis=1)
@@ -146,9 +153,21 @@ def check_runs(frame: pd.DataFrame, scales: Mapping[str, str], threshold: float)
         table=table.reset_index(drop=True),
         axes=axes,
         thresholds=thresholds,
-        budget_limit=int(max(last.max(), _steps(table).max(initial=0.0))),
+        budget_limit=int(np.nanmax([*last, *last_steps(table)])),
         warnings=tuple(warnings),
     )
+
+
+def check_columns(frame: pd.DataFrame, wanted: Sequence[str]) -> None:
+    """Raise `DataError` if a table lacks some of the columns it needs, with those it has and how to name one."""
+    missing = [name for name in wanted if name not in frame.columns]
+    if missing:
+        have = ", ".join(map(str, frame.columns[:20])) + (", …" if len(frame.columns) > 20 else "")
+        raise DataError(
+            f"the run table has no column {', '.join(missing)}; "
+            f"it needs the axes' columns and {', '.join(MILESTONES)} (on the command line another name is told by "
+            f"--column {missing[0]}=NAME). It has: {have}."
+        )
 
 
 def _named_milestones(frame: pd.DataFrame, threshold: float) -> pd.DataFrame:
@@ -165,68 +184,6 @@ def _named_milestones(frame: pd.DataFrame, threshold: float) -> pd.DataFrame:
         step, event = milestone_columns(split, threshold)
         replaced |= {name: frame[step], f"{name}_event": frame[event]}
     return frame.assign(**replaced)
-
-
-def _events(frame: pd.DataFrame, name: str) -> BoolArray:
-    words = {"true": True, "false": False, "1": True, "0": False, "1.0": True, "0.0": False}
-    values = frame[name].map(lambda value: words.get(str(value).strip().lower()))
-    bad = values.isna()
-    if bad.any():
-        row = frame.index[int(np.argmax(bad))]
-        raise DataError(f"column {name}: {frame[name].loc[row]!r} (row {row}) is neither true nor false.")
-    return values.to_numpy(dtype=bool)
-
-
-def _last_step(table: pd.DataFrame) -> str | None:
-    """Return the column of each run's last step: last_step, or steps in a table that has only that."""
-    return next((name for name in ("last_step", "steps") if name in table), None)
-
-
-def _steps(table: pd.DataFrame) -> Array:
-    name = _last_step(table)
-    if name is None:
-        return np.zeros(0)
-    return pd.to_numeric(table[name], errors="coerce").dropna().to_numpy(dtype=float)
-
-
-def _contradictions(table: pd.DataFrame) -> list[str]:
-    complaints: list[str] = []
-
-    def complain(bad: pd.Series[bool], what: str, remedy: str) -> None:
-        if bad.any():
-            rows = ", ".join(str(row) for row in table.index[bad][:5]) + (", …" if bad.sum() > 5 else "")
-            complaints.append(f"{what} in {int(bad.sum())} rows ({rows}); {remedy}.")
-
-    for name in ("t_mem", "t_gen"):
-        step = pd.to_numeric(table[name], errors="coerce")
-        event = table[f"{name}_event"]
-        hole = ~np.isfinite(step)
-        complain(
-            hole & event, f"{name}_event is true but {name} is not a step", "give the step at which it was reached"
-        )
-        complain(
-            hole & ~event,
-            f"{name} was not reached and its last step is missing",
-            "give the last step seen, at which the run is censored",
-        )
-        complain(step < 0, f"{name} is negative", "give optimizer steps")
-        table[name] = step
-    if complaints:
-        return complaints
-    mem, gen = table["t_mem"], table["t_gen"]
-    mem_event, gen_event = table["t_mem_event"], table["t_gen_event"]
-    remedy = "a censored milestone stands at the last step the run was seen at"
-    complain(~mem_event & (gen > mem), "t_mem was not reached by a step before t_gen's", remedy)
-    complain(~gen_event & (mem > gen), "t_gen was not reached by a step before t_mem's", remedy)
-    column = _last_step(table)
-    if column is not None:
-        last = pd.to_numeric(table[column], errors="coerce")
-        complain(
-            mem.gt(last) | gen.gt(last),
-            f"a milestone lies beyond the run's own last step (column {column})",
-            "one of the two is wrong",
-        )
-    return complaints
 
 
 def _without_copies(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:

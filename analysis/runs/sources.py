@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
 import tomllib
 from collections.abc import Mapping
@@ -12,19 +13,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.runs.run_table import MILESTONES, read_runs
-from grokcore.errors import DataError
+from analysis.runs.axes import Box
+from analysis.runs.categories import CATEGORICAL, chosen_categories, guessed_categories, with_choices
+from analysis.runs.censoring import completed, last_steps
+from analysis.runs.columns import Table, tidied
+from analysis.runs.curves import read_curves
+from analysis.runs.guessed_axes import USUAL_AXES, guessed_scales, is_number, said, scale_of, varies
+from analysis.runs.run_table import check_columns, read_run_table
+from grokcore.errors import ConfigError, DataError
 from grokcore.records.regimes import RegimeRule
 from grokcore.records.run_record import DEFAULT_RATIO
-
-MOST_AXES = 4
-"""Axes that are guessed at most; beyond it the user names them."""
-LOG_SPAN = 20.0
-"""A column of positive numbers that spans this factor is taken for logarithmic where nothing says otherwise."""
-AXIS_WORDS = ("fraction", "decay", "rate", "width", "modulus", "depth")
-USUAL_AXES = ("fraction", "decay", "rate")
-"""Axes that a reader expects of a table that says nothing of its axes."""
-NOT_AXES = ("seed", "steps", "last_step", "budget", "run", "index")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,40 +34,118 @@ class Source:
     frame: pd.DataFrame
     """The run table."""
     curves: pd.DataFrame | None
-    """Long table of curves (run_id, step, …), where there is one."""
+    """Long table of curves (run_id, step, …), thinned, where there is one."""
     spec: Mapping[str, Any]
     """The sweep's specification as plain values; empty for a bare table."""
     path: Path | None
     """Folder or file it was read from."""
+    notes: tuple[str, ...] = ()
+    """How the table was read, and what was concluded from it, in sentences."""
+    settings: frozenset[str] = frozenset()
+    """Columns that the table itself calls settings; none where it does not say."""
+    names: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """Names as the file has them to names as they are in `frame`, where these differ."""
+    columns: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """Which column was asked to be read under which name."""
 
     @property
     def rule(self) -> RegimeRule | None:
         """Return the rule of the sweep's specification, if it has one."""
         section = self.spec.get("rule")
-        return RegimeRule(**section) if isinstance(section, Mapping) else None
+        if not isinstance(section, Mapping):
+            return None
+        try:
+            return RegimeRule(**section)
+        except (TypeError, ConfigError) as error:
+            where = "spec.toml" if self.path is None else self.path / "spec.toml"
+            raise DataError(f"{where}: its rule cannot be used: {error}") from error
 
     @property
     def default_rule(self) -> RegimeRule:
         """Return the sweep's rule, or threshold 0.9, the longest run's steps and the ratio form for a bare table."""
-        if self.rule is not None:
-            return self.rule
-        missing = [name for name in MILESTONES if name not in self.frame.columns]
-        if missing:
+        return self.rule_with()
+
+    def rule_with(
+        self,
+        *,
+        threshold: float | None = None,
+        budget: int | None = None,
+        gap: float | None = None,
+        ratio: float | None = None,
+    ) -> RegimeRule:
+        """Return the default rule with the parts that are given changed; the table is asked only for what is not.
+
+        Raises `DataError` where a budget must be told and is not, `ConfigError` for parts that are no rule.
+        """
+        rule = self.rule
+        if rule is None:
+            rule = RegimeRule(budget=self._longest() if budget is None else budget, ratio=DEFAULT_RATIO)
+        given = {"threshold": threshold, "budget": budget}
+        changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        if gap is not None or ratio is not None:
+            changes |= {"gap": gap, "ratio": ratio}
+        return dataclasses.replace(rule, **changes)
+
+    def _longest(self) -> int:
+        """Return the steps of the longest run that did not generalise, or of the longest of all."""
+        check_columns(self.frame, ("t_mem", "t_gen"))
+        frame, _ = completed(self.frame)
+        open_ended = frame[~frame["t_gen_event"]]
+        holes = int(open_ended["t_gen"].isna().sum())
+        steps = (open_ended if len(open_ended) else frame)["t_gen"]
+        if holes or not len(steps):
+            remedy = "--budget STEPS" if self.path is not None else "a rule with a budget"
             raise DataError(
-                f"the run table has no column {', '.join(missing)}; it has {', '.join(self.frame.columns)}."
+                f"t_gen is empty in {holes} runs that did not generalise, and no column (last_step, steps) says how "
+                f"long they were followed; give {remedy}, if all were followed to one."
+                if holes
+                else f"the run table has no rows, so there is no budget; give {remedy}, and runs."
             )
-        open_ended = self.frame[~self.frame["t_gen_event"].astype(bool)]
-        steps = pd.to_numeric((open_ended if len(open_ended) else self.frame)["t_gen"], errors="coerce")
-        if not np.isfinite(steps.max()):
-            raise DataError("no run says how long it was followed; give a rule with a budget.")
-        return RegimeRule(budget=int(steps.max()), ratio=DEFAULT_RATIO)
+        longest = float(np.nanmax(steps)) if len(open_ended) else float(np.nanmax([*steps, *last_steps(frame)]))
+        return max(int(longest), 1)
+
+    def completed(self, budget: int) -> Source:
+        """Return the runs with what follows from their table: events, last steps, censoring at the budget."""
+        frame, notes = completed(self.frame, budget)
+        return dataclasses.replace(self, frame=frame, notes=(*self.notes, *notes))
 
     @property
     def scales(self) -> dict[str, str]:
         """Return the map's axes and their scales: those of the specification, or the columns that look like axes."""
+        return self._spec_scales or self._guess()
+
+    @property
+    def guess(self) -> str:
+        """Return in a sentence which axes were guessed; empty where the specification says them."""
+        return "" if self._spec_scales else said(self._guess())
+
+    def _guess(self) -> dict[str, str]:
+        command_line = "as --axis fraction=linear --axis decay=log"
+        remedy = "as axes={'fraction': 'linear', 'decay': 'log'}" if self.path is None else command_line
+        found = guessed_scales(self.frame, self.settings, remedy)
+        return found | dict.fromkeys(guessed_categories(self.frame, found), CATEGORICAL)
+
+    @property
+    def _spec_scales(self) -> dict[str, str]:
         space = self.spec.get("space")
-        found = _spec_scales(self.spec, self.frame) if isinstance(space, Mapping) else {}
-        return found or _guessed_scales(self.frame)
+        if not isinstance(space, Mapping):
+            return {}
+        found = _spec_scales(self.spec, self.frame)
+        # Without a numeric axis the table is asked; a category alone has no plane to draw.
+        return found | dict.fromkeys(chosen_categories(self.frame, space), CATEGORICAL) if found else {}
+
+    @property
+    def box(self) -> Box:
+        """Return the sweep's own ranges of its axes, by column; empty for a bare table."""
+        space = self.spec.get("space")
+        if not isinstance(space, Mapping):
+            return {}
+        found = {}
+        for key, dimension in space.items():
+            column, ends = _column(str(key), self.frame), _ends(dimension)
+            if column is not None and ends is not None:
+                found[column] = ends
+        return found
 
     @property
     def warnings(self) -> list[str]:
@@ -79,8 +155,18 @@ class Source:
         return [
             f"{name} is {values.iloc[0]:g} in every run, so it is no axis of this map."
             for name, values in self.frame[columns].items()
-            if _is_number(values) and values.nunique() == 1
+            if is_number(values) and values.nunique() == 1
         ]
+
+    @property
+    def inputs(self) -> list[Path]:
+        """Return the files the runs were read from, which nothing may be written over."""
+        if self.path is None:
+            return []
+        if not self.path.is_dir():
+            return [self.path]
+        names = ("spec.toml", "runs.parquet", "curves.parquet", "records.jsonl", "asked.jsonl", "cohorts.jsonl")
+        return [self.path / name for name in names]
 
     @property
     def command(self) -> list[str]:
@@ -90,24 +176,52 @@ class Source:
         return [f"grokmap sweep {shlex.quote(str(self.path / 'spec.toml'))}"]
 
 
-def read_source(source: str | Path | pd.DataFrame | Source) -> Source:
-    """Return the runs at `source`: a sweep's folder, a .parquet or .csv file, or a DataFrame; raises `DataError`."""
+def read_source(
+    source: str | Path | pd.DataFrame | Source, columns: Mapping[str, str] | None = None, *, curves: bool = True
+) -> Source:
+    """Return the runs at `source`: a sweep's folder, a Parquet, CSV or TSV file, or a DataFrame.
+
+    `columns` says by which name a column is meant, as {"t_gen": "summary.grokked_at"}; without `curves` those of a
+    sweep are left unread. Raises `DataError`.
+    """
+    columns = columns or {}
     if isinstance(source, Source):
         return source
     if isinstance(source, pd.DataFrame):
-        return Source(name="runs", frame=source, curves=None, spec={}, path=None)
+        return _of_table(tidied(source, columns), "runs", None, columns)
     path = Path(source)
-    frame = read_runs(path)
+    found = _of_table(read_run_table(path, columns), _stem(path), path, columns)
     if not path.is_dir():
-        return Source(name=path.stem, frame=frame, curves=None, spec={}, path=path)
-    curves = path / "curves.parquet"
-    return Source(
+        return found
+    long = path / "curves.parquet"
+    spec = _read_spec(path / "spec.toml")
+    space = spec.get("space")
+    return dataclasses.replace(
+        found,
+        frame=with_choices(found.frame, space) if isinstance(space, Mapping) else found.frame,
         name=path.resolve().name,
-        frame=frame,
-        curves=pd.read_parquet(curves) if curves.is_file() else None,
-        spec=_read_spec(path / "spec.toml"),
-        path=path,
+        curves=read_curves(long, len(found.frame)) if curves and long.is_file() else None,
+        spec=spec,
     )
+
+
+def _of_table(table: Table, name: str, path: Path | None, columns: Mapping[str, str]) -> Source:
+    return Source(
+        name=name,
+        frame=table.frame,
+        curves=None,
+        spec={},
+        path=path,
+        notes=table.notes,
+        settings=table.settings,
+        names=table.names,
+        columns=columns,
+    )
+
+
+def _stem(path: Path) -> str:
+    """Return a file's name without its suffixes, as "runs" of runs.csv.gz."""
+    return path.name.removesuffix("".join(path.suffixes[-2:])) or path.stem
 
 
 def _read_spec(path: Path) -> Mapping[str, Any]:
@@ -131,45 +245,24 @@ def _spec_scales(spec: Mapping[str, Any], frame: pd.DataFrame) -> dict[str, str]
     space = spec["space"]
     for name in spec.get("map_axes") or space:
         column = _column(str(name), frame)
-        if column is None or column == "seed" or not _varies(frame[column]):
+        if column is None or column == "seed" or not varies(frame[column]):
             continue
         dimension = next((space[key] for key in space if column in (key, _column(str(key), frame))), None)
         if isinstance(dimension, Mapping) and "low" in dimension:
             scales[column] = "log" if dimension.get("log") else "linear"
         else:
-            scales[column] = _scale(frame[column])
+            scales[column] = scale_of(frame[column])
     return scales
 
 
-def _is_number(values: pd.Series) -> bool:
-    return pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
-
-
-def _varies(values: pd.Series) -> bool:
-    return _is_number(values) and bool(values.nunique() > 1)
-
-
-def _scale(values: pd.Series) -> str:
-    positive = values[values > 0]
-    wide = len(positive) > 0 and positive.max() / positive.min() >= LOG_SPAN
-    return "log" if wide and (values >= 0).all() else "linear"
-
-
-def _guessed_scales(frame: pd.DataFrame) -> dict[str, str]:
-    varying = [
-        str(name)
-        for name in frame.columns
-        if not str(name).startswith("t_") and str(name) not in NOT_AXES and _varies(frame[name])
-    ]
-    # A table of ours holds final measures beside the configuration; the configuration is what can be an axis.
-    known = [name for name in varying if "." in name or name.rpartition(".")[2] in AXIS_WORDS]
-    chosen = known or varying
-    if not 1 <= len(chosen) <= MOST_AXES:
-        have = ", ".join(chosen[:20]) or "no column of numbers that vary"
-        raise DataError(
-            f"which columns are the axes? Found {have}; name them, as axes={{'fraction': 'linear', 'decay': 'log'}}."
-        )
-    return {name: _scale(frame[name]) for name in chosen}
+def _ends(dimension: Any) -> tuple[float, float] | None:
+    """Return the ends of a range, or of a choice among numbers, of a specification; None for another choice."""
+    values = [dimension.get("low"), dimension.get("high")] if isinstance(dimension, Mapping) else dimension
+    if not isinstance(values, list) or not values:
+        return None
+    if any(isinstance(value, bool) or not isinstance(value, (int, float)) for value in values):
+        return None
+    return float(min(values)), float(max(values))
 
 
 def environment_of(frame: pd.DataFrame) -> list[tuple[str, str]]:

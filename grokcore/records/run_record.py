@@ -61,6 +61,8 @@ class RunRecord:
     """Versions, CPU, threads, device and dtype that made it."""
     reason: str = ""
     """What went wrong, for a failed run; why it was stopped, for a stopped one."""
+    trained: tuple[float, float] | None = None
+    """When a worker began and ended training it, in seconds of Unix time; None where nobody looked at a clock."""
 
     @property
     def run_id(self) -> str:
@@ -134,12 +136,14 @@ class RunRecord:
     def to_json(self) -> str:
         """Return the record as one line of JSON; floats keep every bit, NaN and infinities are written as strings."""
         columns = {name: _listed(values) for name, values in self.columns.items()}
+        times = {} if self.trained is None else {"trained": list(self.trained)}
         return json.dumps(
             {
                 "config": self.config.to_dict(),
                 "outcome": str(self.outcome),
                 "reason": self.reason,
                 "environment": dict(self.environment),
+                **times,
                 "columns": columns,
             },
             allow_nan=False,
@@ -164,6 +168,7 @@ class RunRecord:
                 columns=columns,
                 environment=dict(values["environment"]),
                 reason=str(values["reason"]),
+                trained=_moments(values.get("trained")),
             )
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             raise DataError(f"not a run record: {error}. Was the line cut or edited by hand?") from error
@@ -176,3 +181,13 @@ def _step_of(place: Mapping[str, Any]) -> int:
 
 def _listed(values: npt.NDArray[Any]) -> list[Any]:
     return [v if np.isfinite(v) else str(v) for v in values.tolist()]
+
+
+def _moments(given: Any) -> tuple[float, float] | None:
+    """Return when training began and ended, as it was written; raises `ValueError` or `TypeError` for anything else."""
+    if given is None:
+        return None
+    began, ended = (float(moment) for moment in given)
+    if not 0 <= began <= ended < 1e11:
+        raise ValueError(f"trained from {began:g} to {ended:g}")
+    return began, ended

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from sweeps.cli import maps, runs, sweep
+from sweeps.cli import listing, maps, runs, sweep
 
 if TYPE_CHECKING:
     from sweeps.spec.sweep_spec import SweepSpec
@@ -21,7 +21,18 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (runs.run, sweep.sweep, runs.show, runs.measure, runs.reproduce, sweep.track, maps.map_, maps.compare):
+for command in (
+    runs.run,
+    sweep.sweep,
+    sweep.extend,
+    runs.show,
+    runs.measure,
+    runs.reproduce,
+    sweep.track,
+    maps.map_,
+    maps.compare,
+    listing.list_,
+):
     app.command(command.__name__.rstrip("_"))(command)
 
 
@@ -41,10 +52,14 @@ def main(spec: SweepSpec | None = None) -> None:
     except Exception as error:
         # Imported only now: --help has no error to name.
         from grokcore.errors import GrokmapError
+        from grokcore.output_paths import sentence
 
-        if not isinstance(error, GrokmapError):
+        if isinstance(error, OSError) and error.filename is not None:
+            typer.secho(sentence(error), fg="red", err=True)
+        elif isinstance(error, GrokmapError):
+            typer.secho(str(error), fg="red", err=True)
+        else:
             raise
-        typer.secho(str(error), fg="red", err=True)
         sys.exit(2)
 
 

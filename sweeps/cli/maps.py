@@ -3,46 +3,61 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from sweeps.cli.options import RESULTS, Results, Style
 
 
-def _held(at: list[str]) -> dict[str, float]:
+def _held(option: str, words: list[str]) -> dict[str, float | str]:
+    """Return what the words NAME=VALUE of an option hold: axes at numbers, categories at levels."""
     from grokcore.errors import ConfigError
 
-    held: dict[str, float] = {}
-    for word in at:
-        name, _, text = word.partition("=")
+    held: dict[str, float | str] = {}
+    for word in words:
+        name, _, text = (part.strip() for part in word.partition("="))
+        if not (name and text):
+            raise ConfigError([f"{option} {word}: give an axis and a number, or a category and a level, as rate=0.01."])
         try:
             held[name] = float(text)
         except ValueError:
-            raise ConfigError([f"--at {word}: give an axis and a number, as rate=0.01."]) from None
+            held[name] = text
     return held
 
 
-def _rule(runs: Any, threshold: float | None, budget: int | None, gap: float | None, ratio: float | None) -> Any:
-    """Return the source's rule with the parts that were asked for changed."""
-    import dataclasses
+def _pairs(option: str, words: list[str], example: str) -> dict[str, str]:
+    """Return the words NAME=VALUE of an option as a mapping."""
+    from grokcore.errors import ConfigError
 
-    rule = runs.default_rule
-    if gap is not None or ratio is not None:
-        rule = dataclasses.replace(rule, gap=gap, ratio=ratio)
-    return dataclasses.replace(rule, threshold=threshold or rule.threshold, budget=budget or rule.budget)
+    pairs = {name.strip(): value.strip() for name, _, value in (word.partition("=") for word in words)}
+    wrong = [word for word in words if not all(part.strip() for part in word.partition("="))]
+    if wrong:
+        raise ConfigError([f"{option} {word}: give {example}." for word in wrong])
+    return pairs
 
 
 def map_(  # noqa: PLR0917 - one parameter an option
     source: Annotated[
-        Path, typer.Argument(help="A sweep, by name or folder, or a table of anyone's runs (.parquet, .csv).")
+        Path, typer.Argument(help="A sweep, by name or folder, or a table of anyone's runs (.parquet, .csv, .tsv).")
     ],
     out: Annotated[Path | None, typer.Option(help="Folder for the map; the sweep's own if not given.")] = None,
     x: Annotated[str | None, typer.Option(help="Axis drawn across.")] = None,
     y: Annotated[str | None, typer.Option(help="Axis drawn upwards.")] = None,
-    at: Annotated[list[str] | None, typer.Option(help="Another axis held, as rate=0.01; may be repeated.")] = None,
+    at: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Another axis held, as rate=0.01, or a category at one level, as transform=none; may be repeated."
+        ),
+    ] = None,
     axis: Annotated[
-        list[str] | None, typer.Option(help="A column that is an axis, as decay=log or fraction=linear; repeated.")
+        list[str] | None,
+        typer.Option(
+            help="A column that is an axis, as decay=log, fraction=linear or transform=categorical; repeated."
+        ),
+    ] = None,
+    column: Annotated[
+        list[str] | None, typer.Option(help="Which column is meant by a name, as t_gen=summary.grokked_at; repeated.")
     ] = None,
     threshold: Annotated[float | None, typer.Option(help="Accuracy that counts as learned.")] = None,
     budget: Annotated[int | None, typer.Option(help="Steps after which not generalising is memorization.")] = None,
@@ -60,11 +75,15 @@ def map_(  # noqa: PLR0917 - one parameter an option
     from sweeps.store.run_store import meant
 
     source = meant(source, results)
-    runs = read_source(source)
-    rule = _rule(runs, threshold, budget, gap, ratio)
+    scales = _pairs("--axis", axis or [], "a column and its scale, as decay=log")
+    held = _held("--at", at or [])
+    runs = read_source(source, _pairs("--column", column or [], "a name and the column it stands for, as t_gen=epoch"))
+    rule = runs.rule_with(threshold=threshold, budget=budget, gap=gap, ratio=ratio)
+    runs = runs.completed(rule.budget)
+    for note in [*runs.notes, *([] if scales or not runs.guess else [f"{runs.guess} Others: --axis NAME=log"])]:
+        typer.echo(f"{source.name}: {note}")
     folder = out or (source if source.is_dir() else source.parent)
-    scales = dict(word.rpartition("=")[::2] for word in axis or [])
-    paths = export_map(runs, folder, rule, x=x, y=y, at=_held(at or []), axes=scales or None, style=style)
+    paths = export_map(runs, folder, rule, x=x, y=y, at=held, axes=scales or None, style=style)
     for path in paths.values():
         typer.echo(path)
     _show_in_mlflow(source, paths, None if folder.resolve() == source.resolve() else f"maps/{folder.resolve().name}")
@@ -78,30 +97,45 @@ def _show_in_mlflow(source: Path, paths: dict[str, Path], place: str | None) -> 
         offer(source.resolve(), None, list(paths.values()), place, lambda text: typer.echo(text, err=True))
 
 
-def compare(
+def compare(  # noqa: PLR0917 - one parameter an option
     first: Annotated[Path, typer.Argument(help="A: a sweep, by name or folder, or a .parquet or .csv file of runs.")],
-    second: Annotated[Path, typer.Argument(help="B: the same, over the same axes.")],
+    second: Annotated[
+        Path | None, typer.Argument(help="B: the same, over the same axes; A itself where only levels differ.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the figure, the page and the table.")] = Path("comparison"),
     along: Annotated[
         str | None, typer.Option(help="Axis along which the shift is measured; the first if not said.")
+    ] = None,
+    at: Annotated[
+        list[str] | None, typer.Option(help="The level of a category in both, as transform=none; repeated.")
+    ] = None,
+    versus: Annotated[
+        list[str] | None, typer.Option(help="The level in B where it is another, as transform=grokfast_ema; repeated.")
     ] = None,
     edge: Annotated[str, typer.Option(help="The two regimes whose edge is compared.")] = "memorization,grokking",
     results: Results = RESULTS,
     style: Style = "screen",
 ) -> None:
-    """Say how an edge moved from one sweep to another.
+    """Say how an edge moved from one sweep to another, or from one level of a category to another.
 
-    The shift comes with its interval. For example: grokmap compare A B --along decay
+    The shift comes with its interval. For example: grokmap compare A B --along decay, or
+    grokmap compare A --at transform=none --versus transform=grokfast_ema
     """
     from analysis.exports.comparison import export_comparison
     from grokcore.errors import ConfigError
     from sweeps.store.run_store import meant
 
-    first, second = meant(first, results), meant(second, results)
+    if second is None and not versus:
+        raise ConfigError(["give a second sweep, or the level it is compared with, as --versus transform=none."])
+    levels = _held("--at", at or []), _held("--at", at or []) | _held("--versus", versus or [])
+    first = meant(first, results)
+    second = first if second is None else meant(second, results)
     regimes = tuple(name.strip() for name in edge.split(","))
     if len(regimes) != 2:
         raise ConfigError([f"--edge {edge}: give two regimes, as memorization,grokking."])
-    found, paths = export_comparison(first, second, out, regimes=(regimes[0], regimes[1]), along=along, style=style)
+    found, paths = export_comparison(
+        first, second, out, regimes=(regimes[0], regimes[1]), along=along, at=levels, style=style
+    )
     typer.echo(found.sentence)
     for path in paths.values():
         typer.echo(path)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import ray
 from ray import tune
 
+from grokcore.config.folders import use_files
 from grokcore.engine.cohort import Cohort
 from grokcore.engine.early_stopping import EarlyStopping
 from grokcore.errors import CheckpointError
@@ -61,8 +64,10 @@ class CohortTrainable(tune.Trainable):
     `checkpoint_seconds`, `storage` (or None) and `keeper` (name of the actor).
     """
 
-    def setup(self, config: dict[str, Any]) -> None:
-        """Start the cohort, or go on from its checkpoint if it has one."""
+    def setup(self, config: dict[str, Any], components: Mapping[str, bytes] | None = None) -> None:
+        """Start the cohort, or go on from its checkpoint if it has one; `components` are files that the sweep names."""
+        if components:
+            use_files(components)
         self._every, self._threshold = float(config["checkpoint_seconds"]), float(config["threshold"])
         self._keeper = ray.get_actor(config["keeper"])
         self._courier = Courier(str(config["cohort"]), self._keeper, config["storage"])
@@ -75,7 +80,7 @@ class CohortTrainable(tune.Trainable):
         }
         options["on_snapshot"] = self._keep_weights if config["keep_weights"] else None
         self._cohort = self._resumed(configs, options) or Cohort(configs, **options)
-        self._kept_at = time.monotonic()
+        self._kept_at, self._began = time.monotonic(), time.time()
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take the next cohort in this process."""
@@ -89,7 +94,8 @@ class CohortTrainable(tune.Trainable):
         due = time.monotonic() - self._kept_at + moment > self._every
         trouble = self._keep() if due else ""
         before, cpu, wall = self._cohort.run_steps, time.process_time(), time.monotonic()
-        records = self._cohort.advance(seconds=moment)
+        trained = self._began, max(self._began, time.time())
+        records = [dataclasses.replace(record, trained=trained) for record in self._cohort.advance(seconds=moment)]
         return {
             "records": [report(record, self._threshold) for record in records],
             "run_steps": self._cohort.run_steps - before,

@@ -93,3 +93,16 @@ def room(place: object) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or error
         raise DataError(f"{place}: {reason}. Make room or mend the disk; the same command then goes on.") from error
+
+
+@contextlib.contextmanager
+def writable(path: Path) -> Iterator[None]:
+    """Turn what a folder that cannot be written raises into a sentence."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        raise DataError(
+            f"{error.filename or path} cannot be written ({reason}); name another folder of results (--results), "
+            "or make room."
+        ) from error

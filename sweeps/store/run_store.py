@@ -21,8 +21,8 @@ from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
 from grokcore.atomic_files import write_text
-from grokcore.config.folders import folder_files, folders_kept, write_files
-from grokcore.errors import ConfigError, DataError, GrokmapError, SweepExistsError
+from grokcore.config.folders import folder_files, folders_kept, use_folder, write_files
+from grokcore.errors import ConfigError, GrokmapError, SweepExistsError
 from grokcore.records.run_record import RunRecord
 from sweeps.spec import toml
 from sweeps.spec.sweep_spec import SweepSpec
@@ -91,7 +91,7 @@ class Store:
         self._lock = self._locked()
         with contextlib.ExitStack() as closing:
             closing.callback(self._lock.close)
-            with _writable(self.path):
+            with lines.writable(self.path):
                 self._check_spec()
                 self._asked, self._cohorts, self._records = (
                     closing.enter_context(lines.open_to_append(self.path / f"{name}.jsonl"))
@@ -101,7 +101,7 @@ class Store:
             closing.pop_all()
 
     def _locked(self) -> Any:
-        with _writable(self.path):
+        with lines.writable(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             lock = (self.path / "lock").open("a+")
         try:
@@ -130,7 +130,8 @@ class Store:
                 )
             self.changes = list(toml.differences(old, new))
         self._keep_components()
-        if self.changes or not (path.exists() and begun):
+        # A specification that says the same in its author's own words, with comments, stays as it is.
+        if self.changes or not path.exists() or _definition(path) != self.spec.definition():
             self._write_spec(path)
 
     def _write_spec(self, path: Path) -> None:
@@ -201,6 +202,12 @@ class Store:
         """Delete the checkpoint of a cohort that is over."""
         place(self.storage).delete(checkpoint_name(cohort))
 
+    @property
+    def complete(self) -> bool:
+        """Whether all runs are chosen and finished."""
+        asked = self.asked()
+        return len(asked) >= self.spec.runs and all(item.run_id in self._finished for item in asked)
+
     def records(self) -> Iterator[RunRecord]:
         """Read all finished runs, in the order in which they finished."""
         return read_records(self.path)
@@ -240,7 +247,12 @@ def meant(target: Path, results: Path) -> Path:
 
 
 def read_records(path: Path, *, offset: int = 0) -> Iterator[RunRecord]:
-    """Read the finished runs of the sweep in folder `path`, in the order in which they finished, from a byte on."""
+    """Read the finished runs of the sweep in folder `path`, in the order in which they finished, from a byte on.
+
+    Components of its own that it keeps are imported, so they must be code that you would run.
+    """
+    if (path / "components").is_dir():
+        use_folder(path / "components")
     return lines.parsed(path / "records.jsonl", RunRecord.from_json, RETRAINED, offset)
 
 
@@ -275,16 +287,3 @@ def _order(old: Iterable[str], new: Iterable[str]) -> Iterator[str]:
     """Yield that the varied fields stand in another order, in which a sampler would choose other runs."""
     if list(old) != list(new) and set(old) == set(new):
         yield f"space, in its order: {', '.join(old)} → {', '.join(new)}"
-
-
-@contextlib.contextmanager
-def _writable(path: Path) -> Iterator[None]:
-    """Turn what a folder that cannot be written raises into a sentence."""
-    try:
-        yield
-    except OSError as error:
-        reason = error.strerror or error
-        raise DataError(
-            f"{error.filename or path} cannot be written ({reason}); name another folder of results (--results), "
-            "or make room."
-        ) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,6 +26,9 @@ def write_tables(path: Path, rule: RegimeRule) -> pd.DataFrame:
     Curves pass through in batches of `TABLE_RUNS` runs, so that memory does not grow with the sweep.
     """
     frames = [pd.DataFrame()]
+    for left in path.glob(".tables-*"):
+        # Of a process that was killed: only one at a time has the sweep.
+        shutil.rmtree(left, ignore_errors=True)
     with room(path), tempfile.TemporaryDirectory(prefix=".tables-", dir=path) as folder:
         parts: list[Path] = []
         records = read_records(path)

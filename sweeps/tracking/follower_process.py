@@ -9,6 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from sweeps.tracking.mlflow_follower import OVER
+
 HURRY_SECONDS = 5.0
 """How long the mirror may go on after an interrupt; what it lacks then is written the next time."""
 
@@ -33,8 +35,9 @@ class MirrorProcess:
         return self._end(None)
 
     def _end(self, seconds: float | None) -> str | None:
-        if self._process.stdin is not None:
+        if self._process.stdin is not None and not self._process.stdin.closed:
             with contextlib.suppress(BrokenPipeError):
+                self._process.stdin.write(OVER)
                 self._process.stdin.close()
         try:
             code = self._process.wait(seconds)

@@ -15,43 +15,49 @@ from typing import Final
 
 from grokcore.errors import GrokmapError
 from grokcore.records.run_record import RunRecord
-from sweeps.tracking.mlflow_mirror import TOGETHER, Mirror, tracking_uri
+from sweeps.tracking.mlflow_mirror import TOGETHER, Mirror, sole_writer
+from sweeps.tracking.trouble import PassingTrackingError
 
 POLL_SECONDS: Final = 1.0
 """How often the store is looked at while a sweep goes on."""
 
-PATIENCE_SECONDS: Final = 60.0
-"""How long an unreachable server is tried for after the sweep is over."""
+PATIENCE_SECONDS: Final = 20.0
+"""How long a server that does not answer is tried for once the sweep is over."""
 
-
-class TrackingError(GrokmapError):
-    """MLflow could not be written; the sweep itself is safe."""
+OVER: Final = b"over\n"
+"""What the sweep's process says at its end. A pipe that closes without it has lost its driver."""
 
 
 def follow(path: Path, over: threading.Event) -> None:
-    """Write runs as they finish until `over` is set and all are written; outlast a server that is away for a while."""
-    mirror: Mirror | None = None
-    lines, deadline = _Lines(path / "records.jsonl"), math.inf
-    while True:
-        ending = over.is_set()
-        try:
-            mirror = mirror or Mirror(path)
-            for records in lines.batches():
-                mirror.write_all(records)
-                lines.done()
+    """Write runs as they finish until `over` is set and all are written; outlast a server that is away for a while.
+
+    Raises `TrackingError` at once where trying again cannot help.
+    """
+    lines, silent_since = _Lines(path / "records.jsonl"), math.inf
+    with contextlib.ExitStack() as writing:
+        mirror: Mirror | None = None
+        while True:
+            ending = over.is_set()
+            try:
+                if mirror is None:
+                    writing.close()
+                    writing.enter_context(sole_writer(path))
+                    mirror = Mirror(path)
+                for records in lines.batches():
+                    mirror.write_all(records)
+                    lines.done()
+                if ending:
+                    mirror.write_sweep()
+                    return
+                silent_since = math.inf
+            except PassingTrackingError:
+                silent_since = min(silent_since, time.monotonic())
+                if ending and time.monotonic() >= silent_since + PATIENCE_SECONDS:
+                    raise
+                mirror = None
+            over.wait(POLL_SECONDS)
             if ending:
-                mirror.write_sweep()
-                return
-        except GrokmapError:
-            raise
-        except Exception as error:  # MLflow raises its own errors, SQLAlchemy's, requests' and sqlite3's
-            deadline = min(deadline, time.monotonic() + PATIENCE_SECONDS) if ending else math.inf
-            if time.monotonic() >= deadline:
-                raise TrackingError(f"MLflow at {tracking_uri(path.parent)} could not be written: {error}") from error
-            mirror = None
-        over.wait(POLL_SECONDS)
-        if ending:
-            time.sleep(POLL_SECONDS)
+                time.sleep(POLL_SECONDS)
 
 
 class _Lines:
@@ -81,11 +87,13 @@ class _Lines:
 
 
 def main() -> None:
-    """Follow the sweep in the folder given until standard input is closed, which is how its parent says it is over."""
+    """Follow the sweep in the folder given until its driver says on standard input that it is over, or dies."""
     over = threading.Event()
 
     def wait() -> None:
-        sys.stdin.read()
+        if sys.stdin.buffer.read() != OVER:
+            # The driver died: the same command has a follower of its own. What is half written, that one completes.
+            os._exit(1)
         over.set()
 
     threading.Thread(target=wait, daemon=True).start()

@@ -1,123 +1,136 @@
 """The mirror of a sweep in MLflow: one run a training run, flat, and one for the sweep itself with its map.
 
 Whatever is missing, after a crash or because the server was away, is written the next time or by
-``grokmap track NAME``: the store is the truth. What is written of a run:
-
-- params: the configuration, dotted (``optimizer.decay``);
-- tags: ``run_id``, ``sweep``, ``regime``, ``outcome``, ``reason``, ``milestones`` (JSON, named as in `runs.parquet`),
-  ``kind`` ("run", or "sweep" for the sweep's own);
-- metrics: at most `POINTS` log-spaced points of each curve with the optimizer step as MLflow's step, and ``t_mem``,
-  ``t_gen``, ``t_mem_event``, ``t_gen_event``. Their timestamp is the step too, so that writing twice changes nothing.
-
-This is the only module of the sweeps that knows MLflow.
+``grokmap track NAME``: the store is the truth. All that MLflow has of a sweep carries its identity (`sweep_identity`);
+what is written of a run is in `run_entry`, how in `run_writer`. One process at a time writes a sweep (`sole_writer`).
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import functools
-import gc
 import itertools
-import json
-import os
-import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Final
 
 from grokcore.records.regimes import REGIMES
-from grokcore.records.run_record import Outcome, RunRecord
+from grokcore.records.run_record import RunRecord
 from sweeps.spec.sweep_spec import SweepSpec
-from sweeps.store.run_store import read_records
+from sweeps.store.run_store import read_records, record_ids
+from sweeps.tracking.database import database_file, make_ready, shown, tracking_uri
+from sweeps.tracking.run_entry import entry_of
+from sweeps.tracking.run_writer import DATABASES, DatabaseWriter, RunWriter, ServerWriter, There, engine_of
+from sweeps.tracking.sweep_identity import sweep_identity
+from sweeps.tracking.trouble import TrackingBusyError, TrackingError, trouble
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
     from mlflow.tracking import MlflowClient
 
-POINTS: Final = 24
-"""Points of each curve that are written."""
-
 ARTIFACTS: Final = ("spec.toml", "map*.*", "definition.json", "runs.parquet")
 """Files of the sweep's folder that its run carries."""
 
-BATCH: Final = 1000
-"""Metric values in one call, MLflow's own limit."""
-
-TOGETHER: Final = 32
+TOGETHER: Final = 64
 """Runs that are read at a time, and written before the next."""
 
-LANES: Final = 4
-"""Runs that are written at the same time to a server, which takes a while over each; a database in a file takes one."""
-
-
-def tracking_uri(results: Path) -> str:
-    """Return where runs are mirrored: MLFLOW_TRACKING_URI, or results/mlflow.db."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(results / 'mlflow.db').resolve()}"
+NOTE: Final = "mlflow.note.content"
+"""The tag that MLflow shows as a description."""
 
 
 class Mirror:
-    """Writes the sweep in folder `path` to MLflow, each run once."""
+    """Writes the sweep in folder `path` to MLflow, each run once.
+
+    Raises `TrackingError` where MLflow cannot be written, a `PassingTrackingError` if that may change.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.spec = SweepSpec.from_toml(path / "spec.toml")
+        self.sweep_id = sweep_identity(path)
         self.uri = tracking_uri(path.parent)
-        self._client = _client(self.uri)
-        self._experiment = self._find_experiment()
+        with _in_words(self.uri):
+            make_ready(self.uri)
+            self._client = _client(self.uri)
+            self._experiment, self._artifacts = self._find_experiment()
 
     @functools.cached_property
-    def _known(self) -> dict[str, tuple[str, bool]]:
-        """MLflow's run and whether it is finished, by the identity of ours; read once, before the first is written."""
-        runs = ((run.info, run.data.tags.get("run_id")) for run in self._runs())
-        return {run_id: (info.run_id, info.status != "RUNNING") for info, run_id in runs if run_id}
+    def _writer(self) -> RunWriter:
+        if self.uri.startswith(DATABASES):
+            return DatabaseWriter(engine_of(self.uri), self._experiment, self._artifacts)
+        return ServerWriter(self._client, self._experiment)
+
+    @functools.cached_property
+    def _there(self) -> There:
+        """What MLflow has of the sweep, read once before the first is written; what is there twice is merged."""
+        found = self._writer.there(self.spec.name, self.sweep_id, self.spec.rule.sentence())
+        if found.nameless:
+            self._adopt(found)
+        for name in found.superfluous:
+            self._client.delete_run(name)
+        return found
+
+    def _adopt(self, found: There) -> None:
+        """Give the sweep's identity to runs that an earlier version wrote under its name, each once."""
+        ours = set(record_ids(self.path)) & found.nameless.keys()
+        for run_id in ours:
+            for name, status in found.nameless[run_id]:
+                # The rule of a sweep could not change then.
+                given = {"sweep_id": self.sweep_id, "rule": self.spec.rule.sentence()}
+                found.add(name, status, {"run_id": run_id, **given}, given["rule"])
+                for tag, text in given.items():
+                    self._client.set_tag(name, tag, text)
+        if ours:
+            for run in self._runs("tags.kind = 'sweep'"):
+                if "sweep_id" not in run.data.tags:
+                    self._client.delete_run(run.info.run_id)
 
     def find(self, run_id: str | None) -> str | None:
         """Return MLflow's name of the run of that identity, or of the sweep's own; None if it is not there."""
-        query = " and tags.kind = 'sweep'" if run_id is None else f" and tags.run_id = '{run_id}'"
-        return next((str(run.info.run_id) for run in self._runs(query)), None)
+        which = "tags.kind = 'sweep'" if run_id is None else f"tags.run_id = '{run_id}'"
+        mine = (run for run in self._runs(f"tags.sweep_id = '{self.sweep_id}' and {which}"))
+        return next((str(run.info.run_id) for run in mine), None)
 
     def write(self, record: RunRecord) -> bool:
         """Write one run unless it is there already; say whether it was written."""
-        there, finished = self._known.get(record.run_id, (None, False))
-        if finished:
-            return False
-        # The tags go in with the run itself, which is cheaper, and lets an unfinished run be recognised.
-        run = there or self._create(self.run_name(record), _tags(record, self.spec))
-        self._known[record.run_id] = (run, False)
-        self._log(run, _metrics(record, self.spec), record.config.to_flat())
-        self._client.set_terminated(run, "FAILED" if record.outcome is Outcome.FAILED else "FINISHED")
-        self._known[record.run_id] = (run, True)
-        return True
+        return self.write_all([record]) == 1
 
     def write_all(self, records: Iterable[RunRecord]) -> int:
         """Write those that are not there yet; return how many were written."""
-        lanes = 1 if self.uri.startswith("sqlite:") else LANES
         written, waiting = 0, iter(records)
-        _ = self._known  # read by one, not by each lane
-        with ThreadPoolExecutor(lanes) as pool:
+        with _in_words(self.uri):
             while some := list(itertools.islice(waiting, TOGETHER)):
-                written += sum(pool.map(self.write, some))
+                new = {record.run_id: record for record in some if record.run_id not in self._there.runs}
+                entries = [entry_of(record, self.spec, self.sweep_id) for record in new.values()]
+                self._writer.write(entries, self._there)
+                written += len(entries)
         return written
 
     def write_sweep(self) -> None:
         """Write the sweep's own run: specification, counts, and the map's files as far as they are there."""
-        from mlflow.entities import Metric
+        counts, times = dict.fromkeys(map(str, REGIMES), 0), list[tuple[float, float]]()
+        for record in read_records(self.path):
+            counts[str(record.regime_under(self.spec.rule))] += 1
+            times += [] if record.trained is None else [record.trained]
+        rule = self.spec.rule.sentence()
+        # All that may change from one writing to the next is a tag: params cannot change, metrics fill charts.
+        tags = {"runs": self.spec.runs, "finished": sum(counts.values()), "rule": rule, "sampler": self.spec.sampler}
+        with _in_words(self.uri):
+            run = self.find(None) or self._create(round(1000 * min(times)[0]) if times else None)
+            for name, value in {**tags, **counts, NOTE: self._note(counts)}.items():
+                self._client.set_tag(run, name, value)
+            for pattern in ARTIFACTS:
+                for file in sorted(self.path.glob(pattern)):
+                    self._client.log_artifact(run, str(file))
+            self._client.set_terminated(run, end_time=round(1000 * max(end for _, end in times)) if times else None)
 
-        records = [record.regime_under(self.spec.rule) for record in read_records(self.path)]
-        counts = {str(regime): records.count(regime) for regime in REGIMES}
-        run = self.find(None) or self._create(f"sweep {self.spec.name}", {"kind": "sweep"})
-        metrics = [Metric(name, count, 0, 0) for name, count in {**counts, "finished": len(records)}.items()]
-        params = {"runs": self.spec.runs, "sampler": self.spec.sampler, "rule": self.spec.rule.sentence()}
-        self._log(run, metrics, params)
-        self._client.set_tag(run, "mlflow.note.content", self._note(counts))
-        for pattern in ARTIFACTS:
-            for file in sorted(self.path.glob(pattern)):
-                self._client.log_artifact(run, str(file))
-        self._client.set_terminated(run)
+    def attach(self, run_id: str | None, files: Sequence[Path], place: str | None = None) -> bool:
+        """Log files to the run of that identity, or to the sweep's own; say whether MLflow has the run."""
+        found = self.find(run_id)
+        for file in files if found else ():
+            self._client.log_artifact(found, str(file), place)
+        return found is not None
 
     def _note(self, counts: dict[str, int]) -> str:
         space = self.spec.whole_space.dimensions
@@ -125,165 +138,127 @@ class Mirror:
         return (
             f"**Sweep {self.spec.name}**: {', '.join(space)} varied by {self.spec.sampler}.\n\n"
             f"Rule: {self.spec.rule.sentence()}.\n\n| regime | runs |\n|---|---|\n{rows}\n\n"
+            f"Its runs alone: filter by `tags.sweep_id = '{self.sweep_id}'`.\n\n"
             "The map is under Artifacts: `map.html` to explore, `map.png`, `map.svg` and `map.pdf` to print."
         )
 
-    def run_name(self, record: RunRecord) -> str:
-        """Return what a run is called in lists: its regime first, then what was varied."""
-        flat = record.config.to_flat()
-        parts = [f"{record.regime_under(self.spec.rule)}:"]
-        for name in self.spec.whole_space.dimensions:
-            value = flat.get(name)
-            shown = f"{value:.3g}" if isinstance(value, float) else str(value)
-            parts.append(f"{name.rpartition('.')[2]} {shown}")
-        return " ".join(parts)
-
-    def _create(self, name: str, tags: dict[str, str]) -> str:
-        tags |= {"sweep": self.spec.name}
-        run = self._client.create_run(self._experiment, tags=tags, run_name=name)
+    def _create(self, start: int | None) -> str:
+        tags = {"kind": "sweep", "sweep": self.spec.name, "sweep_id": self.sweep_id}
+        run = self._client.create_run(self._experiment, start_time=start, tags=tags, run_name=f"sweep {self.spec.name}")
         return str(run.info.run_id)
 
-    def _log(self, run: str, metrics: list[Any], params: dict[str, Any]) -> None:
-        from mlflow.entities import Param
-
-        listed = [Param(name, json.dumps(v) if isinstance(v, list) else str(v)) for name, v in params.items()]
-        first, rest = metrics[:BATCH], metrics[BATCH:]
-        self._client.log_batch(run, first, listed)
-        for start in range(0, len(rest), BATCH):
-            self._client.log_batch(run, rest[start : start + BATCH])
-
-    def _find_experiment(self) -> str:
+    def _find_experiment(self) -> tuple[str, str]:
+        """Return MLflow's name of the sweep's experiment, made if need be, and where its artifacts are."""
         found = self._client.get_experiment_by_name(self.spec.name)
-        if found is not None:
-            if found.lifecycle_stage == "deleted":
-                self._client.restore_experiment(found.experiment_id)
-            return str(found.experiment_id)
+        if found is None:
+            found = self._client.get_experiment(self._make_experiment())
+        elif found.lifecycle_stage == "deleted":
+            self._client.restore_experiment(found.experiment_id)
+        if NOTE not in found.tags:
+            self._client.set_experiment_tag(found.experiment_id, NOTE, self._description())
+        return str(found.experiment_id), str(found.artifact_location)
+
+    def _make_experiment(self) -> str:
+        from mlflow.exceptions import MlflowException
+
         location = None
-        if self.uri.startswith("sqlite:"):
+        if self.uri.startswith(DATABASES):
             location = (self.path.parent / "mlflow-artifacts" / self.spec.name).resolve().as_uri()
         # The tag opens MLflow's view for training runs, not the one for language models.
-        tags = {"mlflow.experimentKind": "custom_model_development"}
-        return str(self._client.create_experiment(self.spec.name, artifact_location=location, tags=tags))
+        tags = {"mlflow.experimentKind": "custom_model_development", NOTE: self._description()}
+        try:
+            return str(self._client.create_experiment(self.spec.name, artifact_location=location, tags=tags))
+        except MlflowException:
+            # Another sweep of this name may have made it in this very moment.
+            found = self._client.get_experiment_by_name(self.spec.name)
+            if found is None:
+                raise
+            return str(found.experiment_id)
 
-    def _runs(self, more: str = "") -> Iterator[Run]:
-        token, query = None, f"tags.sweep = '{self.spec.name}'{more}"
+    def _description(self) -> str:
+        return (
+            f"Sweeps called {self.spec.name}: one run for each training run, and one (tag kind = sweep) for the sweep "
+            "with its map under Artifacts. Each sweep's runs carry its identity as the tag sweep_id."
+        )
+
+    def _runs(self, query: str) -> Iterator[Run]:
+        """Yield all runs of the experiment that a query finds."""
+        token = None
         while True:
-            with _uncollected():
-                page = self._client.search_runs([self._experiment], query, max_results=1000, page_token=token)
+            page = self._client.search_runs([self._experiment], query, max_results=1000, page_token=token)
             yield from page
             token = page.token
             if not token:
                 return
 
 
+@contextlib.contextmanager
+def sole_writer(path: Path) -> Iterator[None]:
+    """Be the one process that writes the sweep in folder `path` to MLflow, by a lock that dies with its owner.
+
+    Raises `TrackingBusyError` if another one is.
+    """
+    with contextlib.ExitStack() as closing:
+        try:
+            lock = closing.enter_context((path / "mlflow.lock").open("a"))
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise TrackingBusyError(
+                f"sweep {path.name!r} is being written to MLflow by another process, its own while it runs, which "
+                "writes all of it: wait for its end."
+            ) from None
+        except OSError as error:
+            raise TrackingError(f"{path / 'mlflow.lock'}: {error.strerror}.") from None
+        yield
+
+
 def track(path: Path) -> int:
     """Write all that MLflow lacks of the sweep in folder `path`; return how many runs were written."""
-    mirror = Mirror(path)
-    written = mirror.write_all(read_records(path))
-    mirror.write_sweep()
-    return written
-
-
-def attach(path: Path, run_id: str | None, files: Sequence[Path], place: str | None = None) -> bool:
-    """Log files to the run of that identity, or to the sweep's own; say whether MLflow has the run."""
-    mirror = Mirror(path)
-    found = mirror.find(run_id)
-    for file in files if found else ():
-        mirror._client.log_artifact(found, str(file), place)
-    return found is not None
+    with sole_writer(path):
+        mirror = Mirror(path)
+        written = mirror.write_all(read_records(path))
+        mirror.write_sweep()
+        return written
 
 
 def offer(path: Path, run_id: str | None, files: Sequence[Path], place: str | None, say: Callable[[str], None]) -> None:
     """Attach files if the sweep in folder `path` is mirrored at all; whatever prevents it is said, never raised."""
-    if not os.environ.get("MLFLOW_TRACKING_URI") and not (path.parent / "mlflow.db").exists():
+    file = database_file(tracking_uri(path.parent))
+    if file is not None and not file.exists():
         return
     try:
-        if not attach(path, run_id, files, place):
+        if not Mirror(path).attach(run_id, files, place):
             what = f"run {run_id}" if run_id else f"the sweep {path.name}"
             say(f"MLflow does not have {what} yet: grokmap track {path}")
     except Exception as error:  # MLflow raises its own errors, SQLAlchemy's, requests' and sqlite3's
         say(f"{files[0].name} could not be logged to MLflow: {error}")
 
 
-def _client(uri: str) -> MlflowClient:
-    for name, value in (("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2"), ("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")):
-        os.environ.setdefault(name, value)
-    # A line with each run's address costs a request each.
-    for name in ("MLFLOW_DISABLE_TELEMETRY", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"):
-        os.environ.setdefault(name, "true")
-    import logging
+@contextlib.contextmanager
+def _in_words(uri: str) -> Iterator[None]:
+    """Raise what goes wrong with MLflow as a sentence; a program's own errors, and the user's, stay what they are."""
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
 
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError, OSError) as error:
+        raise trouble(error, shown(uri)) from error
+
+
+def _client(uri: str) -> MlflowClient:
     from mlflow.tracking import MlflowClient
     from sqlalchemy import Engine, event
 
-    for name in ("alembic", "mlflow"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    if uri.startswith("sqlite:///"):
-        event.listen(Engine, "connect", _wait_for_no_disk)
-        # Readers and the writer do not wait for each other; writes are two to three times as fast.
-        with contextlib.closing(sqlite3.connect(uri.removeprefix("sqlite:///"))) as database:
-            database.execute("PRAGMA journal_mode=WAL")
-    return MlflowClient(tracking_uri=uri)
+    from sweeps.tracking.database import wait_for_no_disk
 
-
-@contextlib.contextmanager
-def _uncollected() -> Iterator[None]:
-    """Keep Python from looking for garbage meanwhile: among a page's many objects that takes most of the time."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
-
-
-def _wait_for_no_disk(connection: Any, _: object) -> None:
-    """Let commits return before the disk has them: a power cut costs the last ones, which are written again."""
-    # Only with write-ahead logging does the database stay whole all the same.
-    if isinstance(connection, sqlite3.Connection) and connection.execute("PRAGMA journal_mode").fetchone() == ("wal",):
-        connection.execute("PRAGMA synchronous=NORMAL")
-
-
-def _tags(record: RunRecord, spec: SweepSpec) -> dict[str, str]:
-    row = record.row(spec.rule)
-    milestones = {name: value for name, value in row.items() if name.startswith("t_")}
-    tags = {
-        "run_id": record.run_id,
-        "kind": "run",
-        "regime": row["regime"],
-        "outcome": row["outcome"],
-        "milestones": json.dumps(milestones),
-    }
-    note = f"{row['regime']}: {record.outcome.sentence}"
-    return {**tags, **({"reason": record.reason} if record.reason else {}), "mlflow.note.content": note}
-
-
-def _metrics(record: RunRecord, spec: SweepSpec) -> list[Any]:
-    from mlflow.entities import Metric
-
-    threshold = spec.rule.threshold
-    metrics = []
-    if len(record.columns["step"]):
-        for name, split in (("t_mem", "train"), ("t_gen", "val")):
-            milestone = record.milestone(split, threshold)  # type: ignore[arg-type]
-            metrics.append(Metric(name, float(milestone.step), milestone.step, 0))
-            metrics.append(Metric(f"{name}_event", float(milestone.event), milestone.step, 0))
-    steps = record.columns["step"]
-    for name, values in record.columns.items():
-        if name == "step":
-            continue
-        for i in thinned(steps, values):
-            metrics.append(Metric(name, float(values[i]), int(steps[i]), int(steps[i])))
-    return metrics
-
-
-def thinned(steps: npt.NDArray[np.int64], values: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
-    """Return indices of at most `POINTS` finite values, evenly spread over log steps, the first and last among them."""
-    finite = np.flatnonzero(np.isfinite(values))
-    if len(finite) <= POINTS:
-        return finite
-    marks = np.log10(steps[finite] + 1.0)
-    wanted = np.linspace(marks[0], marks[-1], POINTS)
-    nearest = np.abs(marks[None, :] - wanted[:, None]).argmin(axis=1)
-    return np.asarray(finite[np.unique(nearest)])
+    if uri.startswith("sqlite:") and not event.contains(Engine, "connect", wait_for_no_disk):
+        event.listen(Engine, "connect", wait_for_no_disk)
+    client = MlflowClient(tracking_uri=uri)
+    if (file := database_file(uri)) is not None:
+        # MLflow takes an escaped address for a folder's name, and makes one.
+        literal = Path(uri.removeprefix("sqlite:///")).parent
+        if literal != file.parent:
+            with contextlib.suppress(OSError):
+                literal.rmdir()
+    return client

@@ -39,7 +39,7 @@ def test_the_hook_is_make_check_and_the_workflow_is_the_gate():
 
 
 def test_the_issue_form_of_a_part_names_every_family():
-    from grokcore.config.registry import FAMILIES
+    from grokcore.config.folders import FAMILIES
 
     form = read(".github/ISSUE_TEMPLATE/part.yml")
     (field,) = [field for field in form["body"] if field.get("id") == "family"]

@@ -27,7 +27,7 @@ def exported(synthetic_sweep, tmp_path_factory):
 @pytest.fixture(scope="module")
 def fitted(exported):
     source = read_source(exported[0])
-    return RegimeMap.fit(source.frame, source.scales, rule=source.default_rule, seed=0)
+    return RegimeMap.fit(source.frame, source.scales, rule=source.default_rule, seed=0, box=source.box)
 
 
 def test_every_form_is_written_and_nothing_else(exported):

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from analysis import RegimeMap, RegimeRule
-from analysis.figures import base, laws, plane, profile, regime_map, run_curves, uncertainty
+from analysis.figures import base, laws, marks, plane, profile, regime_map, run_curves, uncertainty
 from grokcore.errors import ConfigError, DataError
 from grokcore.records.regimes import REGIMES, Regime
 
@@ -167,23 +167,23 @@ def test_marks_tell_censored_unstable_and_lost_runs_apart():
         ("diverged", True, "confusion"),
         ("failed", False, "confusion"),
     ]
-    marks = regime_map.mark_of(pd.DataFrame(rows, columns=["outcome", "known", "regime"]))
-    assert list(marks) == [*regime_map.MARKS, list(regime_map.MARKS)[-1]]
-    looks = [(look["marker"], look["filled"]) for look in regime_map.MARKS.values()]
+    found = marks.mark_of(pd.DataFrame(rows, columns=["outcome", "known", "regime"]))
+    assert list(found) == [*marks.MARKS, list(marks.MARKS)[-1]]
+    looks = [(look["marker"], look["filled"]) for look in marks.MARKS.values()]
     assert len(set(looks)) == len(looks)
 
 
 def test_a_region_is_named_inside_it_and_off_the_runs():
     region = np.zeros((60, 60), dtype=bool)
     region[:, 30:] = True
-    free = regime_map.label_place(region, np.zeros((0, 2)), (0.3, 0.05))
+    free = marks.label_place(region, np.zeros((0, 2)), (0.3, 0.05))
     assert free is not None
     assert free[0] - 0.15 >= 0.5 - 1 / 30
     crowd = np.column_stack([np.linspace(0.5, 1, 40), np.full(40, free[1])])
-    moved = regime_map.label_place(region, crowd, (0.3, 0.05))
+    moved = marks.label_place(region, crowd, (0.3, 0.05))
     assert moved is not None
     assert abs(moved[1] - free[1]) > 0.02
-    assert regime_map.label_place(region, crowd, (0.7, 0.05)) is None
+    assert marks.label_place(region, crowd, (0.7, 0.05)) is None
 
 
 def test_colours_are_the_regimes_own_where_one_is_certain():
@@ -230,8 +230,8 @@ def test_an_axis_with_zero_has_a_strip_for_it():
 def test_a_profile_has_the_map_s_probabilities(synthetic_runs):
     fitted = RegimeMap.fit(synthetic_runs(32, 1), axes={"decay": "log"}, rule=RULE, seed=0)
     shown = profile.info(fitted, resolution=31)
-    np.testing.assert_allclose(shown.probabilities.sum(1), 1)
-    assert len(shown.runs) == 32
+    np.testing.assert_allclose(shown.panels[0].probabilities.sum(1), 1)
+    assert len(shown.panels[0].runs) == 32
     assert profile.draw(shown).axes[1].get_ylabel() == "probability"
     with pytest.raises(DataError, match="no plane to draw"):
         regime_map.info(fitted)

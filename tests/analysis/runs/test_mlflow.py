@@ -66,3 +66,23 @@ def test_what_is_not_there_is_said(mirrored, tmp_path):
     with pytest.raises(DataError, match="does not exist"):
         read_mlflow("little", f"sqlite:///{tmp_path / 'other.db'}")
     assert not (tmp_path / "other.db").exists()
+
+
+def test_sweeps_of_one_name_do_not_mix(mirrored):
+    from mlflow.entities import Metric
+    from mlflow.tracking import MlflowClient
+
+    uri, _ = mirrored
+    client = MlflowClient(tracking_uri=uri)
+    (experiment,) = [found for found in client.search_experiments() if found.name == "little"]
+    runs = client.search_runs([experiment.experiment_id], "tags.kind = 'run'")
+    for number, run in enumerate(runs):
+        client.set_tag(run.info.run_id, "sweep_id", "a" * 32 if number < 3 else "b" * 32)
+        client.log_batch(run.info.run_id, [Metric("seed", 1.0, 0, 0)])
+    with pytest.raises(DataError, match=r"2 sweeps called 'little'.*b{32} \(7 runs\), a{32} \(3 runs\)"):
+        read_mlflow("little", uri)
+    found = read_mlflow("little", uri, "a" * 32)
+    assert len(found) == 3
+    assert found["seed"].dtype.kind == "i", "a param is what it is, whatever a metric of its name says"
+    with pytest.raises(DataError, match=r"of identity c+ has no finished run"):
+        read_mlflow("little", uri, "c" * 32)

@@ -1,0 +1,118 @@
+"""``grokmap list``: every family's members with their fields, and the same as a page of the documentation.
+
+A family is found by its folder: a package of ours with a ``base.py`` that holds a registry. There is no list to edit.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import pkgutil
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from grokcore.config.reference import Entry
+    from grokcore.config.registry import Registry
+
+PACKAGES = ("grokcore", "sweeps", "analysis")
+"""Packages whose folders may be families, in the order of the list."""
+
+
+def list_(
+    family: Annotated[str | None, typer.Argument(help="tasks, models, optimizers, …; all if not given.")] = None,
+    name: Annotated[str | None, typer.Argument(help="One of them: its definition, and its fields.")] = None,
+) -> None:
+    """List the parts there are, with fields, defaults, ranges and source.
+
+    For example: grokmap list, grokmap list optimizers, grokmap list optimizers adamw
+    """
+    from rich.console import Console
+
+    from grokcore.config.reference import describe
+    from grokcore.errors import ConfigError, unknown_name
+
+    console = Console(highlight=False, markup=False)
+    found = dict(families())
+    if family is None:
+        _print(console, ("family", "parts"), [(one, ", ".join(registry.names)) for one, registry in found.items()])
+        console.print("\nMore: grokmap list FAMILY, grokmap list FAMILY NAME")
+    elif family not in found:
+        raise ConfigError([unknown_name("family", family, tuple(found))])
+    elif name is None:
+        rows = [(one, describe(found[family], one).summary) for one in found[family].names]
+        _print(console, (found[family].kind, "what it is"), rows)
+        console.print(f"\nFields, defaults and ranges: grokmap list {family} NAME")
+    else:
+        _print_entry(console, describe(found[family], name))
+
+
+def families() -> list[tuple[str, Registry[Any]]]:
+    """Return every family's name and registry: what a run needs first."""
+    from grokcore.config.folders import FAMILIES
+
+    order = {name: place for place, name in enumerate(FAMILIES)}
+    return sorted(_families(), key=lambda found: order.get(found[0], len(order)))
+
+
+def _families() -> Iterator[tuple[str, Registry[Any]]]:
+    from grokcore.config.registry import Registry
+
+    for package in PACKAGES:
+        for folder in pkgutil.iter_modules(importlib.import_module(package).__path__, f"{package}."):
+            if folder.ispkg and importlib.util.find_spec(f"{folder.name}.base"):
+                for value in vars(importlib.import_module(f"{folder.name}.base")).values():
+                    if isinstance(value, Registry) and value.package == folder.name:
+                        yield value.family, value
+
+
+def _print_entry(console: Any, entry: Entry) -> None:
+    console.print(f"{entry.name}    ({entry.file})\n\n{entry.definition}")
+    for name, value in entry.facts.items():
+        console.print(f"{name}: {value}")
+    if entry.fields:
+        console.print()
+        rows = [(one.name, one.default or "(must be given)", one.values, one.meaning) for one in entry.fields]
+        _print(console, ("field", "default", "may be", "meaning"), rows)
+
+
+def _print(console: Any, head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*head, box=None, header_style="bold", pad_edge=False)
+    table.columns[0].no_wrap = True
+    for row in rows:
+        table.add_row(*map(Text, row))
+    console.print(table)
+
+
+def page() -> str:
+    """Return the same as a page in Markdown."""
+    from grokcore.config.reference import describe
+
+    lines = [
+        "# Every part there is",
+        "",
+        "This page is made from the parts themselves; `grokmap list FAMILY NAME` prints the same.",
+        "A field without a default must be given. A specification names a part, or has a table of its name and fields:",
+        '`optimizer = {name = "adamw", decay = 1.0}`.',
+    ]
+    for family, registry in families():
+        lines += ["", f"## {family.capitalize()}"]
+        for name in registry.names:
+            lines += _section(describe(registry, name))
+    return "\n".join(lines) + "\n"
+
+
+def _section(entry: Entry) -> Iterator[str]:
+    yield from ("", f"### `{entry.name}`", "", entry.definition, "")
+    facts = [f"{name}: {value}" for name, value in entry.facts.items()]
+    yield "; ".join([f"Defined in `{entry.file}`", *facts]) + "."
+    if entry.fields:
+        yield from ("", "| field | default | may be | meaning |", "|---|---|---|---|")
+        for field in entry.fields:
+            cells = (f"`{field.name}`", field.default and f"`{field.default}`", field.values, field.meaning)
+            yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
