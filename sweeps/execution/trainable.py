@@ -37,7 +37,7 @@ class CohortTrainable(tune.Trainable):
     def setup(self, config: dict[str, Any]) -> None:
         """Start the cohort, or go on from its checkpoint if it has one."""
         self._every = float(config["checkpoint_seconds"])
-        self._keeper = ray.get_actor(config["keeper"])
+        self._keeper: Any = ray.get_actor(config["keeper"])
         self._uploader = CheckpointUploader(str(config["cohort"]), self._keeper, config["storage"])
         configs = [RunConfig.from_dict(values) for values in json.loads(config["members"])]
         early_stopping = EarlyStopping() if config["retire"] else None
@@ -53,8 +53,7 @@ class CohortTrainable(tune.Trainable):
         self._halved = False
         self._kept_at, self._began = time.monotonic(), time.time()
         # Another worker had this cohort before, and was lost: whatever comes of this one is kept soon.
-        earlier: int = ray.get(self._keeper.begin.remote(str(config["cohort"])))
-        self._hasty = earlier > 0
+        self._hasty = bool(ray.get(self._keeper.begin.remote(str(config["cohort"]))))
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take the next cohort in this process."""
