@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 from grokcore.atomic_files import write_text
 from grokcore.engine.grouping import cohort_key
 from grokcore.errors import GrokmapError
+from grokcore.records.run_record import RunRecord
 from sweeps.driver import Driver
 from sweeps.progress import Watcher
 from sweeps.spec.sweep_spec import SweepSpec
@@ -29,8 +31,11 @@ if TYPE_CHECKING:
     from sweeps.execution.ray_session import RaySession
 
 
-RESULTS = ("spec.toml", "records.jsonl", "asked.jsonl", "*.parquet", "map*.*", "definition.json")
+RESULTS = ("spec.toml", "records.jsonl", "asked.jsonl", "*.parquet", "map*.*", "definition.json", "components/**/*")
 """Files of a sweep's folder that are copied to its storage when it is complete."""
+
+RESTARTS = 3
+"""How often an embedded Ray that lost a part is started again in one sweep."""
 
 
 MAP = ("map.html", "map.png", "definition.json")
@@ -51,7 +56,9 @@ class SweepOptions:
     map: bool = True
     """Whether to draw its map when it is complete."""
     address: str | None = None
-    """Address of a Ray cluster; the one that is there, or an embedded Ray, if not given."""
+    """Address of a Ray cluster; the one that is there, or an embedded Ray, if not given; "local" for the latter."""
+    slots: int | None = None
+    """Cohorts trained at the same time at most; as many as there are cores (or shares of GPUs) if not given."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +109,7 @@ def run_sweep(spec: SweepSpec, options: SweepOptions | None = None, *, watcher: 
         if options.mlflow and not (whole and is_mirrored(store.path)):
             mirror = open_things.enter_context(MirrorProcess(store.path))
         if whole:
-            driver, slots = _driver(store, watcher), 0
+            driver, slots = _driver(store, None, lambda record: watcher.known([record])), 0
             watcher.stop()
         else:
             driver, slots = _train(store, options, watcher)
@@ -125,7 +132,7 @@ def run_sweep(spec: SweepSpec, options: SweepOptions | None = None, *, watcher: 
     return result
 
 
-def _driver(store: Store, watcher: Watcher, session: RaySession | None = None) -> Driver:
+def _driver(store: Store, session: RaySession | None, known: Callable[[RunRecord], object] | None) -> Driver:
     """Return the driver of a sweep; one whose runs are all there needs no session."""
     return Driver(
         store,
@@ -133,23 +140,35 @@ def _driver(store: Store, watcher: Watcher, session: RaySession | None = None) -
         width=session.width if session else lambda _: 1,
         slots=session.slots if session else lambda: 1,
         forget=session.forget if session else None,
-        known=lambda record: watcher.known([record]),
+        known=known,
     )
 
 
 def _train(store: Store, options: SweepOptions, watcher: Watcher) -> tuple[Driver, int]:
-    """Train what is missing; return the driver, and how many cohorts were trained at the same time."""
+    """Train what is missing on Ray, and return the driver and how many slots there were.
+
+    An embedded Ray that loses a part of itself is started again, `RESTARTS` times at most.
+    """
     for name, reason in store.spec.unmeasured().items():
         watcher.note(f"{name} is not measured: {reason}")
     # Ray takes seconds to import: a refusal should not, nor a sweep that is complete.
     from sweeps.execution.ray_session import RaySession
+    from sweeps.execution.ray_watch import RayLostError
 
-    with RaySession(store.spec, store, options.address) as session:
-        driver = _driver(store, watcher, session)
-        if not driver.finished:
-            session.tune(driver, watcher)
-        watcher.stop()
-        return driver, session.slots()
+    for life in itertools.count():
+        with RaySession(store.spec, store, options.address, slots=options.slots, say=watcher.note) as session:
+            driver = _driver(store, session, None if life else lambda record: watcher.known([record]))
+            try:
+                if not driver.finished:
+                    session.tune(driver, watcher)
+            except RayLostError as error:
+                if life == RESTARTS or not session.embedded:
+                    raise RayLostError(f"{error} Finished runs are kept; the same command goes on.") from None
+                watcher.note(f"{error} It is started again, and cohorts go on from their checkpoints.")
+                continue
+            watcher.stop()
+            return driver, session.slots()
+    raise AssertionError("the last life returns or raises")
 
 
 def _tables(store: Store) -> pd.DataFrame:
@@ -195,9 +214,9 @@ def is_newer(path: Path, names: Sequence[str]) -> bool:
 
 def deliver_results(path: Path, storage: str, watcher: Watcher) -> None:
     """Copy what a sweep leaves to its storage; what prevents that is said, and costs nothing else."""
-    files = [file for pattern in RESULTS for file in sorted(path.glob(pattern))]
+    files = [file for pattern in RESULTS for file in sorted(path.glob(pattern)) if file.is_file()]
     try:
-        deliver(files, storage)
+        deliver(files, storage, path)
     except (OSError, GrokmapError) as error:
         watcher.note(f"the results could not be copied to {storage}: {error}")
 

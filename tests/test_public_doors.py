@@ -110,6 +110,7 @@ def test_milestones_of_a_loop_are_those_of_a_record(tmp_path):
         }
     )
     (record,) = grokmap.train([config], measures="none")
+    assert repr(record) == f"<RunRecord {config.run_id}: {record.outcome} at step 200, {record.regime}>"
     watch = grokmap.Milestones()
     for step, train, val in record.curves[["step", "train_accuracy", "val_accuracy"]].itertuples(index=False):
         watch.see(step, train, val)

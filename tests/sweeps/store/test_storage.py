@@ -96,7 +96,10 @@ def test_a_storage_that_cannot_be_written_is_named(tmp_path):
 def test_results_are_copied(storage, tmp_path):
     (tmp_path / "runs.parquet").write_bytes(b"runs")
     place(storage).make("")
-    deliver([tmp_path / "runs.parquet"], storage)
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts" / "mine.py").write_bytes(b"mine")
+    deliver([tmp_path / "runs.parquet", tmp_path / "parts" / "mine.py"], storage, tmp_path)
+    assert place(storage).read("parts/mine.py") == b"mine"
     assert place(storage).read("runs.parquet") == b"runs"
 
 
