@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import re
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -70,10 +69,7 @@ def export_map(
     if survival.axes:
         figures["map-laws"] = laws.draw(survival, look)
     said = map_page.laws_of(fitted, survival, base.svg(figures["map-laws"], look) if survival.axes else "")
-    pages = {
-        level: map_page.page(one, source, grids[level], definition, said, drawn, Path(out))
-        for level, one in shown.items()
-    }
+    page = map_page.page(fitted, source, grids, definition, said, drawn, Path(out))
 
     out = Path(out)
     paths: dict[str, Path] = {}
@@ -86,9 +82,7 @@ def export_map(
     for name, table in tables.items():
         paths |= _write_table(out, name, table)
     paths["nc"] = write_netcdf(out / "map.nc", dataset(shown, grids))
-    for number, (level, page) in enumerate(pages.items()):
-        name = "-".join(["map", *(level if number else ())])
-        paths["html" if not number else f"{name}_html"] = write_text(out / f"{_file_name(name)}.html", page)
+    paths["html"] = write_text(out / "map.html", page)
     text = json.dumps(definition, indent=2, ensure_ascii=False)
     paths["definition"] = write_text(out / "definition.json", text + "\n")
     return paths
@@ -97,11 +91,6 @@ def export_map(
 def _key(name: str, suffix: str) -> str:
     """Return the name of a file among the returned paths: "png" for map.png, "laws_png" for map-laws.png."""
     return suffix if name == "map" else f"{name.removeprefix('map-')}_{suffix}"
-
-
-def _file_name(name: str) -> str:
-    """Return a name with letters, digits, ".", "_" and "-" alone."""
-    return re.sub(r"[^\w.-]+", "_", name)
 
 
 def _at_level(table: pd.DataFrame, one: RegimeMap) -> pd.DataFrame:
