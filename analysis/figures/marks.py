@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from analysis.figures import crowd
 from analysis.figures.base import INK, REGIME_COLOURS, Style
 from grokcore.records.regimes import REGIMES
 
@@ -34,6 +36,12 @@ def mark_of(runs: pd.DataFrame) -> npt.NDArray[np.object_]:
         outcome == "unstable",
     ]
     return np.asarray(np.select(conditions, [names[5], names[4], names[3], names[2], names[1]], names[0]), dtype=object)
+
+
+def marks_drawn(panels: Sequence[pd.DataFrame]) -> set[str]:
+    """Return what the legend must explain: the marks of panels of few runs, and cells where a panel has many."""
+    few = [runs for runs in panels if len(runs) <= crowd.MANY]
+    return {str(mark) for runs in few for mark in runs["mark"]} | ({crowd.LABEL} if len(few) < len(panels) else set())
 
 
 def label_place(
@@ -75,6 +83,9 @@ def legend(marks: set[str], style: Style, *, lines: bool = True) -> list[Any]:
             face = "#b9bec7" if look["filled"] else "white"
             dot = {"marker": look["marker"], "markersize": style.marker, "markeredgewidth": 0.14 * style.marker}
             handles.append(Line2D([], [], linestyle="", markeredgecolor=INK, markerfacecolor=face, label=name, **dot))
+    if crowd.LABEL in marks:
+        dot = {"marker": "o", "markersize": style.marker, "markeredgewidth": 0.07 * style.marker}
+        handles.append(Line2D([], [], linestyle="", markeredgecolor=INK, color="#b9bec7", label=crowd.LABEL, **dot))
     if lines:
         handles.append(Line2D([], [], color=INK, linewidth=style.line * 1.15, label="boundary"))
         handles.append(Patch(facecolor="#bcc1ca", edgecolor="none", label="50 % band"))

@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analysis.figures import plane
+from analysis.figures import crowd, plane
 from analysis.figures.base import INK, REGIME_COLOURS, STYLES, Style, Words, drawing, furnish, new_figure, pretty
-from analysis.figures.marks import MARKS, legend, mark_of
+from analysis.figures.marks import MARKS, legend, mark_of, marks_drawn
 from analysis.figures.regime_map import levels_drawn, map_caption
 from grokcore.records.regimes import REGIMES
 
@@ -85,7 +85,7 @@ def draw(profile: Profile, style: Style = STYLES["screen"]) -> Figure:
                 grid[0, column].yaxis.set_tick_params(labelleft=False)
                 grid[1, column].yaxis.set_tick_params(labelleft=False)
         grid[1, 0].set_ylabel("probability")
-        marks = {str(mark) for panel in profile.panels for mark in panel.runs["mark"]}
+        marks = marks_drawn([panel.runs for panel in profile.panels])
         furnish(figure, Words(caption=profile.caption), style, legend(marks, style, lines=False), columns=2)
     return figure
 
@@ -95,14 +95,22 @@ def _draw_level(rows: Axes, axes: Axes, panel: LevelProfile, profile: Profile, s
     axes.stackplot(us, panel.probabilities.T, colors=[REGIME_COLOURS[r] for r in REGIMES], linewidth=0)
     axes.set_ylim(0, 1)
     names = [str(regime) for regime in REGIMES]
-    for name, group in panel.runs.groupby("mark"):
-        look = MARKS[str(name)]
-        rows.scatter(
-            group["x"], [names.index(regime) for regime in group["regime"]], s=style.marker**2 * 0.8,
-            marker=look["marker"], edgecolors=INK, clip_on=False, linewidths=0.6,
-            c=[REGIME_COLOURS[r] for r in group["regime"]] if look["filled"] else "white",
-        )  # fmt: skip
+    _draw_runs(rows, panel.runs, names, style)
     rows.set_yticks(range(len(names)), names)
     rows.set_ylim(-0.6, len(names) - 0.4)
     rows.set_title(", ".join(f"{pretty(name)} {text}" for name, text in panel.level.items()), fontsize=style.font)
     plane.dress(axes, profile.axis, None)
+
+
+def _draw_runs(rows: Axes, runs: pd.DataFrame, names: list[str], style: Style) -> None:
+    row = np.array([names.index(regime) for regime in runs["regime"]])
+    if len(runs) > crowd.MANY:
+        found = crowd.cells(runs.assign(y=(row + 0.5) / crowd.CELLS))
+        crowd.draw_cells(rows, found.assign(y=[names.index(regime) for regime in found["regime"]]), style)
+        return
+    for name, group in runs.assign(row=row).groupby("mark"):
+        look = MARKS[str(name)]
+        rows.scatter(
+            group["x"], group["row"], s=style.marker**2 * 0.8, marker=look["marker"], edgecolors=INK, clip_on=False,
+            linewidths=0.6, c=[REGIME_COLOURS[r] for r in group["regime"]] if look["filled"] else "white",
+        )  # fmt: skip

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analysis.figures import plane
+from analysis.figures import crowd, plane
 from analysis.figures.base import (
     INK,
     REGIME_COLOURS,
@@ -29,7 +29,7 @@ from analysis.figures.base import (
     number,
     pretty,
 )
-from analysis.figures.marks import MARKS, label_place, legend, mark_of
+from analysis.figures.marks import MARKS, label_place, legend, mark_of, marks_drawn
 from grokcore.errors import DataError
 from grokcore.records.regimes import REGIMES, RegimeRule
 
@@ -283,7 +283,7 @@ def draw(figure_info: MapFigure, style: Style = STYLES["screen"]) -> Figure:
                 target.set_title(panel.title, fontsize=style.font)
             if any(place == (row + 1, column) for place in places):
                 target.set_xlabel("")
-        marks = {str(mark) for panel in figure_info.panels for mark in panel.runs["mark"]}
+        marks = marks_drawn([panel.runs for panel in figure_info.panels])
         words = Words(caption=figure_info.caption)
         lines = any(panel.boundaries for panel in figure_info.panels)
         furnish(figure, words, style, legend(marks, style, lines=lines), columns=3 if width > 5 else 2)
@@ -338,6 +338,9 @@ def _draw_boundary(axes: Axes, boundary: Boundary, panel: Panel, what: MapFigure
 
 
 def _draw_runs(axes: Axes, runs: pd.DataFrame, style: Style) -> None:
+    if len(runs) > crowd.MANY:
+        crowd.draw_cells(axes, crowd.cells(runs), style)
+        return
     for name, group in runs.groupby("mark"):
         look = MARKS[str(name)]
         axes.scatter(
@@ -358,15 +361,16 @@ def _name_regions(axes: Axes, panel: Panel, style: Style) -> None:
     # Beside the unit square there may be a strip for zero; the layout may still shrink the panel a little.
     across, up = (1.05 * (1 - plane.ZERO_STRIP[0] * (side in panel.strips)) for side in "xy")
     point = np.array([across / box.width, up / box.height]) * axes.figure.dpi / 72
+    runs = panel.runs if len(panel.runs) <= crowd.MANY else crowd.cells(panel.runs)
     for index, name in enumerate(REGIMES):
         written = TextPath((0, 0), str(name), size=style.font, prop=bold).get_extents()
         width, height = point * (written.width + 0.1 * style.font, style.font)
         place = label_place(
-            panel.cells.regime == index, panel.runs[["x", "y"]].to_numpy(), (width, height), style.marker * point
+            panel.cells.regime == index, runs[["x", "y"]].to_numpy(), (width, height), style.marker * point
         )
         if place is not None:
             axes.text(
                 *place, str(name), ha="center", va="center", color=REGIME_INK[name], fontsize=style.font,
-                fontweight="bold", zorder=2.5,
+                fontweight="bold", zorder=2.5 if runs is panel.runs else 3.5,
                 path_effects=[withStroke(linewidth=style.font * 0.3, foreground=REGIME_COLOURS[name])],
             )  # fmt: skip

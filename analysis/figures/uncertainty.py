@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis.figures import plane
+from analysis.figures import crowd, plane
 from analysis.figures.base import INK, STYLES, Style, Words, drawing, furnish, new_figure
 from analysis.figures.regime_map import MapFigure, Panel
 
@@ -66,6 +66,7 @@ def _panel(axes: Axes, panel: Panel, kind: str, what: MapFigure, top: float) -> 
         for curve in boundary.curves:
             places = plane.position(what.x, curve[:, 0]), plane.position(what.y, curve[:, 1])
             axes.plot(*places, color="white", linewidth=1.0)
-    axes.scatter(
-        panel.runs["x"], panel.runs["y"], s=5, c="white", edgecolors=INK, linewidths=0.4, clip_on=False, zorder=3
-    )
+    few = len(panel.runs) <= crowd.MANY
+    runs = panel.runs if few else crowd.cells(panel.runs)
+    size = 5 if few else np.maximum(8 * runs["count"] / runs["count"].max(), 0.5)
+    axes.scatter(runs["x"], runs["y"], s=size, c="white", edgecolors=INK, linewidths=0.4, clip_on=False, zorder=3)

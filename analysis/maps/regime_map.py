@@ -98,6 +98,10 @@ class RegimeMap:
     """What stands after the axes' features where levels share one ensemble."""
     _at_threshold: dict[float, MilestoneTimes] = field(init=False, default_factory=dict)
 
+    def __repr__(self) -> str:
+        axes = ", ".join([*(axis.name for axis in self.axes), *(category.name for category in self.categories)])
+        return f"<RegimeMap of {len(self.runs):,} runs over {axes}; {self.rule}>"
+
     @classmethod
     @single_threaded()
     def fit(

@@ -283,7 +283,8 @@ class Cohort:
     def _compact(self) -> None:
         """Go on with the runs that are not over, if some are and the device gains by it."""
         going = [k for k, run in enumerate(self.runs) if not run.over]
-        if going and not self.device.worth_compacting(len(going), len(self.runs)):
+        left = max((self.runs[k].config.steps - self.step for k in going), default=0)
+        if going and not self.device.worth_compacting(len(going), len(self.runs), left):
             return
         runs = [self.runs[k] for k in going]
         if going and len(going) < len(self.runs):

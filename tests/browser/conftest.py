@@ -1,8 +1,16 @@
-"""One headless Chromium for all tests of pages."""
+"""One headless Chromium for all tests of pages, and one page of a map."""
 
 import pytest
 
+from analysis import RegimeMap
+from analysis.exports.map import define
+from analysis.maps.grid import map_grid
+from analysis.pages import map_page
+from analysis.pages.page_data import Drawn
+from analysis.runs.sources import read_source
 from tests.needs import chromium
+
+RUNS = 64
 
 
 @pytest.fixture(scope="session")
@@ -14,3 +22,30 @@ def browser():
         started = play.chromium.launch(executable_path=chromium(), args=quiet)
         yield started
         started.close()
+
+
+@pytest.fixture(scope="session")
+def made(synthetic_sweep, tmp_path_factory):
+    """Return the fitted map and the file of its page."""
+    source = read_source(synthetic_sweep(RUNS))
+    fitted = RegimeMap.fit(source.frame, source.scales, rule=source.default_rule, seed=0, box=source.box)
+    out = tmp_path_factory.mktemp("page") / "map.html"
+    definition = define(fitted, source, out.parent, Drawn(), "screen")
+    out.write_text(map_page.page(fitted, source, map_grid(fitted), definition))
+    return fitted, out
+
+
+@pytest.fixture
+def page(browser, made):
+    """Load the page; no error may occur and nothing may be requested but the file itself."""
+    tab = browser.new_page(viewport={"width": 1380, "height": 950})
+    errors, requests = [], []
+    tab.on("pageerror", lambda error: errors.append(str(error)))
+    tab.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    tab.on("request", lambda request: requests.append(request.url))
+    tab.goto(made[1].as_uri())
+    tab.wait_for_selector("body[data-draws]")
+    yield tab
+    assert errors == []
+    assert [url for url in requests if not url.startswith("data:")] == [made[1].as_uri()]
+    tab.close()

@@ -17,9 +17,9 @@ from analysis.pages import map_page
 from analysis.pages.page_data import Drawn, normals
 from analysis.runs.sources import read_source
 from grokcore.records.regimes import REGIMES
+from tests.browser.controls import slide
 
 pytestmark = pytest.mark.browser
-RUNS = 64
 
 
 def unpacked(field):
@@ -34,43 +34,6 @@ NEAR_RUN = """() => {
     return [box.left + run.x, box.top + run.y];
 }"""
 DRAWN = "document.getElementById('map').innerHTML"
-
-
-@pytest.fixture(scope="module")
-def made(synthetic_sweep, tmp_path_factory):
-    """Return the fitted map and the file of its page."""
-    source = read_source(synthetic_sweep(RUNS))
-    fitted = RegimeMap.fit(source.frame, source.scales, rule=source.default_rule, seed=0, box=source.box)
-    out = tmp_path_factory.mktemp("page") / "map.html"
-    definition = define(fitted, source, out.parent, Drawn(), "screen")
-    out.write_text(map_page.page(fitted, source, map_grid(fitted), definition))
-    return fitted, out
-
-
-@pytest.fixture
-def page(browser, made):
-    """Load the page; no error may occur and nothing may be requested but the file itself."""
-    tab = browser.new_page(viewport={"width": 1380, "height": 950})
-    errors, requests = [], []
-    tab.on("pageerror", lambda error: errors.append(str(error)))
-    tab.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-    tab.on("request", lambda request: requests.append(request.url))
-    tab.goto(made[1].as_uri())
-    tab.wait_for_selector("body[data-draws]")
-    yield tab
-    assert errors == []
-    assert [url for url in requests if not url.startswith("data:")] == [made[1].as_uri()]
-    tab.close()
-
-
-def slide(page, name, value):
-    """Move a slider to a value as a hand would, and wait until the map is drawn again."""
-    before = page.evaluate("+document.body.dataset.draws")
-    page.evaluate(
-        "([id, v]) => { const e = document.getElementById(id); e.value = v; e.dispatchEvent(new Event('input')); }",
-        [name, value],
-    )
-    page.wait_for_selector(f"body:not([data-draws='{before}'])")
 
 
 def shares(page):

@@ -9,6 +9,7 @@ import torch
 from grokcore import RunConfig, train
 from grokcore.data.batch import Grid
 from grokcore.engine.cohort import Cohort
+from grokcore.engine.devices import cuda
 from grokcore.engine.kernels.grid_transformer import GridKernel
 from grokcore.tasks.base import TASKS
 from tests.contracts.test_ways import WAYS, expand
@@ -109,8 +110,9 @@ def test_fractions_and_seeds_are_one_shape_and_milestones_are_known_to_the_step(
         assert (np.diff(exact.columns["step"]) > 0).all()
 
 
-def test_runs_that_are_over_stay_in_the_stack_until_half_are():
-    budgets = (40, 60, 80, 120)
+def test_runs_that_are_over_stay_in_the_stack_until_leaving_them_pays(monkeypatch):
+    monkeypatch.setattr(cuda, "RECORDING", 13.0)
+    budgets = (40, 60, 80, 140)
     runs = [double("adamw", seed=seed) for seed in range(4)]
     runs = [RunConfig.from_dict({**run.to_dict(), "steps": steps}) for run, steps in zip(runs, budgets, strict=True)]
     plain = {record.run_id: record for record in train(runs, measures="none")}

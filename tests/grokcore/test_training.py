@@ -119,11 +119,12 @@ def test_a_record_knows_where_each_of_its_steps_was_made():
         {
             "task": {"name": "modular_addition", "modulus": 5},
             "model": {"name": "mlp", "width": 4},
+            "optimizer": "adamw",
             "fraction": 0.5,
-            "steps": 100,
+            "steps": 10,
         }
     )
-    (record,) = train([replace(config, steps=10)], measures="none")
+    (record,) = train([config], measures="none")
     here = {"processor": "A", "torch": "1"}
     there = {"processor": "B", "torch": "2", "from_step": 40, "earlier": [{**here, "from_step": 0}]}
     moved = replace(record, environment=there)

@@ -114,7 +114,9 @@ function describe() {
 function choose(i) { state.chosen = i; drawMap(); showRun(); fillTable(); changed(); }
 
 let pending = false, resting = 0;
-// Draw everything anew at the next frame; the table, which nobody reads during a drag, once the slider rests.
+// The table, which nobody reads during a drag, is filled once the slider, or the typing, rests.
+const tableSoon = () => { clearTimeout(resting); resting = setTimeout(fillTable, COUNT > MANY ? 250 : 0); };
+// Draw everything anew at the next frame.
 function refresh() {
   if (pending) return;
   pending = true;
@@ -122,7 +124,7 @@ function refresh() {
     const began = performance.now(), body = document.body.dataset;
     pending = false;
     compute(); drawMap(); describe(); showRun(); changed();
-    clearTimeout(resting); resting = setTimeout(fillTable, COUNT > MANY ? 250 : 0);
+    tableSoon();
     body.ms = (performance.now() - began).toFixed(1); body.draws = 1 + +(body.draws || 0);
   });
 }

@@ -12,15 +12,16 @@ function markKind(i) {
   return labels.known[i] ? ["confused", "censored", "generalised", "generalised"][labels.regime[i]] : "uncertain";
 }
 
-// How far a run lies from the slice, in units of the sliders' axes: 0 on it, beyond 1/6 it is far.
-function distance(i) {
-  let far = 0;
+const UNITS = AXES.map((axis, k) => PLACES[k].map(v => unitOf(axis, v)));
+// Which runs lie near the slice: within 1/6 of the box on every axis that is held.
+function nearSlice() {
+  const near = new Uint8Array(COUNT).fill(1);
   AXES.forEach((axis, k) => {
     if (k === state.ix || k === state.iy) return;
-    const v = PLACES[k][i], held = heldValue(k), apart = Math.abs(unitOf(axis, v) - unitOf(axis, held));
-    far = Math.max(far, axis.zero && (v === 0) !== (held === 0) ? 1 : apart);
+    const held = heldValue(k), at = unitOf(axis, held), zero = axis.zero && held === 0;
+    UNITS[k].forEach((u, i) => { if (Math.abs(u - at) > 1 / 6 || (axis.zero && (u < 0) !== zero)) near[i] = 0; });
   });
-  return far;
+  return near;
 }
 
 // In a profile a run stands in the band of its own regime, spread so that neighbours do not hide each other.
@@ -32,13 +33,12 @@ function insideBand(i, u) {
 
 let placed = [], cells = [];
 function placeRuns({ px, py }) {
+  const near = nearSlice();
   placed = []; cells = [];
   for (let i = 0; i < COUNT; i++) {
-    const far = distance(i) > 1 / 6;
-    if (far && !state.all) continue;
-    const u = unitOf(AXES[state.ix], PLACES[state.ix][i]);
-    const v = state.iy < 0 ? insideBand(i, u) : unitOf(AXES[state.iy], PLACES[state.iy][i]);
-    placed.push({ i, x: px(u), y: py(v), far });
+    if (!near[i] && !state.all) continue;
+    const u = UNITS[state.ix][i], v = state.iy < 0 ? insideBand(i, u) : UNITS[state.iy][i];
+    placed.push({ i, x: px(u), y: py(v), far: !near[i] });
   }
   if (placed.length <= MANY) { placed.sort((a, b) => b.far - a.far); return; }
   const found = new Map();

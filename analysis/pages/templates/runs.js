@@ -102,7 +102,7 @@ function fillTable() {
     `${COLUMNS.map(c => `<td>${cellText(c, i)}</td>`).join("")}</tr>`).join("");
 }
 function bindTable() {
-  $("filter").oninput = e => { state.filter = e.target.value; state.page = 0; fillTable(); };
+  $("filter").oninput = e => { state.filter = e.target.value; state.page = 0; tableSoon(); };
   for (const [id, by] of [["previous", -1], ["next", 1]]) $(id).onclick = () => { state.page += by; fillTable(); };
   $("runs").tHead.onclick = e => {
     const column = e.target.dataset.sort;

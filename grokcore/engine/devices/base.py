@@ -72,8 +72,8 @@ class Device(abc.ABC):
 
         return run
 
-    def worth_compacting(self, going: int, stacked: int) -> bool:
-        """Say whether to go on with the runs that still train alone, of all that are stacked."""
+    def worth_compacting(self, going: int, stacked: int, left: int) -> bool:  # noqa: ARG002
+        """Say whether to go on with the runs that still train alone, of all stacked, with `left` steps at most."""
         return going < stacked
 
     def to_host(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -173,8 +173,8 @@ def test_a_stopped_run_is_censored_where_it_stopped(make_config):
 
 
 def test_an_unstable_run_is_called_so(make_config):
-    # A rate at the edge: the training accuracy reaches 0.9 and is below it at the end for some seed.
-    rates, budgets, seeds = (0.1, 1.0), (200, 300), (0, 1, 2)
+    # Rates at the edge: accuracy reaches 0.9 and is below it at the end for some of so many, on any processor.
+    rates, budgets, seeds = (0.1, 0.5, 1.0), (200, 300), range(6)
     records = train(
         make_config(optimizer__rate=r, steps=n, seed=s) for r, n, s in itertools.product(rates, budgets, seeds)
     )
