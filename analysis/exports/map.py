@@ -67,12 +67,7 @@ def export_map(
     check_outputs([Path(out) / name for name in FILES], source.inputs)
     rule = rule or source.default_rule
     source = source.completed(rule.budget)
-    scales = {source.names.get(name, name): scale for name, scale in axes.items()} if axes else source.scales
-    fitted = RegimeMap.fit(source.frame, scales, rule=rule, seed=0, box=source.box)
-    notes = [*source.notes, *([source.guess] if source.guess and not axes else [])]
-    fitted = dataclasses.replace(fitted, notes=(*fitted.notes, *notes))
-    if axes is None:
-        fitted = dataclasses.replace(fitted, warnings=(*fitted.warnings, *source.warnings))
+    fitted = fitted_map(source, rule, axes)
     drawn = Drawn(x=x, y=y, at=fitted.numbers_at(at))
     shown = {tuple(one.fixed.values()): one for one in regime_map.levels_drawn(fitted, at)}
     grids = {level: map_grid(one) for level, one in shown.items()}
@@ -103,6 +98,16 @@ def export_map(
     text = json.dumps(definition, indent=2, ensure_ascii=False)
     paths["definition"] = write_text(out / "definition.json", text + "\n")
     return paths
+
+
+def fitted_map(source: Source, rule: RegimeRule, axes: Mapping[str, str] | None = None) -> RegimeMap:
+    """Return the map of a source's runs, with what was guessed of them, as notes and warnings."""
+    source = source.completed(rule.budget)
+    scales = {source.names.get(name, name): scale for name, scale in axes.items()} if axes else source.scales
+    fitted = RegimeMap.fit(source.frame, scales, rule=rule, seed=0, box=source.box)
+    notes = [*source.notes, *([source.guess] if source.guess and not axes else [])]
+    warnings = (*fitted.warnings, *(() if axes else source.warnings))
+    return dataclasses.replace(fitted, notes=(*fitted.notes, *notes), warnings=warnings)
 
 
 def _key(name: str, suffix: str) -> str:
