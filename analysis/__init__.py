@@ -1,6 +1,6 @@
 """From runs to regime maps: probabilities of each regime everywhere, boundaries with bands, laws and comparisons.
 
-The public doors: `RegimeMap`, `RegimeRule`, `read_runs`.
+The public doors: `RegimeMap`, `RegimeRule`, `read_runs`, `compare`.
 """
 
 from typing import TYPE_CHECKING
@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING
 from grokcore.lazy_imports import lazy_imports
 
 if TYPE_CHECKING:
+    from analysis.maps.comparison import compare
     from analysis.maps.regime_map import RegimeMap
     from analysis.runs.run_table import read_runs
     from grokcore.records.regimes import RegimeRule
 
-__all__ = ["RegimeMap", "RegimeRule", "read_runs"]
+__all__ = ["RegimeMap", "RegimeRule", "compare", "read_runs"]
 
 _HOMES = {
     "RegimeMap": "analysis.maps.regime_map",
     "RegimeRule": "grokcore.records.regimes",
+    "compare": "analysis.maps.comparison",
     "read_runs": "analysis.runs.run_table",
 }
 
 # Fitting needs SciPy; whoever only imports a submodule that does not should not wait for it.
-__getattr__ = lazy_imports(__name__, _HOMES)
+__getattr__, __dir__ = lazy_imports(__name__, _HOMES)

@@ -41,7 +41,9 @@ def new(  # noqa: PLR0917 - options of a command, given by name
     For example: grokmap cluster new --head 10.0.0.10 --worker 10.0.0.11 --user me, or: grokmap cluster new aws --gpus 1
     """
     from cluster.launch.files import Hosts, launch_file
+    from grokcore.atomic_files import write_text
     from grokcore.errors import ConfigError
+    from grokcore.output_paths import check_outputs
 
     named = {"head": head, "workers": tuple(worker or ())} if head is not None else {}
     if worker and head is None:
@@ -51,9 +53,10 @@ def new(  # noqa: PLR0917 - options of a command, given by name
     if str(out) == "-":
         typer.echo(text, nl=False)
         return
-    if out.exists() and not force:
+    check_outputs([out])
+    if (out.exists() or out.is_symlink()) and not force:
         raise ConfigError([f"{out} is there already: give --force to write over it, or --out another name."])
-    out.write_text(text, encoding="utf-8")
+    write_text(out, text)
     typer.echo(f"{out} written")
 
 

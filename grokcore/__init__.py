@@ -18,6 +18,7 @@ os.environ.setdefault("MKL_CBWR", "AUTO")
 if TYPE_CHECKING:
     from grokcore.engine.early_stopping import EarlyStopping
     from grokcore.errors import ConfigError, GrokmapError
+    from grokcore.records.milestone_callback import Milestones
     from grokcore.records.milestones import THRESHOLDS, Milestone
     from grokcore.records.regimes import REGIMES, Regime, RegimeRule
     from grokcore.records.run_record import Outcome, RunRecord
@@ -31,6 +32,7 @@ __all__ = [
     "EarlyStopping",
     "GrokmapError",
     "Milestone",
+    "Milestones",
     "Outcome",
     "Regime",
     "RegimeRule",
@@ -45,6 +47,7 @@ _HOMES = {
     "ConfigError": "grokcore.errors",
     "GrokmapError": "grokcore.errors",
     "Milestone": "grokcore.records.milestones",
+    "Milestones": "grokcore.records.milestone_callback",
     "Outcome": "grokcore.records.run_record",
     "Regime": "grokcore.records.regimes",
     "RegimeRule": "grokcore.records.regimes",
@@ -54,4 +57,4 @@ _HOMES = {
     "train": "grokcore.training",
 }
 
-__getattr__ = lazy_imports(__name__, _HOMES)
+__getattr__, __dir__ = lazy_imports(__name__, _HOMES)

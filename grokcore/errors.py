@@ -25,6 +25,10 @@ class DataError(GrokmapError):
     """A table, file or store that does not hold what it should."""
 
 
+class OutputError(GrokmapError):
+    """A place that cannot be written to, or that must not be since it is read."""
+
+
 class CheckpointError(GrokmapError):
     """A checkpoint that is missing, damaged or made by another configuration."""
 

@@ -1,4 +1,4 @@
-"""Doors: a package's public names, imported when first used, so that importing the package waits for nothing."""
+"""Lazy imports: a package's public names, imported when first used, so that importing the package waits for nothing."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 
-def lazy_imports(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
-    """Return a package's ``__getattr__`` (PEP 562): `homes` says which module has each public name."""
+def lazy_imports(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """Return a package's ``__getattr__`` and ``__dir__`` (PEP 562): `homes` says which module has each public name."""
 
     def find(name: str) -> Any:
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         return getattr(importlib.import_module(homes[name]), name)
 
-    return find
+    return find, lambda: sorted(homes)

@@ -24,6 +24,9 @@ from grokcore.run_config import RunConfig
 CHECKPOINT_SECONDS = 60.0
 """Time between two copies of a cohort that are kept in case the device runs out of memory."""
 
+OutOfMemoryError = torch.OutOfMemoryError
+"""What a device raises that has too little memory."""
+
 _log = logging.getLogger("grokcore")
 
 
@@ -83,7 +86,7 @@ def _run(cohort: Cohort) -> Iterator[RunRecord]:
             content, copied = cohort.to_bytes(), time.monotonic()
         try:
             records = cohort.advance(seconds=1.0)
-        except torch.OutOfMemoryError as error:
+        except OutOfMemoryError as error:
             halves = halved(list(going.values()), error)
         else:
             for record in records:

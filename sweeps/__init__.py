@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from grokcore.lazy_imports import lazy_imports
+from grokcore.siblings import require_siblings
 
 if TYPE_CHECKING:
     from grokcore.records.regimes import RegimeRule
@@ -43,4 +44,5 @@ _HOMES = {
     "tell_milestones": "sweeps.study",
 }
 
-__getattr__ = lazy_imports(__name__, _HOMES)
+require_siblings("analysis")
+__getattr__, __dir__ = lazy_imports(__name__, _HOMES)

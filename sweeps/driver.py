@@ -159,6 +159,10 @@ class Driver:
         self._first.insert(0, list(configs))
         return True
 
+    def progressed(self, name: str) -> None:
+        """Note that a cohort's worker has done something that is kept: losing it afterwards is no reason to give up."""
+        self._losses.pop(name, None)
+
     def ended(self, name: str, error: str | None = None) -> list[RunRecord]:
         """Take back a cohort that is over; return the runs that must be given up.
 

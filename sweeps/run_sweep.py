@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 RESULTS = ("spec.toml", "records.jsonl", "asked.jsonl", "*.parquet", "map*.*", "definition.json")
 """Files of a sweep's folder that are copied to its storage when it is complete."""
 
+RESTARTS = 3
+"""How often an embedded Ray that lost a part is started again in one sweep."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class SweepOptions:
@@ -37,7 +41,9 @@ class SweepOptions:
     map: bool = True
     """Whether to draw its map when it is complete."""
     address: str | None = None
-    """Address of a Ray cluster; the one that is there, or an embedded Ray, if not given."""
+    """Address of a Ray cluster; the one that is there, or an embedded Ray, if not given; "local" for the latter."""
+    slots: int | None = None
+    """Cohorts trained at the same time at most; as many as there are cores (or shares of GPUs) if not given."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,22 +90,8 @@ def run_sweep(spec: SweepSpec, options: SweepOptions | None = None, *, watcher: 
         for name, reason in spec.unmeasured().items():
             watcher.note(f"{name} is not measured: {reason}")
         mirror = open_things.enter_context(MirrorProcess(store.path)) if options.mlflow else None
-        # Ray takes seconds to import: a refusal should not.
-        from sweeps.execution.ray_session import RaySession
-
-        with RaySession(spec, store, options.address) as session:
-            driver = Driver(
-                store,
-                key=cohort_key,
-                width=session.width,
-                slots=session.slots,
-                forget=session.forget,
-                known=lambda record: watcher.known([record]),
-            )
-            if not driver.finished:
-                session.tune(driver, watcher)
-            watcher.stop()
-            startup, slots = time.monotonic() - begun - watcher.seconds, session.slots()
+        driver, slots = _train(store, options, watcher)
+        startup = time.monotonic() - begun - watcher.seconds
         driver.close()
         result = SweepResult(
             path=store.path,
@@ -120,6 +112,38 @@ def run_sweep(spec: SweepSpec, options: SweepOptions | None = None, *, watcher: 
         if result.complete and mirror is not None and (trouble := mirror.finish()) is not None:
             watcher.note(f"MLflow lacks some of it: {trouble} Write the rest with: grokmap track {result.path}")
     return result
+
+
+def _train(store: Store, options: SweepOptions, watcher: Watcher) -> tuple[Driver, int]:
+    """Train what is missing on Ray, and return the driver and how many slots there were.
+
+    An embedded Ray that loses a part of itself is started again, `RESTARTS` times at most.
+    """
+    # Ray takes seconds to import: a refusal should not.
+    from sweeps.execution.ray_session import RaySession
+    from sweeps.execution.ray_watch import RayLostError
+
+    for life in itertools.count():
+        with RaySession(store.spec, store, options.address, slots=options.slots, say=watcher.note) as session:
+            driver = Driver(
+                store,
+                key=cohort_key,
+                width=session.width,
+                slots=session.slots,
+                forget=session.forget,
+                known=None if life else lambda record: watcher.known([record]),
+            )
+            try:
+                if not driver.finished:
+                    session.tune(driver, watcher)
+            except RayLostError as error:
+                if life == RESTARTS or not session.embedded:
+                    raise RayLostError(f"{error} Finished runs are kept; the same command goes on.") from None
+                watcher.note(f"{error} It is started again, and cohorts go on from their checkpoints.")
+                continue
+            watcher.stop()
+            return driver, session.slots()
+    raise AssertionError("the last life returns or raises")
 
 
 def deliver_results(path: Path, storage: str, watcher: Watcher) -> None:

@@ -19,6 +19,7 @@ from analysis.models.threads import single_threaded
 from analysis.pages.html import markup, render
 from analysis.runs.sources import Source, read_source, rule_options
 from grokcore.atomic_files import replacing, write_text
+from grokcore.output_paths import check_outputs
 
 if TYPE_CHECKING:
     from grokcore.records.regimes import RegimeRule
@@ -27,6 +28,10 @@ HEADINGS = {"first_edge": "edge in A", "second_edge": "edge in B"}
 """How the page calls columns of the crossings' table."""
 EDGE = ("memorization", "grokking")
 """The edge that is compared unless another is named."""
+
+
+SUFFIXES = ("png", "svg", "pdf", "csv", "json", "html")
+"""Suffixes of the files that a comparison writes."""
 
 
 @single_threaded()
@@ -44,11 +49,13 @@ def export_comparison(
     """Compare the maps of two sweeps (or tables) and write it to the folder `out`; return the finding and the paths.
 
     Both maps are fitted under `rule`, or each under its own sweep's; `at` says the level of each category in the first
-    and in the second, which may be one sweep at two levels. Raises `DataError` before anything is written when
-    the two cannot be compared.
+    and in the second, which may be one sweep at two levels. Raises before anything is written: `DataError`
+    when the two cannot be compared, `OutputError` when `out` cannot be written to or a file in it is one that is read.
     """
     look = base.style_named(style)
     sources = read_source(first, curves=False), read_source(second, curves=False)
+    out = Path(out)
+    check_outputs([out / f"compare.{suffix}" for suffix in SUFFIXES], [path for one in sources for path in one.inputs])
     whole = [_fitted(sources[0], rule)]
     same = sources[0].path is not None and sources[0].path == sources[1].path
     whole.append(whole[0] if same else _fitted(sources[1], rule))
@@ -59,7 +66,6 @@ def export_comparison(
     drawing = comparison.draw(shown, look)
     command = _command(sources, out, found, rule, at)
 
-    out = Path(out)
     paths = {suffix: out / f"compare.{suffix}" for suffix in ("png", "svg", "pdf")}
     base.save(drawing, list(paths.values()), look)
     paths["csv"] = out / "compare.csv"

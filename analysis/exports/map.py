@@ -22,6 +22,7 @@ from analysis.pages.page_data import Drawn
 from analysis.runs.categories import Level
 from analysis.runs.sources import Source, environment_of, read_source, rule_options
 from grokcore.atomic_files import replacing, write_text
+from grokcore.output_paths import check_outputs
 from grokcore.records.regimes import REGIMES, RegimeRule
 
 if TYPE_CHECKING:
@@ -29,6 +30,15 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from analysis.maps.geometry import Boundary
+
+
+FIGURES, TABLES = ("map", "map-uncertainty", "map-laws"), ("map", "map-boundaries", "map-runs")
+FILES = (
+    *(f"{name}.{suffix}" for name in FIGURES for suffix in ("png", "svg", "pdf")),
+    *(f"{name}.{suffix}" for name in TABLES for suffix in ("csv", "parquet")),
+    *("map.nc", "map.html", "definition.json"),
+)
+"""Files that an export may write."""
 
 
 @single_threaded()
@@ -45,21 +55,18 @@ def export_map(
 ) -> dict[str, Path]:
     """Fit a map to the runs at `source` and write it to the folder `out` in every form; return the paths by name.
 
-    `source` is a sweep's folder, a .parquet or .csv of anyone's runs, or a DataFrame. Without a rule the sweep's own
-    is used. `x` and `y` choose the axes drawn, `at` holds others fixed and categories at a level, `axes` says which
-    columns are axes and on which scale (linear, log, categorical), `style` is "screen" or "paper". Every file is
-    written whole or not at all. Raises `DataError` or `ConfigError` before anything is written.
+    `source` is a sweep's folder, a table of anyone's runs (Parquet, CSV, TSV), or a DataFrame. Without a rule the
+    sweep's own is used. `x` and `y` choose the axes drawn, `at` holds others fixed and categories at a level, `axes`
+    says which columns are axes and on which scale (linear, log, categorical), `style` is "screen" or "paper". Every
+    file is written whole or not at all, and never over one that is read. Raises `DataError`, `ConfigError` or
+    `OutputError` before anything is written.
     """
     look = base.style_named(style)
     source = read_source(source)
+    check_outputs([Path(out) / name for name in FILES], source.inputs)
     rule = rule or source.default_rule
     source = source.completed(rule.budget)
-    scales = {source.names.get(name, name): scale for name, scale in axes.items()} if axes else source.scales
-    fitted = RegimeMap.fit(source.frame, scales, rule=rule, seed=0, box=source.box)
-    notes = [*source.notes, *([source.guess] if source.guess and not axes else [])]
-    fitted = dataclasses.replace(fitted, notes=(*fitted.notes, *notes))
-    if axes is None:
-        fitted = dataclasses.replace(fitted, warnings=(*fitted.warnings, *source.warnings))
+    fitted = fitted_map(source, rule, axes)
     drawn = Drawn(x=x, y=y, at=fitted.numbers_at(at))
     shown = {tuple(one.fixed.values()): one for one in regime_map.levels_drawn(fitted, at)}
     grids = {level: map_grid(one) for level, one in shown.items()}
@@ -78,14 +85,23 @@ def export_map(
         base.save(figure, list(named.values()), look)
         paths |= named
     table = pd.concat([_at_level(grids[level].table(), one) for level, one in shown.items()], ignore_index=True)
-    tables = {"map": table, "map-boundaries": boundaries, "map-runs": fitted.runs}
-    for name, table in tables.items():
-        paths |= _write_table(out, name, table)
+    for name, values in zip(TABLES, (table, boundaries, fitted.runs), strict=True):
+        paths |= _write_table(out, name, values)
     paths["nc"] = write_netcdf(out / "map.nc", dataset(shown, grids))
     paths["html"] = write_text(out / "map.html", page)
     text = json.dumps(definition, indent=2, ensure_ascii=False)
     paths["definition"] = write_text(out / "definition.json", text + "\n")
     return paths
+
+
+def fitted_map(source: Source, rule: RegimeRule, axes: Mapping[str, str] | None = None) -> RegimeMap:
+    """Return the map of a source's runs, with what was guessed of them, as notes and warnings."""
+    source = source.completed(rule.budget)
+    scales = {source.names.get(name, name): scale for name, scale in axes.items()} if axes else source.scales
+    fitted = RegimeMap.fit(source.frame, scales, rule=rule, seed=0, box=source.box)
+    notes = [*source.notes, *([source.guess] if source.guess and not axes else [])]
+    warnings = (*fitted.warnings, *(() if axes else source.warnings))
+    return dataclasses.replace(fitted, notes=(*fitted.notes, *notes), warnings=warnings)
 
 
 def _key(name: str, suffix: str) -> str:

@@ -63,6 +63,10 @@ class Boundary:
     share: Array
     """(ny, nx) probability that the median run is on the first side; NaN where neither regime matters."""
 
+    def __repr__(self) -> str:
+        held = "".join(f", {name} = {value:g}" for name, value in self.at.items())
+        return f"<Boundary over {self.x.name} and {self.y.name}{held}: {self.sentence}>"
+
     @property
     def sentence(self) -> str:
         """Return in words whether there is an edge."""

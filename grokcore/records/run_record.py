@@ -64,6 +64,9 @@ class RunRecord:
     trained: tuple[float, float] | None = None
     """When a worker began and ended training it, in seconds of Unix time; None where nobody looked at a clock."""
 
+    def __repr__(self) -> str:
+        return f"<RunRecord {self.run_id}: {self.outcome} at step {self.steps:,}, {self.regime}>"
+
     @property
     def run_id(self) -> str:
         """Return the configuration's identity."""

@@ -51,10 +51,14 @@ def main(spec: SweepSpec | None = None) -> None:
     except Exception as error:
         # Imported only now: --help has no error to name.
         from grokcore.errors import GrokmapError
+        from grokcore.output_paths import sentence
 
-        if not isinstance(error, GrokmapError):
+        if isinstance(error, OSError) and error.filename is not None:
+            typer.secho(sentence(error), fg="red", err=True)
+        elif isinstance(error, GrokmapError):
+            typer.secho(str(error), fg="red", err=True)
+        else:
             raise
-        typer.secho(str(error), fg="red", err=True)
         sys.exit(2)
 
 

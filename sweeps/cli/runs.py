@@ -42,8 +42,11 @@ def run(
     from rich.console import Console
 
     from grokcore.atomic_files import write_text
+    from grokcore.output_paths import check_outputs
 
     config = _config_of(settings or [])
+    read = [Path(word) for word in settings or [] if "=" not in word]
+    check_outputs([out / config.run_id / name for name in ("record.json", "curves.png")], read)
     console = Console(highlight=False)
     with console.status("starting") as status:
         folder = out / config.run_id

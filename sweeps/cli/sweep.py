@@ -27,7 +27,11 @@ def sweep(  # noqa: PLR0917 - one parameter an option
     draw: Annotated[bool, typer.Option("--map/--no-map", help="Draw the map at the end.")] = True,
     mlflow: Annotated[bool, typer.Option("--mlflow/--no-mlflow", help="Mirror runs in MLflow.")] = True,
     address: Annotated[
-        str | None, typer.Option(help="Address of a Ray cluster; found by itself if there is one.")
+        str | None,
+        typer.Option(help="Ray cluster (HOST:PORT), found by itself if there is one; local for a Ray of its own."),
+    ] = None,
+    slots: Annotated[
+        int | None, typer.Option(min=1, help="Cohorts trained at the same time; all cores that may be used otherwise.")
     ] = None,
     measures: Annotated[
         str | None, typer.Option(help="What is measured: none, light, full, or measures with commas between.")
@@ -53,6 +57,7 @@ def sweep(  # noqa: PLR0917 - one parameter an option
         spec = spec / "spec.toml"
         results = spec.resolve().parent.parent
     options: dict[str, Any] = {"resume": resume, "results": results, "draw": draw, "mlflow": mlflow, "address": address}
+    options["slots"] = slots
     _run(
         SweepSpec.from_toml(spec),
         **options,
@@ -80,7 +85,9 @@ def of_script(spec: SweepSpec) -> Callable[..., None]:
 def _run(spec: SweepSpec, *, resume: bool, results: Path, draw: bool, mlflow: bool, **others: Any) -> None:
     from sweeps.run_sweep import SweepOptions
 
-    options = SweepOptions(results=results, mlflow=mlflow, map=draw, address=others.pop("address"))
+    options = SweepOptions(
+        results=results, mlflow=mlflow, map=draw, address=others.pop("address"), slots=others.pop("slots")
+    )
     _conduct(_chosen(spec, results, others, resume=resume), options)
 
 

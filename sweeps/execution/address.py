@@ -20,17 +20,27 @@ def found(address: str | None) -> str:
 
     Raises `ConfigError` if nothing answers where the user says that a cluster is.
     """
-    given = address or os.environ.get("RAY_ADDRESS")
+    given = asked_for(address)
     if given in ("local", "auto"):
         return given
-    if given is None:
+    if not given:
         last = noted()
         return "local" if silence(last) else last
     if reason := silence(given):
+        source = "--address" if address else "RAY_ADDRESS"
         raise ConfigError(
-            [f"no Ray answers at {given!r} ({reason}): is it running (ray status), and is this its HOST:PORT?"]
+            [
+                f"no Ray answers at {given!r} ({reason}), which is what {source} says: is it running (ray status), and "
+                f"is this its HOST:PORT? {'Leave it out' if address else 'Unset it'}, or take --address local for a "
+                "Ray of this sweep's own."
+            ]
         )
     return given
+
+
+def asked_for(address: str | None) -> str:
+    """Return the address that the user named, here or in RAY_ADDRESS; empty if neither."""
+    return address or os.environ.get("RAY_ADDRESS") or ""
 
 
 def silence(address: str) -> str:

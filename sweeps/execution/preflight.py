@@ -1,4 +1,4 @@
-"""Roll call: asks every host of a running Ray, before any work starts, what would make the sweep fail there later."""
+"""Preflight: asks every host of a running Ray, before any work starts, what would make the sweep fail there later."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PATIENCE_SECONDS = 30.0
 """How long a host may take to answer; one that does not is dead or nearly so, and Ray will find out."""
 
 
-def roll_call(nodes: Iterable[Mapping[str, Any]], storage: str | None) -> None:
+def preflight(nodes: Iterable[Mapping[str, Any]], storage: str | None) -> None:
     """Raise `ConfigError` if hosts differ in their versions, or if some cannot use the storage."""
     living = [node for node in nodes if node["Alive"]]
     marker = None if storage is None else Marker(storage)

@@ -7,14 +7,12 @@ import json
 import logging
 import math
 import os
-import secrets
 import signal
 import tempfile
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Any, Self
 
 import ray
@@ -27,8 +25,10 @@ from grokcore.errors import ConfigError, GrokmapError
 from grokcore.numerics.processor import pin_threads
 from grokcore.run_config import RunConfig
 from sweeps.driver import Driver
-from sweeps.execution.address import found
-from sweeps.execution.preflight import roll_call
+from sweeps.execution import embedded_ray
+from sweeps.execution.address import asked_for, found, noted
+from sweeps.execution.preflight import preflight
+from sweeps.execution.ray_watch import RayLostError, RayWatch
 from sweeps.execution.searcher import CohortSearcher, Recorder, StartsInPeace
 from sweeps.execution.trainable import CohortTrainable
 from sweeps.progress import Watcher
@@ -47,9 +47,6 @@ TUNE_SETTINGS = {
 }
 """Switches of Ray Tune, set where they are not set already."""
 
-OBJECT_STORE = 256 * 2**20
-"""Bytes of shared memory of an embedded Ray; records and checkpoints of small runs need far less."""
-
 SLOTS_SECONDS = 5.0
 """How long the size of the cluster is believed before it is looked up again."""
 
@@ -60,8 +57,18 @@ class RaySession:
     A cluster is found by `address`, by RAY_ADDRESS, or because this host belongs to one (``ray start``).
     """
 
-    def __init__(self, spec: SweepSpec, store: Store, address: str | None = None) -> None:
-        self.spec, self._store = spec, store
+    def __init__(
+        self,
+        spec: SweepSpec,
+        store: Store,
+        address: str | None = None,
+        *,
+        slots: int | None = None,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.spec, self._store, self._say, self._most = spec, store, say, slots
+        self._checked: set[str] = set()
+        self._lost = False
         self._widths: dict[str, int] = {}
         self._slots, self._slots_at = 0, float("-inf")
         for name, value in TUNE_SETTINGS.items():
@@ -71,14 +78,12 @@ class RaySession:
         # The driver shares the machine with the workers: the models of samplers get one thread.
         self._threads = pin_threads(1)
         self._own = not ray.is_initialized()
-        if self._own:
-            address = found(address)
-            _connect(address)
-        self.embedded = self._own and address == "local"
+        instead = None if asked_for(address) else say
+        self.embedded = self._own and _connect(found(address), slots, instead)
         try:
             self._check_devices()
             if not self.embedded:
-                roll_call(ray.nodes(), spec.own_storage)  # type: ignore[no-untyped-call]
+                self._preflight(ray.nodes())  # type: ignore[no-untyped-call]
             self._keeper_name = f"grokmap-keeper-{uuid.uuid4().hex[:12]}"
             here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
             options = {"name": self._keeper_name, "num_cpus": 0, "scheduling_strategy": here}
@@ -98,7 +103,7 @@ class RaySession:
 
     def close(self) -> None:
         """Stop the keeper, and Ray itself if this session started or joined it."""
-        if keeper := getattr(self, "_keeper", None):
+        if (keeper := getattr(self, "_keeper", None)) and not self._lost:
             ray.kill(keeper)
         if self._own:
             ray.shutdown()
@@ -112,7 +117,14 @@ class RaySession:
             else:
                 self._slots = int(_cluster().get("CPU", 0))
             self._slots_at = time.monotonic()
-        return max(1, self._slots)
+        return max(1, min(self._slots, self._most or self._slots))
+
+    def _preflight(self, nodes: Iterable[Mapping[str, Any]]) -> None:
+        """Check the hosts that have not been checked yet, those that join later as the first ones."""
+        new = [node for node in nodes if node["Alive"] and node["NodeID"] not in self._checked]
+        if new:
+            preflight(new, self.spec.own_storage)
+            self._checked |= {str(node["NodeID"]) for node in new}
 
     def forget(self, cohort: str) -> None:
         """Delete the checkpoint of a cohort that is over, and refuse those still on their way."""
@@ -140,11 +152,24 @@ class RaySession:
             "measures": self.spec.measures,
             "keep_weights": self.spec.keep_weights,
             "checkpoint_seconds": self.spec.checkpoint_seconds,
-            "storage": self.spec.own_storage,
+            # The workers of an embedded Ray write where the driver does.
+            "storage": self._store.storage if self.embedded else self.spec.own_storage,
             "keeper": self._keeper_name,
         }
         # One cohort waits, so that a slot that falls free has work at once.
         searcher = CohortSearcher(driver, settings, limit=lambda: self.slots() + 1)
+        recorder = Recorder(driver, watcher)
+        watch = RayWatch(
+            embedded=self.embedded, busy=lambda: recorder.busy, newcomers=self._preflight, say=watcher.note
+        )
+        try:
+            with watch.over():
+                self._fit(searcher, recorder)
+        except RayLostError:
+            self._lost = True
+            raise
+
+    def _fit(self, searcher: CohortSearcher, recorder: Recorder) -> None:
         with tempfile.TemporaryDirectory(prefix="grokmap-tune-") as folder, _terminable(), _unwrapped():
             tune.Tuner(
                 tune.with_resources(CohortTrainable, _resources(self.spec, "cpu", "gpu")),
@@ -160,7 +185,7 @@ class RaySession:
                     name=self.spec.name,
                     storage_path=folder,
                     verbose=0,
-                    callbacks=[Recorder(driver, watcher)],
+                    callbacks=[recorder],
                     checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
                     failure_config=tune.FailureConfig(max_failures=self.spec.retries),
                 ),
@@ -193,33 +218,29 @@ def _cluster() -> dict[str, float]:
     return have
 
 
-def _connect(address: str) -> None:
+def _connect(address: str, slots: int | None = None, instead: Callable[[str], None] | None = None) -> bool:
+    """Join a cluster or start an embedded Ray with so many slots; say whether it is embedded.
+
+    Where nobody asked for the cluster, `instead` is told why it cannot be joined, and an embedded Ray is started.
+    """
     if address != "local":
-        # It has its own dashboard and object store.
         try:
-            ray.init(address=address, configure_logging=False, log_to_driver=False)
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            raise ConfigError([f"Ray at {address!r} cannot be joined: {_reason(error)}"]) from None
-        return
-    _own_token()
-    ray.init(
-        address=address,
-        include_dashboard=False,
-        object_store_memory=OBJECT_STORE,
-        configure_logging=False,
-        log_to_driver=False,
-    )
-
-
-def _own_token() -> None:
-    """Keep the token that an embedded Ray asks for to this user; the one that Ray would make, all users can read."""
-    path = Path.home() / ".ray" / "auth_token"
-    with contextlib.suppress(OSError):
-        path.parent.mkdir(mode=0o700, exist_ok=True)
-        if not path.exists():
-            path.touch(mode=0o600, exist_ok=False)
-            path.write_text(secrets.token_hex(32), encoding="utf-8")
-        path.chmod(0o600)
+            # Under its own address Ray does not use the token of the one who started it; found by itself, it does.
+            where = "auto" if address == noted() else address
+            # It has its own dashboard and object store.
+            ray.init(address=where, configure_logging=False, log_to_driver=False)
+        except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+            reason = _reason(error)
+            if instead is None:
+                raise ConfigError([f"Ray at {address!r} cannot be joined: {reason}"]) from None
+            instead(
+                f"the Ray noted on this host at {address} cannot be joined ({reason.partition('. ')[0]}): this sweep "
+                "starts one of its own, as --address local does at once"
+            )
+        else:
+            return False
+    embedded_ray.start(slots)
+    return True
 
 
 def _reason(error: Exception) -> str:
@@ -230,7 +251,10 @@ def _reason(error: Exception) -> str:
             f"{said.rstrip('.')}. Launch again, so that all hosts install the same cluster/requirements.txt "
             "on the same Python: ray up -y cluster.yaml."
         )
-    return f"{said.partition('. ')[0].rstrip('.')}. Is it running (ray status), and is this its address?"
+    token = ""
+    if "RAY_AUTH_MODE" not in os.environ:
+        token = " If it asks for a token: RAY_AUTH_MODE=token, and the token in RAY_AUTH_TOKEN or ~/.ray/auth_token."
+    return f"{said.partition('. ')[0].rstrip('.')}. Is it running (ray status), and is this its address?{token}"
 
 
 def gpu_slots(nodes: Iterable[Mapping[str, Any]], share: float) -> int:

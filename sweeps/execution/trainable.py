@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 import json
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import ray
@@ -14,43 +14,17 @@ from ray import tune
 from grokcore.engine.cohort import Cohort
 from grokcore.engine.early_stopping import EarlyStopping
 from grokcore.errors import CheckpointError
+from grokcore.records.run_record import RunRecord
 from grokcore.records.weight_snapshots import pack_snapshot
 from grokcore.run_config import RunConfig
-from sweeps.store.checkpoint_store import checkpoint_name
-from sweeps.store.storage import Place, place
+from grokcore.training import OutOfMemoryError, halved
+from sweeps.execution.checkpoint_uploader import CheckpointUploader
 
 REPORT_SECONDS = 2.0
 """Time between two reports of a cohort: short enough for a live picture, long enough to cost nothing."""
 
-
-class Courier:
-    """Carries one cohort's checkpoints: to the keeper over Ray, or to the storage that all hosts see."""
-
-    def __init__(self, cohort: str, keeper: Any, storage: str | None) -> None:
-        self._cohort, self._keeper = cohort, keeper
-        self._place: Place | None = place(storage) if storage is not None else None
-
-    def keep(self, content: bytes) -> None:
-        """Put a checkpoint in place of the last one; it vanishes if the cohort is over elsewhere."""
-        if self._place is None:
-            ray.get(self._keeper.keep.remote(self._cohort, content))
-            return
-        name = checkpoint_name(self._cohort)
-        # Asked twice: a worker that is cut off writes nothing, one that was slow takes back what it wrote.
-        if self._wanted():
-            self._place.write(name, io.BytesIO(content))
-            if not self._wanted():
-                self._place.delete(name)
-
-    def _wanted(self) -> bool:
-        return bool(ray.get(self._keeper.wants.remote(self._cohort)))
-
-    def fetch(self) -> bytes | None:
-        """Return the last checkpoint, or None."""
-        if self._place is not None:
-            return self._place.read(checkpoint_name(self._cohort))
-        content: bytes | None = ray.get(self._keeper.fetch.remote(self._cohort))
-        return content
+FIRST_SECONDS = 0.25
+"""The first stretch after a worker was lost: what it did is kept at once, should this one not live longer."""
 
 
 class CohortTrainable(tune.Trainable):
@@ -63,8 +37,8 @@ class CohortTrainable(tune.Trainable):
     def setup(self, config: dict[str, Any]) -> None:
         """Start the cohort, or go on from its checkpoint if it has one."""
         self._every = float(config["checkpoint_seconds"])
-        self._keeper = ray.get_actor(config["keeper"])
-        self._courier = Courier(str(config["cohort"]), self._keeper, config["storage"])
+        self._keeper: Any = ray.get_actor(config["keeper"])
+        self._uploader = CheckpointUploader(str(config["cohort"]), self._keeper, config["storage"])
         configs = [RunConfig.from_dict(values) for values in json.loads(config["members"])]
         early_stopping = EarlyStopping() if config["retire"] else None
         options: dict[str, Any] = {
@@ -74,7 +48,12 @@ class CohortTrainable(tune.Trainable):
         }
         options["on_snapshot"] = self._keep_weights if config["keep_weights"] else None
         self._cohort = self._resumed(configs, options) or Cohort(configs, **options)
+        self._going = {config.run_id: config for config in self._cohort.configs}
+        self._waiting: list[Sequence[RunConfig]] = []
+        self._halved = False
         self._kept_at, self._began = time.monotonic(), time.time()
+        # Another worker had this cohort before, and was lost: whatever comes of this one is kept soon.
+        self._hasty = bool(ray.get(self._keeper.begin.remote(str(config["cohort"]))))
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take the next cohort in this process."""
@@ -83,21 +62,52 @@ class CohortTrainable(tune.Trainable):
 
     def step(self) -> dict[str, Any]:
         """Train for a moment; report what finished, what was done and what it cost."""
-        moment = min(REPORT_SECONDS, self._every / 2)
+        moment = FIRST_SECONDS if self._hasty else min(REPORT_SECONDS, self._every / 2)
         # The records of the last report are in the store by now: only then may a checkpoint leave them out.
         due = time.monotonic() - self._kept_at + moment > self._every
         trouble = self._keep() if due else ""
-        before, cpu, wall = self._cohort.run_steps, time.process_time(), time.monotonic()
+        cpu, wall = time.process_time(), time.monotonic()
+        records, run_steps = self._advance(moment)
+        cpu, wall = time.process_time() - cpu, time.monotonic() - wall
         trained = self._began, max(self._began, time.time())
-        records = [dataclasses.replace(record, trained=trained) for record in self._cohort.advance(seconds=moment)]
+        if self._hasty:
+            self._hasty = bool(records)
+            trouble = trouble if records else self._keep()
         return {
-            "records": [record.to_json() for record in records],
-            "run_steps": self._cohort.run_steps - before,
-            "cpu_seconds": time.process_time() - cpu,
-            "train_seconds": time.monotonic() - wall,
+            "records": [dataclasses.replace(record, trained=trained).to_json() for record in records],
+            "run_steps": run_steps,
+            "cpu_seconds": cpu,
+            "train_seconds": wall,
             "trouble": trouble,
             "done": self._cohort.done,
         }
+
+    def _advance(self, seconds: float) -> tuple[list[RunRecord], int]:
+        """Train for a moment; return the records of runs that are over, and optimizer steps times runs.
+
+        A cohort for which the device has too little memory is halved: one half goes on from the last checkpoint, the
+        other one waits for its end.
+        """
+        before, halves = self._cohort.run_steps, None
+        try:
+            records = self._cohort.advance(seconds=seconds)
+        except OutOfMemoryError as error:
+            halves = halved(list(self._going.values()), error)
+        if halves is not None:
+            # Only now: the error holds on to what did not fit.
+            self._waiting.append(halves[1])
+            self._go_on_with(halves[0])
+            return [], 0
+        for record in records:
+            del self._going[record.run_id]
+        steps = self._cohort.run_steps - before
+        if self._cohort.done and self._waiting:
+            self._go_on_with(self._waiting.pop())
+        return records, steps
+
+    def _go_on_with(self, runs: Sequence[RunConfig]) -> None:
+        self._halved, self._going = True, {config.run_id: config for config in runs}
+        self._cohort = self._cohort.again(runs, self._uploader.fetch())
 
     def cleanup(self) -> None:
         """Keep what an interrupted cohort has done."""
@@ -107,8 +117,11 @@ class CohortTrainable(tune.Trainable):
     def _keep(self) -> str:
         """Keep a checkpoint; return why that failed, if it did: training goes on without."""
         self._kept_at = time.monotonic()
+        if self._halved:
+            # What is kept is of all its members, from which either half can go on; that of a half would not be.
+            return ""
         try:
-            self._courier.keep(self._cohort.to_bytes())
+            self._uploader.upload(self._cohort.to_bytes())
         except (OSError, ray.exceptions.RayError) as error:
             return str(error).strip().splitlines()[-1]
         return ""
@@ -117,7 +130,7 @@ class CohortTrainable(tune.Trainable):
         ray.get(self._keeper.keep_weights.remote(config.run_id, step, pack_snapshot(config, step, weights)))
 
     def _resumed(self, configs: list[RunConfig], options: dict[str, Any]) -> Cohort | None:
-        content = self._courier.fetch()
+        content = self._uploader.fetch()
         if content is None:
             return None
         try:

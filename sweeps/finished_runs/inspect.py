@@ -13,6 +13,7 @@ from grokcore.errors import CheckpointError, DataError
 from grokcore.inspection.inspection import inspection, measured, measured_path
 from grokcore.inspection.snapshot_measures import not_measured
 from grokcore.measures.base import MeasureChoice, chosen_measures
+from grokcore.output_paths import check_outputs
 from grokcore.records.run_record import RunRecord
 from grokcore.records.weight_snapshots import SnapshotFolder, snapshot_steps
 from grokcore.training import train_again
@@ -67,8 +68,9 @@ def _once(say: Say) -> Say:
 def _measure_run(folder: Path, record: RunRecord, choice: MeasureChoice, say: Say) -> Path:
     for name, reason in not_measured(record.config, choice).items():
         say(f"{name} is not measured: {reason}")
-    table = measured(folder, record, choice, anew=True)
     path = measured_path(folder, record.run_id)
+    check_outputs([path])
+    table = measured(folder, record, choice, anew=True)
     _write(table, path)
     say(f"run {record.run_id}: {len(table.columns) - 1} measures at {len(table)} steps")
     return path
@@ -87,6 +89,9 @@ def show(run_id: str, results: Path, out: Path | None, *, again: bool, style: st
     folder, rule, record = find_record(run_id, results)
     if not len(record.columns["step"]):
         raise DataError(f"run {record.run_id} has no curves: it {record.outcome.sentence}: {record.reason}")
+    pages = out or folder / "figures"
+    read = [folder / name for name in ("spec.toml", "records.jsonl", "record.json")]
+    check_outputs([pages / f"{record.run_id}.{suffix}" for suffix in ("html", "png", "svg", "pdf")], read)
     notes, picture = [], None
     try:
         snapshot_steps(folder, record.run_id)
@@ -101,7 +106,7 @@ def show(run_id: str, results: Path, out: Path | None, *, again: bool, style: st
     paths = write_run_page(
         record,
         picture,
-        out or folder / "figures",
+        pages,
         rule,
         skipped=not_measured(record.config, "circuit"),
         notes=notes,

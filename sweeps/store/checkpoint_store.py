@@ -8,6 +8,7 @@ keeper whether they are still wanted: a cohort that is over leaves none behind. 
 from __future__ import annotations
 
 import io
+from collections import Counter
 
 from sweeps.store.storage import place
 
@@ -27,19 +28,39 @@ class Keeper:
         self._results, self._place = place(folder), place(storage)
         self._place.make(FOLDER)
         self._over: set[str] = set()
+        self._lives: Counter[str] = Counter()
+        self._parts: dict[str, tuple[str, io.BytesIO]] = {}
+
+    def begin(self, cohort: str) -> int:
+        """Note that a worker takes up a cohort; return how many did before it in this session."""
+        self._lives[cohort] += 1
+        return self._lives[cohort] - 1
 
     def wants(self, cohort: str) -> bool:
         """Say whether a cohort's checkpoints are wanted: a worker may be late, or wait for a cohort that is over."""
         return cohort not in self._over
 
-    def keep(self, cohort: str, content: bytes) -> None:
-        """Keep `content` as the cohort's checkpoint, unless the cohort is over."""
-        if self.wants(cohort):
-            self._place.write(checkpoint_name(cohort), io.BytesIO(content))
+    def keep_part(self, cohort: str, upload: str, start: int, part: bytes, last: bool) -> None:
+        """Take a part of a checkpoint; with the last it takes the old one's place, unless the cohort is over.
 
-    def fetch(self, cohort: str) -> bytes | None:
-        """Return the cohort's last checkpoint, or None."""
-        return self._place.read(checkpoint_name(cohort))
+        Parts of an upload come in order; those of a worker that another one has replaced are dropped.
+        """
+        if start == 0:
+            self._parts[cohort] = upload, io.BytesIO()
+        whose, content = self._parts.get(cohort, ("", io.BytesIO()))
+        if whose != upload or content.tell() != start:
+            return
+        content.write(part)
+        if last:
+            del self._parts[cohort]
+            content.seek(0)
+            if self.wants(cohort):
+                self._place.write(checkpoint_name(cohort), content)
+
+    def fetch_part(self, cohort: str, start: int, size: int) -> bytes | None:
+        """Return `size` bytes of the cohort's last checkpoint, fewer at its end; None if it has none."""
+        content = self._place.read(checkpoint_name(cohort))
+        return None if content is None else content[start : start + size]
 
     def forget(self, cohort: str) -> None:
         """Delete the checkpoint of a cohort that is over, and refuse those that are still on their way."""

@@ -94,7 +94,8 @@ class Store:
             changes = list(toml.differences(SweepSpec.from_toml(path).to_dict(), self.spec.to_dict()))
             if changes:
                 raise SweepExistsError(refusal(self.spec.name, changes, self.path.parent))
-        else:
+        elif not path.exists() or SweepSpec.from_toml(path) != self.spec:
+            # A specification that says the same in its author's own words, with comments, stays as it is.
             write_text(path, self.spec.to_toml())
 
     def ask(self, asked: Iterable[Asked]) -> None:

@@ -26,8 +26,8 @@ LAYERS = {
 
 ROOMS = {
     "grokcore": [
-        {"errors", "lazy_imports", "version", "atomic_files"},
-        {"numerics", "config"},
+        {"errors", "lazy_imports", "siblings", "version", "atomic_files"},
+        {"numerics", "config", "output_paths"},
         {"algebra"},
         {"tasks"},
         {"models"},

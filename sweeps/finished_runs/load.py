@@ -1,0 +1,88 @@
+"""load: a sweep that ran, or still runs, as one object: its runs, curves, map and single runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from grokcore.errors import DataError
+from grokcore.inspection.inspection import Inspection, inspection
+from grokcore.records.regimes import RegimeRule
+from grokcore.records.run_record import RunRecord
+from sweeps.finished_runs.find import find_record
+from sweeps.spec.sweep_spec import SweepSpec
+from sweeps.store.run_store import meant, read_records, record_ids
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from analysis.maps.regime_map import RegimeMap
+
+
+def load(name: str | Path, results: str | Path = "results") -> SweepFolder:
+    """Return the sweep of a name under `results`, or in a folder; raises `DataError` where there is none."""
+    folder = meant(Path(name), Path(results))
+    if not (folder / "spec.toml").is_file():
+        there = ", ".join(sorted(path.parent.name for path in Path(results).glob("*/spec.toml"))) or "none"
+        raise DataError(
+            f"there is no sweep {str(name)!r} in {results} (no {folder / 'spec.toml'}). Sweeps there: {there}."
+        )
+    return SweepFolder(folder)
+
+
+class SweepFolder:
+    """What a sweep left in its folder. Everything is read when asked for, so that a sweep may still be running."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.spec = SweepSpec.from_toml(folder / "spec.toml")
+
+    @property
+    def rule(self) -> RegimeRule:
+        """Return the rule that says what memorised and what grokked."""
+        return self.spec.rule
+
+    @property
+    def records(self) -> dict[str, RunRecord]:
+        """Return every finished run by its identity, in the order in which they ended."""
+        return {record.run_id: record for record in read_records(self.folder)}
+
+    @property
+    def runs(self) -> pd.DataFrame:
+        """Return one row a finished run, as ``runs.parquet`` has them."""
+        import pandas as pd
+
+        return pd.DataFrame([record.row(self.rule) for record in self.records.values()])
+
+    @property
+    def curves(self) -> pd.DataFrame:
+        """Return all curves in one long table: run_id, step, losses, accuracies, measures."""
+        import pandas as pd
+
+        tables = [record.curves.assign(run_id=run_id) for run_id, record in self.records.items()]
+        together = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["run_id", "step"])
+        return together[["run_id", *together.columns.drop("run_id")]]
+
+    def map(self, rule: RegimeRule | None = None, axes: Mapping[str, str] | None = None) -> RegimeMap:
+        """Return the regime map of the runs so far, under the sweep's own rule or another."""
+        from analysis.exports.map import fitted_map
+        from analysis.runs.sources import read_source
+
+        source = read_source(self.folder if (self.folder / "runs.parquet").is_file() else self.runs, curves=False)
+        return fitted_map(source, rule or self.rule, axes)
+
+    def run(self, run_id: str) -> RunRecord:
+        """Return the run whose identity begins so; raises `DataError` if there is none, or several."""
+        folder, _, record = find_record(run_id, self.folder.parent)
+        if folder.resolve() != self.folder.resolve():
+            raise DataError(f"run {run_id} is of the sweep {folder.name}, not of {self.folder.name}.")
+        return record
+
+    def inspect(self, run_id: str) -> Inspection:
+        """Return what the run looked like inside; raises `CheckpointError` if its weights were not kept."""
+        return inspection(self.folder, self.run(run_id), self.rule.threshold)
+
+    def __repr__(self) -> str:
+        finished = len(set(record_ids(self.folder)))
+        return f"<sweep {self.spec.name!r}: {finished} of {self.spec.runs} runs in {self.folder}>"
