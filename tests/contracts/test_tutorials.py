@@ -1,4 +1,4 @@
-"""The tutorials work as they are written: their files are put where they say, their commands are typed as they stand."""
+"""The tutorials work as they are written: their files are put where they say, their commands typed as they stand."""
 
 import os
 import re
