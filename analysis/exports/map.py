@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import re
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -77,10 +76,7 @@ def export_map(
     if survival.axes:
         figures["map-laws"] = laws.draw(survival, look)
     said = map_page.laws_of(fitted, survival, base.svg(figures["map-laws"], look) if survival.axes else "")
-    pages = {
-        level: map_page.page(one, source, grids[level], definition, said, drawn, Path(out))
-        for level, one in shown.items()
-    }
+    page = map_page.page(fitted, source, grids, definition, said, drawn, Path(out))
 
     out = Path(out)
     paths: dict[str, Path] = {}
@@ -92,9 +88,7 @@ def export_map(
     for name, values in zip(TABLES, (table, boundaries, fitted.runs), strict=True):
         paths |= _write_table(out, name, values)
     paths["nc"] = write_netcdf(out / "map.nc", dataset(shown, grids))
-    for number, (level, page) in enumerate(pages.items()):
-        name = "-".join(["map", *(level if number else ())])
-        paths["html" if not number else f"{name}_html"] = write_text(out / f"{_file_name(name)}.html", page)
+    paths["html"] = write_text(out / "map.html", page)
     text = json.dumps(definition, indent=2, ensure_ascii=False)
     paths["definition"] = write_text(out / "definition.json", text + "\n")
     return paths
@@ -113,11 +107,6 @@ def fitted_map(source: Source, rule: RegimeRule, axes: Mapping[str, str] | None 
 def _key(name: str, suffix: str) -> str:
     """Return the name of a file among the returned paths: "png" for map.png, "laws_png" for map-laws.png."""
     return suffix if name == "map" else f"{name.removeprefix('map-')}_{suffix}"
-
-
-def _file_name(name: str) -> str:
-    """Return a name with letters, digits, ".", "_" and "-" alone."""
-    return re.sub(r"[^\w.-]+", "_", name)
 
 
 def _at_level(table: pd.DataFrame, one: RegimeMap) -> pd.DataFrame:

@@ -41,7 +41,9 @@ def sweep(  # noqa: PLR0917 - one parameter an option
     ] = None,
     within: Annotated[
         list[str] | None,
-        typer.Option(help="Only a part of the space, as fraction=0.3:0.5; repeated. Give the sweep a --name too."),
+        typer.Option(
+            help="Only a part of the space, as fraction=0.3:0.5 or transform=none; repeated. Give it a --name."
+        ),
     ] = None,
 ) -> None:
     """Run a sweep, or go on with it.
