@@ -107,7 +107,7 @@ def fitted_map(source: Source, rule: RegimeRule, axes: Mapping[str, str] | None 
     source = source.completed(rule.budget)
     scales = {source.names.get(name, name): scale for name, scale in axes.items()} if axes else source.scales
     fitted = RegimeMap.fit(source.frame, scales, rule=rule, seed=0, box=source.box)
-    notes = [*source.notes, *([source.guess] if source.guess and not axes else [])]
+    notes = [*source.notes, *([source.guess] if not axes and source.guess else [])]
     warnings = (*fitted.warnings, *(() if axes else source.warnings))
     return dataclasses.replace(fitted, notes=(*fitted.notes, *notes), warnings=warnings)
 
