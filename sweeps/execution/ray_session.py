@@ -20,6 +20,7 @@ from ray import tune
 from ray.tune.error import TuneError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from grokcore.config.folders import use_files
 from grokcore.engine.width_tuning import measured_width
 from grokcore.errors import ConfigError, GrokmapError
 from grokcore.numerics.processor import pin_threads
@@ -140,8 +141,10 @@ class RaySession:
             if self.embedded and self.spec.device == "cpu":
                 self._widths[kind] = measured_width(config, "cpu")
             else:
-                measure: Any = ray.remote(measured_width).options(**_resources(self.spec, "num_cpus", "num_gpus"))
-                self._widths[kind] = ray.get(measure.remote(config, self.spec.device))
+                measure: Any = ray.remote(_width_there).options(**_resources(self.spec, "num_cpus", "num_gpus"))
+                self._widths[kind] = ray.get(
+                    measure.remote(config.to_dict(), self.spec.device, self.spec.component_files)
+                )
         return self._widths[kind]
 
     def tune(self, driver: Driver, watcher: Watcher) -> None:
@@ -149,6 +152,7 @@ class RaySession:
         settings = {
             "device": self.spec.device,
             "retire": self.spec.retire,
+            "threshold": self.spec.rule.threshold,
             "measures": self.spec.measures,
             "keep_weights": self.spec.keep_weights,
             "checkpoint_seconds": self.spec.checkpoint_seconds,
@@ -171,7 +175,7 @@ class RaySession:
     def _fit(self, searcher: CohortSearcher, recorder: Recorder) -> None:
         with tempfile.TemporaryDirectory(prefix="grokmap-tune-") as folder, _terminable(), _unwrapped():
             tune.Tuner(
-                tune.with_resources(CohortTrainable, _resources(self.spec, "cpu", "gpu")),
+                tune.with_resources(self._trainable(), _resources(self.spec, "cpu", "gpu")),
                 tune_config=tune.TuneConfig(
                     search_alg=searcher,
                     scheduler=StartsInPeace(self.slots),
@@ -189,6 +193,11 @@ class RaySession:
                     failure_config=tune.FailureConfig(max_failures=self.spec.retries),
                 ),
             ).fit()
+
+    def _trainable(self) -> Any:
+        """Return the trainable, which carries the sweep's components to the workers."""
+        files = self.spec.component_files
+        return tune.with_parameters(CohortTrainable, components=files) if files else CohortTrainable
 
     def _check_devices(self) -> None:
         if self.spec.device == "cuda" and _cluster().get("GPU", 0) < self.spec.device_share:
@@ -222,6 +231,13 @@ def gpu_slots(nodes: Iterable[Mapping[str, Any]], share: float) -> int:
     living = [node["Resources"] for node in nodes if node["Alive"]]
     per_gpu = math.floor(1 / share + 1e-9)
     return sum(min(int(have.get("CPU", 0)), per_gpu * int(have.get("GPU", 0))) for have in living)
+
+
+def _width_there(values: dict[str, Any], device: str, components: Mapping[str, bytes]) -> int:
+    """Return the best width of a run on another host, where the sweep's components may be unknown yet."""
+    if components:
+        use_files(components)
+    return measured_width(RunConfig.from_dict(values), device)
 
 
 def _resources(spec: SweepSpec, cpu: str, gpu: str) -> dict[str, float]:
