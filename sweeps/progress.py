@@ -5,23 +5,22 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 from analysis.figures.base import REGIME_COLOURS
 from grokcore.records.regimes import REGIMES, Regime
 from grokcore.records.run_record import Outcome, RunRecord
+from sweeps.live_map import COLUMNS, ROWS, Level, choices_of, level_of, live_maps
 from sweeps.spec.space import Range
 from sweeps.spec.sweep_spec import SweepSpec
+from sweeps.store.reported_run import ReportedRun
 
 if TYPE_CHECKING:
     from rich.console import Console, Group
     from rich.table import Table
     from rich.text import Text
-
-COLUMNS, ROWS = 32, 10
-"""Cells of the live map."""
 
 PLAIN_SECONDS = 10.0
 """Time between two lines where there is no terminal."""
@@ -61,8 +60,8 @@ class Watcher:
     """Time spent training in this session, summed over slots."""
     regimes: Counter[Regime] = field(default_factory=Counter)
     """Runs by regime."""
-    cells: dict[tuple[int, int], Counter[Regime]] = field(default_factory=dict)
-    """Runs by cell of the live map (column, row) and regime."""
+    cells_at: dict[Level, dict[tuple[int, int], Counter[Regime]]] = field(default_factory=dict)
+    """Per level of the choices, runs by cell of its live map (column, row) and regime."""
 
     def __post_init__(self) -> None:
         self._begun: float | None = None
@@ -70,6 +69,7 @@ class Watcher:
         self._new = 0
         space = self.spec.whole_space
         axes = [name for name in self.spec.axes if isinstance(space.dimensions[name], Range)][:2]
+        self.choices = choices_of(space)
         self.axes: list[tuple[str, Range]] = [(name, space.dimensions[name]) for name in axes]  # type: ignore[misc]
 
     def __enter__(self) -> Self:
@@ -78,7 +78,7 @@ class Watcher:
     def __exit__(self, *exception: object) -> None:
         self.stop()
 
-    def known(self, records: Iterable[RunRecord]) -> None:
+    def known(self, records: Iterable[RunRecord | ReportedRun]) -> None:
         """Count runs of earlier sessions."""
         self._count(records)
 
@@ -92,12 +92,12 @@ class Watcher:
         self.running = running
         self.changed()
 
-    def finished(self, records: Iterable[RunRecord]) -> None:
+    def finished(self, records: Iterable[RunRecord | ReportedRun]) -> None:
         """Take note of runs that finished in this session."""
         self._new += self._count(records)
         self.changed()
 
-    def _count(self, records: Iterable[RunRecord]) -> int:
+    def _count(self, records: Iterable[RunRecord | ReportedRun]) -> int:
         before = self.done
         for record in records:
             self.done += 1
@@ -106,14 +106,18 @@ class Watcher:
                 continue
             regime = record.regime_under(self.spec.rule)
             self.regimes[regime] += 1
-            if (cell := self._cell(record)) is not None:
-                self.cells.setdefault(cell, Counter())[regime] += 1
+            if len(self.axes) == 2:
+                values = record.config.to_flat()
+                cells = self.cells_at.setdefault(level_of(self.choices, values), {})
+                cells.setdefault(self._cell(values), Counter())[regime] += 1
         return self.done - before
 
-    def _cell(self, record: RunRecord) -> tuple[int, int] | None:
-        if len(self.axes) < 2:
-            return None
-        values = record.config.to_flat()
+    @property
+    def cells(self) -> dict[tuple[int, int], Counter[Regime]]:
+        """Return the runs by cell and regime of a sweep without choices."""
+        return self.cells_at.get((), {})
+
+    def _cell(self, values: Mapping[str, Any]) -> tuple[int, int]:
         shares = [share(dimension, values[name]) for name, dimension in self.axes]
         return min(int(shares[0] * COLUMNS), COLUMNS - 1), min(int(shares[1] * ROWS), ROWS - 1)
 
@@ -212,8 +216,11 @@ class LiveWatcher(Watcher):
 
         head = Text.assemble((f"{self.spec.name}  ", "bold"), self._numbers())
         bar = ProgressBar(total=self.spec.runs, completed=self.done, width=COLUMNS * 2 + 10)
-        parts: list[Any] = [head, bar] if len(self.axes) < 2 else [head, bar, Padding(self._map(), (1, 0, 0, 0))]
+        parts: list[Any] = [head, bar] if len(self.axes) < 2 else [head, bar, Padding(self._maps(), (1, 0, 0, 0))]
         return Group(*parts, self._legend())
+
+    def _maps(self) -> Table:
+        return live_maps(self.axes, list(self.choices), self.cells_at)
 
     def _numbers(self) -> str:
         failed = f" · {self.failed} failed" if self.failed else ""
@@ -221,33 +228,6 @@ class LiveWatcher(Watcher):
         return (
             f"{self.done}/{self.spec.runs} runs · {self.running} running{failed} · {self.rate:,.0f} run-steps/s{left}"
         )
-
-    def _map(self) -> Table:
-        from rich.table import Table
-        from rich.text import Text
-
-        (x_name, x), (y_name, y) = self.axes
-        table = Table.grid(padding=(0, 1))
-        for row in reversed(range(ROWS)):
-            label = f"{y.low:g}" if row == 0 else f"{y.high:g}" if row == ROWS - 1 else ""
-            name = y_name.rpartition(".")[2] if row == ROWS // 2 else ""
-            cells = Text.assemble(*(self._cell_text(column, row) for column in range(COLUMNS)))
-            table.add_row(Text(name or label, justify="right"), cells)
-        foot = (
-            f"{x.low:g}".ljust(COLUMNS - len(x_name) // 2)
-            + x_name
-            + f"{x.high:g}".rjust(COLUMNS - (len(x_name) + 1) // 2)
-        )
-        table.add_row("", Text(foot))
-        return table
-
-    def _cell_text(self, column: int, row: int) -> tuple[str, str]:
-        counts = self.cells.get((column, row))
-        if not counts:
-            return "· ", "#555555"
-        regime, most = counts.most_common(1)[0]
-        # A cell whose runs disagree is drawn half full.
-        return ("██" if most == counts.total() else "▓▓"), REGIME_COLOURS[regime]
 
     def _legend(self) -> Text:
         from rich.text import Text

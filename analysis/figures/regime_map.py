@@ -113,7 +113,7 @@ def info(
     x: str | None = None,
     y: str | None = None,
     at: Mapping[str, Any] | None = None,
-    resolution: int = 61,
+    resolution: int = 51,
 ) -> MapFigure:
     """Gather the figure of `fitted` over axes `x` and `y` (the first two of many values, unless named).
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy.ndimage import map_coordinates
 
 from analysis.maps import geometry
 from analysis.maps.geometry import Boundary, Surface
@@ -88,10 +89,9 @@ class BoundaryFinder:
         share = np.where(sure, share, np.nan).reshape(shape)
         mixture = self.ensemble.mixture(rows)
         difference = _log_odds(mixture, pair).reshape(shape)
-        lines = [
-            self._polished(line, drawn, held, pair, resolution) for line in geometry.trace(across, up, difference, 0.0)
-        ]
-        curves = [part for line in lines for part in self._where_they_lead(line, drawn, held, pair)]
+        lines = geometry.trace(across, up, difference, 0.0)
+        polished = self._polished(lines, drawn, held, pair, difference)
+        curves = self._where_they_lead(polished, drawn, held, pair)
         bands = {level: geometry.outlines(across, up, share, ends) for level, ends in geometry.BANDS.items()}
         return Boundary(
             first=NAMES[pair[0]],
@@ -107,33 +107,41 @@ class BoundaryFinder:
         )
 
     def _polished(
-        self, line: Array, drawn: tuple[Axis, Axis], held: Mapping[str, float], pair: Pair, resolution: int
-    ) -> Array:
-        """Return a polyline moved, by less than a cell, to where the two are equally likely and not just nearly so."""
-        units = np.column_stack([axis.unit(line[:, k]) for k, axis in enumerate(drawn)])
-        cell, step = 1.0 / (resolution - 1), 0.05 / (resolution - 1)
-        moves = np.array([[0.0, 0.0], [step, 0.0], [-step, 0.0], [0.0, step], [0.0, -step]])
+        self, lines: list[Array], drawn: tuple[Axis, Axis], held: Mapping[str, float], pair: Pair, field_yx: Array
+    ) -> list[Array]:
+        """Return polylines moved, by less than a cell, to where the two are equally likely and not just nearly so.
+
+        Newton's steps along the slope of the log-odds, which is taken from their (ny, nx) grid.
+        """
+        if not lines:
+            return []
+        cell = 1.0 / (len(field_yx) - 1)
+        slopes = np.gradient(field_yx, cell)[::-1]
+        points = np.concatenate(lines)
+        units = np.column_stack([axis.unit(points[:, k]) for k, axis in enumerate(drawn)])
         for _ in range(POLISHINGS):
-            around = np.clip(units[None] + moves[:, None], 0.0, 1.0)
-            values = {axis.name: axis.value(around[..., k].ravel()) for k, axis in enumerate(drawn)}
-            rows = self._rows(pd.DataFrame(values).assign(**held))
-            odds = _log_odds(self.ensemble.mixture(rows), pair).reshape(len(moves), -1)
-            width = np.maximum([around[1, :, 0] - around[2, :, 0], around[3, :, 1] - around[4, :, 1]], 1e-12)
-            slope = (odds[[1, 3]] - odds[[2, 4]]) / width
-            shift = -odds[0] * slope / np.maximum((slope**2).sum(axis=0), 1e-9)
+            odds = _log_odds(self.ensemble.mixture(self._rows(_table(units, drawn, held))), pair)
+            slope = np.stack([map_coordinates(each, units.T[::-1] / cell, order=1) for each in slopes])
+            shift = -odds * slope / np.maximum((slope**2).sum(axis=0), 1e-9)
             units = np.clip(units + np.clip(shift, -cell / 2, cell / 2).T, 0.0, 1.0)
-        return np.column_stack([axis.value(units[:, k]) for k, axis in enumerate(drawn)])
+        moved = np.column_stack([axis.value(units[:, k]) for k, axis in enumerate(drawn)])
+        return np.split(moved, np.cumsum([len(line) for line in lines])[:-1])
 
     def _where_they_lead(
-        self, line: Array, drawn: tuple[Axis, Axis], held: Mapping[str, float], pair: Pair
+        self, lines: list[Array], drawn: tuple[Axis, Axis], held: Mapping[str, float], pair: Pair
     ) -> list[Array]:
-        """Return the parts of a polyline on which no third regime is more likely than the two."""
-        points = pd.DataFrame({drawn[0].name: line[:, 0], drawn[1].name: line[:, 1]}).assign(**held)
-        lead = _leads(self.ensemble.mixture(self._rows(points)), pair)
-        cuts = np.flatnonzero(np.diff(lead.astype(int))) + 1
-        return [
-            part for part, on in zip(np.split(line, cuts), np.split(lead, cuts), strict=True) if on[0] and len(part) > 1
-        ]
+        """Return the parts of polylines on which no third regime is more likely than the two."""
+        if not lines:
+            return []
+        points = np.concatenate(lines)
+        table = pd.DataFrame({axis.name: points[:, k] for k, axis in enumerate(drawn)}).assign(**held)
+        leads = _leads(self.ensemble.mixture(self._rows(table)), pair)
+        parts = []
+        for line, lead in zip(lines, np.split(leads, np.cumsum([len(line) for line in lines])[:-1]), strict=True):
+            cuts = np.flatnonzero(np.diff(lead.astype(int))) + 1
+            pieces = zip(np.split(line, cuts), np.split(lead, cuts), strict=True)
+            parts += [part for part, on in pieces if on[0] and len(part) > 1]
+        return parts
 
     def surface(self, pair: Pair, resolution: int) -> Surface:
         """Return where two regimes are equally likely, and none more, in a box of three axes."""
@@ -163,6 +171,11 @@ class BoundaryFinder:
         faces = np.concatenate([faces + start for (_, faces), start in zip(parts, starts, strict=False)])
         units = np.concatenate([vertices for vertices, _ in parts])
         return np.column_stack([axis.value(units[:, k]) for k, axis in enumerate(self.axes)]), faces
+
+
+def _table(units: Array, drawn: tuple[Axis, Axis], held: Mapping[str, float]) -> pd.DataFrame:
+    """Return the points at (n, 2) coordinates of the drawn axes."""
+    return pd.DataFrame({axis.name: axis.value(units[:, k]) for k, axis in enumerate(drawn)}).assign(**held)
 
 
 def _leads(mixture: Array, pair: Pair) -> npt.NDArray[np.bool_]:

@@ -27,7 +27,15 @@ from analysis.models.milestone_times import MilestoneTimes
 from analysis.models.outcomes import OutcomeLayer
 from analysis.models.threads import single_threaded
 from analysis.runs.axes import Array, Axis, Box, features
-from analysis.runs.categories import Category, Level, level_rows, make_categories, split_scales, unexplained
+from analysis.runs.categories import (
+    Category,
+    Level,
+    level_rows,
+    level_texts,
+    make_categories,
+    split_scales,
+    unexplained,
+)
 from analysis.runs.censoring import completed
 from analysis.runs.run_table import Runs, allowed_regimes, check_budget, check_runs, regime_names
 from grokcore.errors import DataError, unknown_name
@@ -204,6 +212,14 @@ class RegimeMap:
             level.append(category.level(given[0]) if given else category.levels[0])
         return tuple(level)
 
+    def has_runs_at(self, points: pd.DataFrame) -> npt.NDArray[np.bool_]:
+        """Return, per point, whether some run is at its level of every category; true for a map without categories."""
+        known = np.ones(len(points), dtype=bool)
+        if self.parts:
+            texts = [level_texts(points[category.name]) for category in self.categories]
+            known = np.array([level in self.parts for level in zip(*texts, strict=True)], dtype=bool)
+        return known
+
     def numbers_at(self, at: Mapping[str, Any] | None) -> dict[str, float]:
         """Return the numeric axes of `at`, by column; raises `DataError` for what is neither axis nor category."""
         words = {name for category in self.categories for name in (category.name, category.short)}
@@ -368,7 +384,7 @@ class RegimeMap:
             return self.ensemble.times
         if threshold not in self._at_threshold:
             runs = self.checked.at_threshold(threshold)
-            self._at_threshold[threshold] = MilestoneTimes.fit(runs, self._features(runs.table), self.ensemble.times)
+            self._at_threshold[threshold] = self.ensemble.times.at_threshold(runs, self._features(runs.table))
         return self._at_threshold[threshold]
 
     @by_level

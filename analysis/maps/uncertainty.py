@@ -7,7 +7,7 @@ from scipy.special import ndtri
 from scipy.stats import qmc
 
 from analysis.models.ensemble import POOLED, Ensemble
-from analysis.models.milestone_times import regimes_from_times
+from analysis.models.milestone_times import regimes_by_delays, regimes_from_times
 from analysis.models.stages import deciding
 from analysis.runs.axes import Array
 from analysis.runs.run_table import BoolArray
@@ -49,8 +49,7 @@ def _draws(ensemble: Ensemble, name: str, rows: Array) -> Array:
         times = ensemble.predict_times(rows, name)
         delays = ensemble.law_delays(rows)
         some = delays[:: max(1, len(delays) // DRAWS)]
-        each = [times._replace(delay=times.delay._replace(mean=mean)) for mean in some]
-        return np.stack([regimes_from_times(draw, ensemble.rule) for draw in each])
+        return regimes_by_delays(times.mem, [times.delay._replace(mean=mean) for mean in some], ensemble.rule)
     if name in ("labels", "plain"):
         process, sharpness = ensemble.label_process(name), ensemble.sharpness.get(name, 1.0)
         mean, variance = process.latents(rows)

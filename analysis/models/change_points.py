@@ -34,6 +34,8 @@ TURNS = 8
 FIRST_TURNS = 2
 """Of them, how many each first guess gets; the best `FINALISTS` go on."""
 FINALISTS = 2
+ADAPTED_TURNS = 6
+"""Steps in which hyperparameters adapt to almost the same observations."""
 
 
 class Step(NamedTuple):
@@ -110,7 +112,7 @@ class PiecewiseProcess:
 
     @classmethod
     def fit(cls, seen: Observations, centre: float, start: Self | None = None) -> Self:
-        """Fit to observations; hyperparameters are searched from those of `start`, jumps anew."""
+        """Fit to observations; hyperparameters are searched from those of `start`, change points anew."""
         prior, rows = Prior(), thinned(seen)
         theta = start.smooth.theta if start is not None else prior.centre(seen.points.shape[1])
         if len(rows.low) < 2:
@@ -133,11 +135,21 @@ class PiecewiseProcess:
         for point, beyond in zip(self.change_points, sides, strict=True):
             own = sided(seen.points, beyond > 0.5)
             points.append(replace(point, side=Posterior(own, point.side.theta, _middle(beyond), STEEP)))
-        shift = sum(
-            (point.height * beyond for point, beyond in zip(self.change_points, sides, strict=True)), np.zeros(1)
-        )
+        shift = _shift(self.change_points, sides)
         smooth = Posterior(_shifted(seen, shift), self.smooth.theta, centre, Prior())
         return type(self)(smooth, tuple(points))
+
+    def adapted(self, seen: Observations, centre: float) -> Self:
+        """Return the same change points with almost the same observations, the smooth field's hyperparameters adapted.
+
+        So are the milestones of the same runs at another threshold.
+        """
+        again = self.refitted(seen, centre)
+        if len(seen.low) < 2:
+            return again
+        left = _shifted(seen, _shift(again.change_points, again.sides(seen)))
+        theta = trained(thinned(left), centre, Prior(), self.smooth.theta, turns=ADAPTED_TURNS).theta
+        return replace(again, smooth=Posterior(left, theta, centre, Prior()))
 
     def sides(self, seen: Observations) -> list[Array]:
         """Return, per jump, which observations (1) lie beyond it, by where they are and what they say."""
@@ -241,6 +253,11 @@ def _log_chance(seen: Observations, mean: Array, variance: Array, noise: float) 
     off = (seen.edges - mean) / spread
     tail = log_ndtr(np.where(np.isfinite(seen.low), -off, off))
     return np.asarray(np.where(exact, -0.5 * off**2 - np.log(spread) - 0.5 * np.log(2 * np.pi), tail))
+
+
+def _shift(points: tuple[ChangePoint, ...], sides: list[Array]) -> Array:
+    """Return by how much the change points move each observation."""
+    return sum((point.height * beyond for point, beyond in zip(points, sides, strict=True)), np.zeros(1))
 
 
 def _shifted(seen: Observations, by: Array) -> Observations:

@@ -21,7 +21,7 @@ from analysis.models.classifiers import PLAIN, LabelProcess, Propagation
 from analysis.models.critical_law import CriticalLaw, fit_critical_law
 from analysis.models.gaussian_process import spread_rows
 from analysis.models.memo import Memo
-from analysis.models.milestone_times import MilestoneTimes, Times, regimes_from_times
+from analysis.models.milestone_times import MilestoneTimes, Times, regimes_by_delays, regimes_from_times
 from analysis.models.stages import STAGES, StageWeights, earned_weights, equal_weights, mixed
 from analysis.runs.axes import Array, Axis, feature_count, features
 from analysis.runs.run_table import BoolArray, Runs, allowed_regimes
@@ -164,8 +164,8 @@ class Ensemble:
         if name == "law":
             times, delays = self.predict_times(points, name), self.law_delays(points)
             some = delays[:: -(-len(delays) // LAW_AVERAGED)]
-            each = [regimes_from_times(times._replace(delay=times.delay._replace(mean=mean)), rule) for mean in some]
-            return np.asarray(sum(each) / len(each))
+            several = [times.delay._replace(mean=mean) for mean in some]
+            return np.asarray(regimes_by_delays(times.mem, several, rule).mean(axis=0))
         sharpness = self.sharpness.get(name, 1.0)
         if name in ("labels", "plain"):
             process = self.label_process(name)

@@ -8,11 +8,13 @@ Williams 2006, chapters 3 and 5); beyond `EXACT` rows it works on a chosen basis
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import cho_solve, cholesky, solve_triangular
+from scipy.linalg import cho_solve, cholesky, eigh, solve_triangular
+from scipy.linalg.lapack import dpotrf, dpotrs
 from scipy.optimize import minimize
 
 from analysis.models.kernels import Array, Kernel, Prior
@@ -30,6 +32,10 @@ STEP = 2.0
 FARTHEST = 7.0
 """Factors of e that a hyperparameter may end from its prior's median; beyond it nothing changes but rounding."""
 JITTER = 1e-8
+CONVERGED = 1e-6
+"""Gain of a Newton step below which the mode is found; convergence is quadratic, so what is left is far less."""
+INFORMED = 1e-6
+"""Share of a direction's prior variance that the observations must have taken away for it to be looked at."""
 
 
 def _distances(a: Array, b: Array) -> Array:
@@ -38,11 +44,37 @@ def _distances(a: Array, b: Array) -> Array:
 
 
 class _Evidence:
-    """Minus the log of Laplace's evidence times the hyperprior, with its gradient (Rasmussen and Williams, 5.5.1)."""
+    """Minus the log of Laplace's evidence times the hyperprior, with its gradient.
+
+    Derivation (Rasmussen and Williams 2006, sections 3.4 and 5.5.1). Let f be the latent less its centre, with prior
+    N(0, K), and p(y|f) the likelihood, row by row. The mode f̂ maximises Ψ(f) = log p(y|f) − ½ fᵀK⁻¹f. With
+    W = −∂² log p(y|f)/∂f², a diagonal, Newton's step from f is
+
+        f' = K (I + W K)⁻¹ (W f + ∂ log p) = K a,   a = b − W½ B⁻¹ W½ K b,   B = I + W½ K W½,   b = W f + ∂ log p.
+
+    B's eigenvalues are at least one, so its Cholesky factor L always exists, and K is never inverted: `alpha` is
+    a = K⁻¹f̂, which at the mode equals ∂ log p. Approximating Ψ there by its parabola, the evidence is
+
+        log Z = Ψ(f̂) − ½ log |B|,   |B|½ = ∏ L_ii.
+
+    For its derivative by a hyperparameter θ of K, f̂ moves too. Explicitly, with R = W½ B⁻¹ W½ = (K + W⁻¹)⁻¹:
+
+        ∂log Z/∂θ |f̂ fixed = ½ aᵀ (∂K/∂θ) a − ½ tr(R ∂K/∂θ).
+
+    Ψ is stationary in f̂, so only log |B| feels the move. Through W it changes by the third derivative of the log
+    likelihood: s_i = ∂log Z/∂f̂_i = ½ V_ii ∂³ log p_i, with V = K − K R K the posterior covariance. And the mode obeys
+    f̂ = K ∂ log p(f̂), so ∂f̂/∂θ = (I + K W)⁻¹ (∂K/∂θ) ∂ log p. Their product is
+
+        sᵀ (I + K W)⁻¹ (∂K/∂θ) ∂ log p = (s − R K s)ᵀ (∂K/∂θ) ∂ log p.
+
+    The noise is in the likelihood alone: ∂log Z/∂log σ = Σ ∂log p/∂log σ − ½ Σ V_ii ∂W_ii/∂log σ, and through the mode
+    (s − R K s)ᵀ K ∂(∂ log p)/∂log σ.
+    """
 
     def __init__(self, seen: Observations, centre: float, prior: Prior, beyond: Array | None = None) -> None:
         self.seen, self.centre, self.prior = seen, centre, prior
         features = seen.points.shape[1]
+        # A step of height N(0, STEP²) on the rows beyond is one more rank of the covariance.
         self.step = 0.0 if beyond is None else STEP**2 * np.outer(beyond, beyond)
         self.middle, self.free, self.spread = prior.centre(features), prior.free(features), prior.spread(features)
         self.squares = _distances(seen.points, seen.points)
@@ -57,10 +89,11 @@ class _Evidence:
         best = like.value.sum() - 0.5 * alpha @ f
         for _ in range(50):
             root = np.sqrt(like.weight)
-            L = cholesky(np.eye(len(f)) + root[:, None] * K * root, lower=True, check_finite=False)
+            L = _factor(K, root)
             b = like.weight * f + like.first
-            target = b - root * cho_solve((L, True), root * (K @ b), check_finite=False)
+            target = b - root * _solved(L, root * (K @ b))
             step = target - alpha
+            # Halve the step until Ψ does not fall; the likelihoods are log-concave, so it ends.
             for _ in range(12):
                 f = K @ (alpha + step)
                 like = likelihood(self.seen, f + self.centre, noise)
@@ -69,14 +102,18 @@ class _Evidence:
                     break
                 step = step / 2
             alpha, gain, best = alpha + step, score - best, score
-            if gain < 1e-6:
+            if gain < CONVERGED:
                 break
         self.alpha = alpha
         root = np.sqrt(like.weight)
-        return f, like, root, cholesky(np.eye(len(f)) + root[:, None] * K * root, lower=True, check_finite=False)
+        return f, like, root, _factor(K, root)
 
     def left_out(self, step: Array) -> tuple[Array, Array]:
-        """Return mean and variance of the latent at each point, told by the others (Laplace's approximation)."""
+        """Return mean and variance of the latent at each point, told by the others.
+
+        Laplace's posterior is that of values f̂ + ∂ log p / W seen with variances 1/W; taking one of them away divides
+        its normal out of the posterior's (Rasmussen and Williams 2006, equation 3.56, the cavity).
+        """
         kernel = Kernel.of(self.middle + self.free @ step, self.prior)
         K, _, _, _ = self._covariance(kernel)
         f, like, root, L = self._mode(K, kernel.noise)
@@ -100,25 +137,39 @@ class _Evidence:
         K, stationary, slope, linear = self._covariance(kernel)
         f, like, root, L = self._mode(K, kernel.noise)
         value = like.value.sum() - 0.5 * self.alpha @ f - np.log(np.diag(L)).sum()
-        inverse = cho_solve((L, True), np.diag(root), check_finite=False)
-        R = root[:, None] * inverse
+        R = root[:, None] * _solved(L, np.diag(root))
         KR = K @ R
-        variance = np.diag(K) - np.einsum("ij,ji->i", KR, K)
-        pull = 0.5 * variance * like.third
-        back = pull - R @ (K @ pull)
+        variance = np.diag(K) - np.einsum("ij,ij->i", KR, K)
+        by_mode = 0.5 * variance * like.third
+        through_mode = by_mode - R @ (K @ by_mode)
 
         def by_kernel(dK: Array) -> float:
-            force = dK @ like.first
-            return float(0.5 * self.alpha @ (dK @ self.alpha) - 0.5 * np.sum(R * dK) + back @ force)
+            explicit = 0.5 * self.alpha @ (dK @ self.alpha) - 0.5 * np.vdot(R, dK)
+            return float(explicit + through_mode @ (dK @ like.first))
 
         scales = 1.0 / kernel.lengths**2
         gradient = [by_kernel(slope * square * scale) for square, scale in zip(self.squares, scales, strict=True)]
         gradient += [by_kernel(2.0 * stationary), by_kernel(2.0 * linear)]
-        gradient.append(
-            float(like.value_noise.sum() - 0.5 * variance @ like.weight_noise + back @ (K @ like.first_noise))
-        )
+        by_noise = like.value_noise.sum() - 0.5 * variance @ like.weight_noise
+        gradient.append(float(by_noise + through_mode @ (K @ like.first_noise)))
         z = step / self.spread
         return float(0.5 * z @ z - value), z / self.spread - np.array(gradient) @ self.free
+
+
+def _factor(K: Array, root: Array) -> Array:
+    """Return the lower Cholesky factor of B = I + W½ K W½, by LAPACK itself: checks cost more than small factors."""
+    B = root[:, None] * K * root
+    B[np.diag_indices_from(B)] += 1.0
+    L, failed = dpotrf(B, lower=1, clean=1, overwrite_a=1)
+    if failed:
+        raise np.linalg.LinAlgError("the covariance of the observations is not positive definite.")
+    return np.asarray(L)
+
+
+def _solved(L: Array, right: Array) -> Array:
+    """Return B⁻¹ times `right` by B's Cholesky factor."""
+    solution, _ = dpotrs(L, right, lower=1)
+    return np.asarray(solution)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,7 +256,7 @@ class Posterior:
         K = self.kernel(basis, basis)
         K[np.diag_indices_from(K)] += JITTER * (1.0 + np.diag(K))
         self._root = cholesky(K, lower=True, check_finite=False)
-        self.mean, self._hessian = self._fit(seen)
+        self._v, self._hessian = self._fit(seen)
         self._memo = Memo(REMEMBERED)
 
     def _coordinates(self, points: Array) -> Array:
@@ -245,13 +296,37 @@ class Posterior:
         """Return the latent's mean and variance at rows of `points`; read-only."""
         return self._memo.answer("", points, lambda: self._predict(points))
 
+    @functools.cached_property
+    def _projection(self) -> tuple[Array, Array]:
+        """Return weights w and rows F: the mean at x is centre + wᵀk(x), the variance k(x, x) − |F k(x)|².
+
+        With K = L Lᵀ the basis' prior covariance, v = L⁻¹f has prior N(0, I) and posterior N(v̂, H⁻¹), so for
+        a = L⁻¹k(x) the variance is k(x, x) − aᵀ(I − H⁻¹)a. In H's eigenvectors I − H⁻¹ is diagonal, 1 − 1/λ; directions
+        of which the runs told next to nothing (λ near one) are left out, most of them where the latent is smooth.
+        """
+        values, vectors = eigh(self._hessian @ self._hessian.T, check_finite=False)
+        told = 1.0 - 1.0 / np.maximum(values, 1.0)
+        kept = told > INFORMED
+        rows = np.column_stack([vectors[:, kept] * np.sqrt(told[kept]), self._v])
+        back = solve_triangular(self._root, rows, lower=True, trans="T", check_finite=False)
+        return np.asarray(back[:, -1]), np.ascontiguousarray(back[:, :-1].T)
+
     def _predict(self, points: Array) -> tuple[Array, Array]:
+        if len(points) < len(self.basis):
+            return self._solved(points)
+        weights, rows = self._projection
         means, variances = [], []
         for start in range(0, len(points), 4096):
             some = points[start : start + 4096]
-            A = self._coordinates(some)
-            prior = self.kernel.diagonal(some) - np.einsum("ij,ij->j", A, A)
-            B = solve_triangular(self._hessian, A, lower=True, check_finite=False)
-            means.append(self.centre + self.mean @ A)
-            variances.append(np.maximum(prior, 0.0) + np.einsum("ij,ij->j", B, B))
+            K = self.kernel(self.basis, some)
+            F = rows @ K
+            means.append(self.centre + weights @ K)
+            variances.append(np.maximum(self.kernel.diagonal(some) - np.einsum("ij,ij->j", F, F), 0.0))
         return np.concatenate(means), np.concatenate(variances)
+
+    def _solved(self, points: Array) -> tuple[Array, Array]:
+        """Return the same for so few points that the projection is not worth its making."""
+        A = self._coordinates(points)
+        B = solve_triangular(self._hessian, A, lower=True, check_finite=False)
+        rest = np.maximum(self.kernel.diagonal(points) - np.einsum("ij,ij->j", A, A), 0.0)
+        return self.centre + self._v @ A, rest + np.einsum("ij,ij->j", B, B)

@@ -81,12 +81,34 @@ class Kernel:
         decay = variance * np.exp(-r)
         return (1.0 + r + r**2 / 3.0) * decay, 5.0 / 3.0 * (1.0 + r) * decay
 
+    def _values(self, square: Array) -> Array:
+        """Return the stationary part alone, written over `square`: few passes over what may be large."""
+        if self.squared_exponential:
+            np.multiply(square, -0.5, out=square)
+            np.exp(square, out=square)
+        else:
+            np.multiply(square, 5.0, out=square)
+            r = np.sqrt(square)
+            np.multiply(square, 1.0 / 3.0, out=square)
+            square += r
+            square += 1.0
+            np.negative(r, out=r)
+            np.exp(r, out=r)
+            square *= r
+        square *= self.amplitude**2
+        return square
+
     def __call__(self, a: Array, b: Array) -> Array:
         """Return the covariance of the latent between rows of `a` and of `b`."""
         scaled_a, scaled_b = a / self.lengths, b / self.lengths
-        square = (scaled_a**2).sum(1)[:, None] + (scaled_b**2).sum(1)[None, :] - 2.0 * scaled_a @ scaled_b.T
-        linear = self.slope**2 * ((a - 0.5) @ (b - 0.5).T)
-        return np.asarray(self.stationary(np.maximum(square, 0.0))[0] + linear + self.constant)
+        square = (-2.0 * scaled_a) @ scaled_b.T
+        square += (scaled_a**2).sum(1)[:, None]
+        square += (scaled_b**2).sum(1)
+        np.maximum(square, 0.0, out=square)
+        value = self._values(square)
+        value += (self.slope**2 * (a - 0.5)) @ (b - 0.5).T
+        value += self.constant
+        return value
 
     def diagonal(self, a: Array) -> Array:
         """Return the latent's variance at rows of `a`."""

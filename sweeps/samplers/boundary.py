@@ -22,6 +22,8 @@ from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import TrialState
 from scipy.stats import qmc
 
+from analysis.runs.axes import are_powers
+from analysis.runs.categories import CATEGORICAL
 from grokcore.errors import DataError
 from grokcore.records.regimes import RegimeRule
 from sweeps.samplers.base import Problem, Sampler
@@ -66,9 +68,9 @@ class Boundary(Sampler):
 class BoundarySampler(BaseSampler):
     """An Optuna sampler for regime maps; works with any oracle whose milestones are told by `tell_milestones`.
 
-    Asks between two tells form a wave: they share one map and keep away from each other. Parameters that are not
-    numbers, and one called `seed`, are not axes of the map; they are drawn evenly. The space must be the same for
-    all trials; ask with ``study.ask(distributions)``.
+    Asks between two tells form a wave: they share one map and keep away from each other. Choices that are not numbers
+    are categories of the map, and runs are sought at each of their levels; one called `seed` is drawn evenly. The space
+    must be the same for all trials; ask with ``study.ask(distributions)``.
     """
 
     def __init__(
@@ -145,7 +147,7 @@ class BoundarySampler(BaseSampler):
             return
         self._told = len(done)
         axes = _axes(space)
-        if not axes:
+        if not set(axes.values()) - {CATEGORICAL}:
             self._scores = np.empty(0)
             return
         if self._map is None or len(done) - self._fitted > REFIT_SHARE * len(done):
@@ -189,11 +191,15 @@ class BoundarySampler(BaseSampler):
     def _score(self, regimes: RegimeMap, points: pd.DataFrame) -> npt.NDArray[np.float64]:
         from analysis.models.ensemble import POOLED
 
+        known = regimes.has_runs_at(points)
+        points = points[known]
         chances = np.mean([regimes.member_probabilities(name, points).to_numpy() for name in POOLED], axis=0)
-        entropy = -(chances * np.log(np.maximum(chances, 1e-12))).sum(axis=1)
+        # Nothing is known of a level without runs, not even what a run there takes.
+        entropy, steps = np.full(len(known), np.log(4.0)), np.full(len(known), float(self.rule.budget))
+        entropy[known] = -(chances * np.log(np.maximum(chances, 1e-12))).sum(axis=1)
         times = regimes.milestones(points)
         generalises = 10.0 ** times["t_mem_mean"].to_numpy() + 10.0 ** times["delay_mean"].to_numpy()
-        steps = np.minimum(generalises, self.rule.budget)
+        steps[known] = np.minimum(generalises, self.rule.budget)
         return np.asarray((entropy + 1e-6) / np.maximum(steps, 1.0) ** self.settings.cost_power)
 
     def _avoid(self, unit: npt.NDArray[np.float64], space: Mapping[str, BaseDistribution]) -> None:
@@ -207,14 +213,22 @@ class BoundarySampler(BaseSampler):
 
 
 def _axes(space: Mapping[str, BaseDistribution]) -> dict[str, str]:
-    """Return the axes of the map: numbers but the seed, each with its scale."""
-    return {
-        name: "log" if distribution.log else "linear"
-        for name, distribution in space.items()
-        if isinstance(distribution, (FloatDistribution, IntDistribution))
-        and not distribution.single()
-        and name != "seed"
-    }
+    """Return the axes of the map, each with its scale: what varies but the seed; choices of words are categories."""
+    found: dict[str, str] = {}
+    for name, distribution in space.items():
+        if distribution.single() or name.rpartition(".")[2] == "seed":
+            continue
+        if isinstance(distribution, CategoricalDistribution):
+            numeric = all(isinstance(c, (int, float)) and not isinstance(c, bool) for c in distribution.choices)
+            found[name] = _scale(distribution.choices) if numeric else CATEGORICAL
+        elif isinstance(distribution, (FloatDistribution, IntDistribution)):
+            found[name] = "log" if distribution.log else "linear"
+    return found
+
+
+def _scale(choices: Sequence[Any]) -> str:
+    """Return the scale of a choice among numbers."""
+    return "log" if are_powers(choices) else "linear"
 
 
 def _within(regimes: RegimeMap, points: pd.DataFrame) -> pd.DataFrame:

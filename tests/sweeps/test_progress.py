@@ -1,13 +1,15 @@
 """What is told while a sweep runs: the same numbers in a terminal and in plain lines."""
 
+import dataclasses
 import io
 
 import pytest
 from rich.console import Console
 
 from grokcore.records.run_record import Outcome
+from sweeps.live_map import level_of
 from sweeps.progress import COLUMNS, ROWS, LiveWatcher, PlainWatcher, Watcher, Work, share, watcher_for
-from sweeps.spec.space import Range
+from sweeps.spec.space import Choice, Range
 
 
 @pytest.fixture
@@ -90,3 +92,28 @@ def test_the_picture_has_counts_map_and_axes(spec, records):
     for regime, count in watcher.regimes.items():
         assert f"{regime} {count}" in text
     assert "a word in passing" in console.file.getvalue()
+
+
+def test_each_choice_has_a_live_map_of_its_own(spec, pretend):
+    transforms = Choice(values=("none", {"name": "grokfast_ema", "gain": 0.9}))
+    both = dataclasses.replace(spec, space={**spec.space, "transform": transforms})
+    space = both.whole_space
+    params = {"fraction": 0.5, "optimizer.decay": 0.4, "optimizer.rate": 0.01, "seed": 0}
+    runs = [pretend(space.config(params | {"transform": p})) for p in space.dimensions["transform"].grid(2)]
+    watcher = LiveWatcher(spec=both, console=Console(file=io.StringIO(), width=100, force_terminal=True))
+    with watcher:
+        watcher.finished(runs)
+    assert set(watcher.cells_at) == {("none",), ("grokfast_ema",)}
+    assert [sum(c.total() for c in cells.values()) for cells in watcher.cells_at.values()] == [1, 1]
+    plain = Console(file=io.StringIO(), width=100)
+    plain.print(watcher.picture())
+    text = plain.file.getvalue()
+    assert "transform none" in text
+    assert "transform grokfast_ema" in text
+    assert max(map(len, text.splitlines())) <= 100
+
+
+def test_tables_of_one_name_are_told_apart_by_their_settings():
+    choice = Choice(values=({"name": "ema", "alpha": 0.9}, {"name": "ema", "alpha": 0.98}))
+    flat = {"transform.name": "ema", "transform.alpha": 0.98}
+    assert level_of({"transform": choice}, flat) == ("ema alpha 0.98",)

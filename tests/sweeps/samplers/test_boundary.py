@@ -3,11 +3,11 @@
 import numpy as np
 import optuna
 import pytest
-from optuna.distributions import FloatDistribution
+from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 from grokcore.records.regimes import RegimeRule
 from sweeps import BoundarySampler, tell_milestones
-from sweeps.samplers.boundary import Boundary
+from sweeps.samplers.boundary import Boundary, _axes
 
 RULE = RegimeRule(budget=3000, ratio=5.0)
 SPACE = {"decay": FloatDistribution(0.01, 10.0, log=True), "fraction": FloatDistribution(0.2, 0.9)}
@@ -68,3 +68,31 @@ def test_a_space_without_numbers_is_sampled_evenly():
         trial = study.ask(space)
         tell_milestones(study, trial, t_mem=(3, True), t_gen=(9, True))
     assert {trial.params["seed"] for trial in study.trials} == {0, 1, 2, 3}
+
+
+def test_runs_gather_at_the_edge_of_each_level_of_a_category():
+    space = {**SPACE, "method": CategoricalDistribution(["none", "fast"]), "seed": CategoricalDistribution([0, 1])}
+    edges = {"none": 0.75, "fast": 0.35}
+    sampler = BoundarySampler(RULE, seed=0, settings=Boundary(sobol=0.25))
+    study = optuna.create_study(sampler=sampler)
+    for _ in range(5):
+        for trial in [study.ask(space) for _ in range(16)]:
+            gen = 90 if trial.params["fraction"] > edges[trial.params["method"]] else 10**6
+            tell_milestones(study, trial, t_mem=(60, True), t_gen=(min(gen, 3000), gen <= 3000))
+    chosen = [t for t in study.trials if not sampler.is_sobol(t.number)]
+    for method, edge in edges.items():
+        gaps = [abs(t.params["fraction"] - edge) for t in chosen if t.params["method"] == method]
+        assert len(gaps) >= 5
+        assert np.median(gaps) < 0.1
+
+
+def test_choices_of_numbers_are_axes_of_words_categories_and_seeds_neither():
+    space = {
+        "width": CategoricalDistribution([16, 64]),
+        "layers": CategoricalDistribution([1, 2, 3]),
+        "method": CategoricalDistribution(["none", "fast"]),
+        "bias": CategoricalDistribution([True, False]),
+        "seed": CategoricalDistribution([0, 1]),
+        "only": CategoricalDistribution(["one"]),
+    }
+    assert _axes(space) == {"width": "log", "layers": "linear", "method": "categorical", "bias": "categorical"}
