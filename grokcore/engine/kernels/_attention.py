@@ -109,7 +109,7 @@ def _back_at_once(
     """Do what `mix_back` does, for all memories at once; the gradient at the query is that at the divided one."""
     keys, values = stacked.unbind(3)
     at_shares = (at_mixed.unsqueeze(1) * values).sum(-1)
-    at_scores = torch._softmax_backward_data(at_shares, seen.shares, 1, at_shares.dtype)  # type: ignore[attr-defined]
+    at_scores = torch._softmax_backward_data(at_shares, seen.shares, 1, at_shares.dtype)
     if seen.rate != 1:
         at_scores.mul_(seen.rate)
     at_memories = torch.empty_like(stacked)
