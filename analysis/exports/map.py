@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.exports.provenance import code_revision, versions
-from analysis.figures import base, laws, profile, regime_map, uncertainty
+from analysis.figures import base, laws, own, profile, regime_map, uncertainty
 from analysis.maps.grid import MapGrid, map_grid
 from analysis.maps.of_source import map_of
 from analysis.maps.regime_map import RegimeMap
@@ -22,6 +22,7 @@ from analysis.pages.page_data import Drawn
 from analysis.runs.categories import Level
 from analysis.runs.sources import Source, environment_of, read_source, rule_options
 from grokcore.atomic_files import replacing, write_text
+from grokcore.config.folders import use_folder
 from grokcore.output_paths import check_outputs
 from grokcore.records.regimes import REGIMES, RegimeRule
 
@@ -89,7 +90,14 @@ def export_map(
     paths["html"] = write_text(out / "map.html", page)
     text = json.dumps(definition, indent=2, ensure_ascii=False)
     paths["definition"] = write_text(out / "definition.json", text + "\n")
-    return paths
+    return paths | _own_figures(source, fitted, out, look)
+
+
+def _own_figures(source: Source, fitted: RegimeMap, out: Path, style: base.Style) -> dict[str, Path]:
+    """Draw the figures of one's own, those that the sweep keeps among them; last, since they may fail."""
+    if source.path is not None and (source.path / "components").is_dir():
+        use_folder(source.path / "components")
+    return own.draw_own(fitted, out, style)
 
 
 def _key(name: str, suffix: str) -> str:
