@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import itertools
 import time
 from dataclasses import dataclass
@@ -70,6 +71,8 @@ class SweepResult:
     """Processor time that they took for it."""
     run_steps: int
     """Optimizer steps times runs."""
+    map_seconds: float = 0.0
+    """Wall time that drawing the map took; 0 where none was drawn."""
 
     @property
     def overhead(self) -> float:
@@ -106,7 +109,7 @@ def run_sweep(spec: SweepSpec, options: SweepOptions | None = None, *, watcher: 
             run_steps=watcher.run_steps,
         )
         if result.complete and options.map:
-            draw_map(result.path, watcher)
+            result = dataclasses.replace(result, map_seconds=draw_map(result.path, watcher))
         if result.complete and spec.own_storage is not None:
             deliver_results(result.path, spec.own_storage, watcher)
         if result.complete and mirror is not None and (trouble := mirror.finish()) is not None:
@@ -155,11 +158,16 @@ def deliver_results(path: Path, storage: str, watcher: Watcher) -> None:
         watcher.note(f"the results could not be copied to {storage}: {error}")
 
 
-def draw_map(path: Path, watcher: Watcher) -> None:
-    """Draw the map of the sweep in folder `path` into it; what prevents one is said, and costs nothing else."""
+def draw_map(path: Path, watcher: Watcher) -> float:
+    """Draw the map of the sweep in folder `path` into it and return the seconds it took.
+
+    What is being done is said; what prevents a map is said, and costs nothing else.
+    """
     from analysis.exports.map import export_map
 
+    begun = watcher.clock()
     try:
-        export_map(path, path)
+        export_map(path, path, say=watcher.note)
     except GrokmapError as error:
         watcher.note(f"no map: {error}")
+    return watcher.clock() - begun

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -83,9 +84,15 @@ def map_(  # noqa: PLR0917 - one parameter an option
     for note in [*runs.notes, *([] if scales or not runs.guess else [f"{runs.guess} Others: --axis NAME=log"])]:
         typer.echo(f"{source.name}: {note}")
     folder = out or (source if source.is_dir() else source.parent)
-    paths = export_map(runs, folder, rule, x=x, y=y, at=held, axes=scales or None, style=style)
+
+    def say(text: str) -> None:
+        typer.echo(text, err=True)
+
+    begun = time.monotonic()
+    paths = export_map(runs, folder, rule, x=x, y=y, at=held, axes=scales or None, style=style, say=say)
     for path in paths.values():
         typer.echo(path)
+    say(f"drawn in {time.monotonic() - begun:.0f} s")
     _show_in_mlflow(source, paths, None if folder.resolve() == source.resolve() else f"maps/{folder.resolve().name}")
 
 

@@ -133,7 +133,7 @@ def _conduct(spec: SweepSpec, options: Any) -> None:
     console.print(line, markup=False, soft_wrap=True)
     console.print(
         f"{result.startup_seconds:.0f} s to start, {result.train_seconds:.0f} s of training on {result.slots} slots, "
-        f"{result.overhead:.1%} of their time not training"
+        f"{result.overhead:.1%} of their time not training, {result.map_seconds:.0f} s to draw the map"
     )
     _where(result.path, options, console)
 
