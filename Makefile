@@ -68,7 +68,7 @@ gpu: install  ## on a machine with an NVIDIA card: the tests that need it, then 
 	$(BIN)/python -m benchmarks.gpu
 
 docs: install  ## build the documentation site into site/, strictly: every link and every name must be there
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo "Open site/index.html, or run '$(BIN)/mkdocs serve' for a site with search that follows your changes."
 
 clean:  ## remove .venv and caches, but no results

@@ -2,9 +2,11 @@
 
 ``python -m benchmarks.load`` drives a real `Driver` (Optuna study and store of records on disk) with runs that cost
 nothing, at 1k, 10k and 100k finished runs, then writes the tables, then mirrors a sample of the runs in MLflow.
-Only the driver's own work is timed: what workers would do (making records, encoding them) is done off the clock.
+Every cohort reports through Ray Tune's callback as in a sweep, and so many are out at the same time as there are slots:
+64 at every size, and 1,000 at the largest. Only the driver's own work is timed: what workers would do (making records,
+encoding them) is done off the clock.
 
-    python -m benchmarks.load                     1k, 10k and 100k runs (20 minutes, 15 GB of disk)
+    python -m benchmarks.load                     1k, 10k and 100k runs (30 minutes, 15 GB of disk)
     python -m benchmarks.load --runs 1000 10000   up to 10k only
 """
 
@@ -12,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import itertools
 import json
 import os
@@ -21,8 +24,12 @@ import sqlite3
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -32,9 +39,15 @@ from grokcore.records.regimes import RegimeRule
 from grokcore.records.run_record import Outcome, RunRecord
 from grokcore.run_config import RunConfig
 from sweeps.driver import CohortTask, Driver
+from sweeps.execution.searcher import Recorder
+from sweeps.progress import Watcher
 from sweeps.spec.space import Choice, Range
 from sweeps.spec.sweep_spec import SweepSpec
-from sweeps.store.run_store import Store, write_tables
+from sweeps.store.reported_run import report
+from sweeps.store.run_store import Store
+from sweeps.store.tables import write_tables
+
+T = TypeVar("T")
 
 BUDGET = 5000
 """Steps of a synthetic run."""
@@ -48,6 +61,22 @@ ORIGINALS = 50
 """Runs in MLflow of which the others that are there already are copies."""
 WINDOW = 500
 """Runs at the end over which the cost per run is taken."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Load:
+    """What one driver is loaded with."""
+
+    runs: int
+    """Runs of the sweep."""
+    sampler: str
+    """Who chooses them."""
+    width: int
+    """Runs of a cohort."""
+    slots: int
+    """Cohorts that are out at the same time."""
+    tables: bool
+    """Whether the tables are written and the sweep is gone on with afterwards."""
 
 
 def spec(runs: int, sampler: str) -> SweepSpec:
@@ -86,16 +115,18 @@ def pretended(config: RunConfig, rng: np.random.Generator) -> RunRecord:
     return RunRecord(config=config, outcome=Outcome.FINISHED, columns=columns, environment={"torch": "pretended"})
 
 
-def pretended_lines(task: CohortTask, rng: np.random.Generator, curves: list[str]) -> list[str]:
-    """Return the lines that workers would send for a cohort; after the first hundred the curves are used again."""
-    lines = []
+def pretended_reports(task: CohortTask, rng: np.random.Generator, curves: list[str]) -> list[dict[str, Any]]:
+    """Return what a worker would report of a cohort's runs; after the first hundred the curves are used again."""
+    reports = []
     for config in task.configs:
         if len(curves) < CURVES:
-            whole = pretended(config, rng).to_json()
-            curves.append(whole.partition(MARK)[2])
+            curves.append(pretended(config, rng).to_json().partition(MARK)[2])
         empty = RunRecord(config=config, outcome=Outcome.FINISHED, columns={"step": np.array([], dtype=np.int64)})
-        lines.append(empty.to_json().partition(MARK)[0] + MARK + curves[int(rng.integers(len(curves)))])
-    return lines
+        found = report(empty, spec(1, "sobol").rule.threshold)
+        mem, gen = (int(step) for step in 10 ** rng.uniform((1, 2), (3, 3.6)))
+        line = found["record"].partition(MARK)[0] + MARK + curves[int(rng.integers(len(curves)))]
+        reports.append(found | {"train": [True, mem], "val": [bool(rng.integers(2)), gen], "record": line})
+    return reports
 
 
 def peak_memory() -> float:
@@ -103,43 +134,67 @@ def peak_memory() -> float:
     return 1024.0 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def drive(folder: Path, runs: int, sampler: str, width: int, *, tables: bool = True) -> dict[str, float]:
-    """Run a whole sweep of pretended cohorts; return rates, the last runs' cost, memory and sizes."""
+class Timed:
+    """Adds up the wall and the processor time that the driver takes, run by run."""
+
+    def __init__(self) -> None:
+        self.wall: list[float] = []
+        self.cpu: list[float] = []
+
+    def __call__(self, runs: int, work: Callable[[], T]) -> T:
+        """Return what `work` returns; its time is put down to `runs` runs."""
+        begun, busy = time.perf_counter(), time.process_time()
+        found = work()
+        spent, worked = time.perf_counter() - begun, time.process_time() - busy
+        self.wall.append(spent)
+        self.cpu.append(worked)
+        self.runs = getattr(self, "runs", 0) + runs
+        return found
+
+    def last_cpu(self, runs: int) -> float:
+        """Return the processor time of the last calls, which about `runs` runs took."""
+        share = max(1, round(len(self.cpu) * runs / self.runs))
+        return sum(self.cpu[-share:]) / (self.runs * share / len(self.cpu))
+
+
+def drive(folder: Path, load: Load) -> dict[str, float]:
+    """Run a whole sweep of pretended cohorts, so many of them out at a time; return rates, costs, memory and sizes.
+
+    Every cohort reports as one of the sweep's does: now and then without a finished run, at the end with them.
+    """
     rng = np.random.default_rng(0)
-    costs: list[float] = []
-    cpu_costs: list[float] = []
-    curves: list[str] = []
-    cohorts, base = 0, peak_memory()
-    with Store(spec(runs, sampler), folder) as store:
-        driver = Driver(store, key=cohort_key, width=lambda _: width, slots=lambda: 64)
+    timed, curves, cohorts, base = Timed(), list[str](), 0, peak_memory()
+    sweep = spec(load.runs, load.sampler)
+    out: deque[CohortTask] = deque()
+    with Store(sweep, folder) as store:
+        driver = Driver(store, key=cohort_key, width=lambda _: load.width, slots=lambda: load.slots)
+        recorder = Recorder(driver, Watcher(spec=sweep))
         while not driver.finished:
-            begun, busy = time.perf_counter(), time.process_time()
-            task = driver.next_cohort()
-            spent, worked = time.perf_counter() - begun, time.process_time() - busy
-            if task is None:
+            while len(out) < load.slots and (task := timed(0, driver.next_cohort)) is not None:
+                out.append(task)
+            if not out:
                 raise RuntimeError("the driver has neither finished nor a cohort to hand out")
-            lines = pretended_lines(task, rng, curves)
-            begun, busy = time.perf_counter(), time.process_time()
-            driver.receive(RunRecord.from_json(line) for line in lines)
-            driver.ended(task.name)
-            spent, worked = spent + time.perf_counter() - begun, worked + time.process_time() - busy
-            cpu_costs += [worked / len(lines)] * len(lines)
-            costs += [spent / len(lines)] * len(lines)
+            task = out.popleft()
+            trial = SimpleNamespace(config={"cohort": task.name})
+            work = {"run_steps": 1000, "cpu_seconds": 1.0, "train_seconds": 1.0, "trouble": ""}
+            for reports in ([], [], pretended_reports(task, rng, curves)):
+                result = {"records": reports, **work}
+                timed(len(reports), functools.partial(recorder.on_trial_result, 0, [], trial, result))
+            timed(0, functools.partial(recorder.on_trial_complete, 0, [], trial))
             cohorts += 1
-        path = store.path
-        memory = peak_memory()
-    total = sum(costs)
+        path, memory = store.path, peak_memory()
     found = {
-        "runs": runs,
-        "runs_per_second": runs / total,
-        "cohorts_per_second": cohorts / total,
-        "cpu_ms_per_run": 1000 * sum(cpu_costs) / runs,
-        "last_cpu_ms_per_run": 1000 * float(np.mean(cpu_costs[-WINDOW:])),
+        "runs": load.runs,
+        "slots": load.slots,
+        "runs_per_second": load.runs / sum(timed.wall),
+        "cohorts_per_second": cohorts / sum(timed.wall),
+        "cpu_ms_per_run": 1000 * sum(timed.cpu) / load.runs,
+        "last_cpu_ms_per_run": 1000 * timed.last_cpu(WINDOW),
         "driver_mb": memory / 1e6,
         "driver_growth_mb": (memory - base) / 1e6,
         "store_mb": (path / "records.jsonl").stat().st_size / 1e6,
     }
-    return found | _aftermath(folder, runs, sampler, width) if tables else found
+    return found | _aftermath(folder, load.runs, load.sampler, load.width) if load.tables else found
 
 
 def _aftermath(folder: Path, runs: int, sampler: str, width: int) -> dict[str, float]:
@@ -213,16 +268,15 @@ def _apart(work: str, *words: object) -> dict[str, float]:
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
-def measure(
-    sizes: Sequence[int], sampler: str, width: int, mirrored: int, *, tables: bool
-) -> Iterator[dict[str, float]]:
-    """Yield the figures of each size of sweep, smallest first; MLflow is measured at each as well."""
-    for runs in sizes:
+def measure(loads: Sequence[Load], mirrored: int) -> Iterator[dict[str, float]]:
+    """Yield the figures of each load, smallest first; MLflow is measured at each as well."""
+    for load in loads:
         folder = Path(tempfile.mkdtemp(prefix="grokmap-load-"))
         try:
-            found = _apart("drive", folder, runs, sampler, width, int(tables))
+            words = (load.runs, load.sampler, load.width, load.slots, int(load.tables))
+            found = _apart("drive", folder, *words)
             if mirrored:
-                found |= _apart("mirror", folder / f"load-{runs}", mirrored, runs)
+                found |= _apart("mirror", folder / f"load-{load.runs}", mirrored, load.runs)
             yield found
         finally:
             shutil.rmtree(folder)
@@ -234,24 +288,32 @@ def main() -> None:
     parser.add_argument("--runs", type=int, nargs="+", default=[1000, 10_000, 100_000])
     parser.add_argument("--sampler", default="sobol")
     parser.add_argument("--width", type=int, default=8)
+    parser.add_argument("--slots", type=int, nargs="+", default=[64, 1000], help="cohorts out at the same time")
     parser.add_argument("--mirrored", type=int, default=200)
     parser.add_argument("--no-tables", action="store_true", help="leave out the tables and the restart")
     parser.add_argument("--child", nargs="+", help=argparse.SUPPRESS)
     words = parser.parse_args()
     if words.child:
-        work, path, *rest = words.child
-        os.environ.pop("MLFLOW_TRACKING_URI", None)
-        if work == "drive":
-            print(json.dumps(drive(Path(path), int(rest[0]), rest[1], int(rest[2]), tables=rest[3] == "1")))
-        else:
-            print(json.dumps(mirror(Path(path), int(rest[0]), int(rest[1]))))
+        print(json.dumps(_child(*words.child)))
         return
     print(f"sampler {words.sampler}, cohorts of {words.width}, {os.cpu_count()} cores")
+    common = {"sampler": words.sampler, "width": words.width, "tables": not words.no_tables}
     found = []
-    for figures in measure(words.runs, words.sampler, words.width, words.mirrored, tables=not words.no_tables):
+    # The first number of slots at every size; the others at the largest, to compare.
+    pairs = [(runs, words.slots[0]) for runs in words.runs] + [(words.runs[-1], slots) for slots in words.slots[1:]]
+    for figures in measure([Load(runs=runs, slots=slots, **common) for runs, slots in pairs], words.mirrored):
         found.append(figures)
         print("  ".join(f"{name} {value:,.4g}" for name, value in figures.items()), flush=True)
     print(json.dumps(found))
+
+
+def _child(work: str, path: str, *rest: str) -> dict[str, float]:
+    os.environ.pop("MLFLOW_TRACKING_URI", None)
+    if work == "mirror":
+        return mirror(Path(path), int(rest[0]), int(rest[1]))
+    runs, sampler, width, slots, tables = rest
+    load = Load(runs=int(runs), sampler=sampler, width=int(width), slots=int(slots), tables=tables == "1")
+    return drive(Path(path), load)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
@@ -119,6 +120,11 @@ class RunConfig(Component):
 
     def to_dict(self) -> dict[str, Any]:
         """Return nested plain values from which `from_dict` builds an equal configuration."""
+        return {name: dict(part) if name in REGISTRIES else part for name, part in self._values.items()}
+
+    @functools.cached_property
+    def _values(self) -> dict[str, Any]:
+        """The same, made once: a driver asks for it several times a run."""
         values = self.to_section()
         return {
             name: REGISTRIES[name].to_section(part) if name in REGISTRIES else part for name, part in values.items()
@@ -128,10 +134,10 @@ class RunConfig(Component):
         """Return the same with dotted names, as run tables hold them (``optimizer.decay``)."""
         return flatten(self.to_dict())
 
-    @property
+    @functools.cached_property
     def run_id(self) -> str:
         """Return 16 hexadecimal digits that depend on every field and on nothing else."""
-        text = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        text = json.dumps(self._values, sort_keys=True, separators=(",", ":"), allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 
@@ -19,8 +19,12 @@ from grokcore.errors import GrokmapError
 from grokcore.records.milestones import Milestone
 from grokcore.records.run_record import Outcome, RunRecord
 from grokcore.run_config import RunConfig
+from sweeps.store.lines import damaged
+from sweeps.store.reported_run import ReportedRun
 from sweeps.store.run_store import Asked, Store
-from sweeps.study import rebuild, tell_record
+from sweeps.study import ask, note, rebuild, tell_outcome
+
+R = TypeVar("R", RunRecord, ReportedRun)
 
 WIDE_WAVE: Final = 1024
 """Runs asked for at a time where the choice does not depend on results: many, so that cohorts are full."""
@@ -64,8 +68,11 @@ class Driver:
         self._told: dict[str, tuple[Outcome, Milestone, Milestone]] = {}
         self._numbers: defaultdict[str, list[int]] = defaultdict(list)
         self._waiting: defaultdict[str, dict[str, RunConfig]] = defaultdict(dict)
-        self._first: list[list[RunConfig]] = []
+        self._first: deque[list[RunConfig]] = deque()
         self._out: dict[str, CohortTask] = {}
+        self._held: dict[str, RunConfig] = {}
+        self._places: Counter[str] = Counter()
+        self._running = 0
         self._over: set[str] = set()
         self._failed: list[RunRecord] = []
         self._errors = 0
@@ -84,10 +91,12 @@ class Driver:
         self.study = rebuild(sampler, self._distributions, asked, self._told)
         self.asked = len(asked)
         unfinished: dict[str, RunConfig] = {}
-        for item in asked:
+        for number, item in enumerate(asked):
             if item.run_id not in self._told:
-                unfinished.setdefault(item.run_id, self._space.config(item.params))
-                self._numbers[item.run_id].append(item.number)
+                config = unfinished[item.run_id] = self._space.config(item.params)
+                if config.run_id != item.run_id:
+                    self._refuse(number, item)
+                self._numbers[item.run_id].append(number)
         # Cohorts with a checkpoint go on as they were, finished members and all: a checkpoint fits its members only.
         everyone = {item.run_id: item for item in asked}
         for name, run_ids in self.store.cohorts().items():
@@ -100,6 +109,10 @@ class Driver:
         for config in unfinished.values():
             self._wait(config)
 
+    def _refuse(self, number: int, item: Asked) -> None:
+        error = ValueError(f"its parameters are not those of run {item.run_id}, or another version of Grokmap chose it")
+        raise damaged(self.store.path / "asked.jsonl", number + 1, error, "another run is then chosen in its place")
+
     @property
     def finished(self) -> bool:
         """Whether every run of the sweep is in the store."""
@@ -108,7 +121,7 @@ class Driver:
     @property
     def running(self) -> int:
         """Return how many runs are being trained now."""
-        return sum(task_run not in self._told for task in self._out.values() for task_run in _ids(task.configs))
+        return self._running
 
     @property
     def cohorts_out(self) -> int:
@@ -120,7 +133,7 @@ class Driver:
         if not self._first:
             self._refill()
         if self._first:
-            configs = self._first.pop(0)
+            configs = self._first.popleft()
         elif not any(self._waiting.values()):
             return None
         else:
@@ -132,16 +145,31 @@ class Driver:
             name = _name([name])
         task = CohortTask(name=name, configs=tuple(configs))
         self._out[task.name] = task
+        self._held |= {config.run_id: config for config in configs}
+        self._count(ids, 1)
         self.store.hand_out(task.name, ids)
         return task
 
-    def receive(self, records: Iterable[RunRecord]) -> list[RunRecord]:
+    def _count(self, run_ids: Iterable[str], change: int) -> None:
+        """Count unfinished runs of a cohort that goes out (1) or comes back (-1); a run may be in two."""
+        for run_id in run_ids:
+            if run_id not in self._told:
+                self._places[run_id] += change
+                self._running += change
+
+    def reported(self, values: Mapping[str, Any]) -> ReportedRun:
+        """Return the finished run that a worker reported."""
+        return ReportedRun.of(values, self._held.get(values["run_id"]))
+
+    def receive(self, records: Iterable[R]) -> list[R]:
         """Store finished runs and tell the study; return those that are new. The same run may come twice."""
         new = self.store.add(records)
         for record in new:
             self._remember(record)
+            self._running -= self._places.pop(record.run_id, 0)
+            self._held.pop(record.run_id, None)
             for number in self._numbers.pop(record.run_id, ()):
-                tell_record(self.study, number, record, self.spec.rule)
+                self._tell_known(number, record.run_id)
             if record.outcome is not Outcome.FAILED:
                 self._alive = True
         return new
@@ -156,7 +184,8 @@ class Driver:
         if self._losses[name] > self.spec.retries or all(run_id in self._told for run_id in _ids(configs)):
             return False
         del self._out[name]
-        self._first.insert(0, list(configs))
+        self._count(_ids(configs), -1)
+        self._first.appendleft(list(configs))
         return True
 
     def progressed(self, name: str) -> None:
@@ -170,6 +199,7 @@ class Driver:
         with it; a run that fails alone is recorded as failed, with `error` as its reason.
         """
         task = self._out.pop(name)
+        self._count(_ids(task.configs), -1)
         missing = [config for config in task.configs if config.run_id not in self._told]
         self._over.add(name)
         self._forget(name)
@@ -179,7 +209,7 @@ class Driver:
         else:
             self._errors += 1
             if len(task.configs) > 1:
-                self._first += [[config] for config in missing]
+                self._first.extend([config] for config in missing)
             else:
                 self._failed += [_failed(config, error) for config in missing]
             if self._errors >= HOPELESS and not self._alive:
@@ -208,36 +238,26 @@ class Driver:
 
     def _ask(self, wave: int) -> int:
         """Ask for `wave` runs; return how many of them are not known yet."""
-        trials = [self.study.ask(self._distributions) for _ in range(wave)]
-        configs = [self._space.config(trial.params) for trial in trials]
-        self.store.ask(
-            Asked(number=trial.number, params=trial.params, run_id=config.run_id)
-            for trial, config in zip(trials, configs, strict=True)
-        )
+        chosen = [ask(self.study, self._distributions) for _ in range(wave)]
+        asked = [(number, params, self._space.config(params)) for number, params in chosen]
+        self.store.ask(Asked(number=number, params=params, run_id=config.run_id) for number, params, config in asked)
         self.asked += wave
         new = 0
-        for trial, config in zip(trials, configs, strict=True):
+        for number, _, config in asked:
             run_id = config.run_id
-            trial.set_user_attr("run_id", run_id)
+            note(self.study, number, run_id=run_id)
             if run_id in self._told:
-                self._tell_known(trial.number, run_id)
+                self._tell_known(number, run_id)
                 continue
             if run_id not in self._numbers:
                 self._wait(config)
                 new += 1
-            self._numbers[run_id].append(trial.number)
+            self._numbers[run_id].append(number)
         return new
 
     def _tell_known(self, number: int, run_id: str) -> None:
-        from optuna.trial import TrialState
-
-        from sweeps.study import tell_milestones
-
         outcome, mem, gen = self._told[run_id]
-        if outcome is Outcome.FAILED:
-            self.study.tell(number, state=TrialState.FAIL)
-        else:
-            tell_milestones(self.study, number, t_mem=(mem.step, mem.event), t_gen=(gen.step, gen.event))
+        tell_outcome(self.study, number, outcome, mem, gen)
 
     def _group(self) -> list[RunConfig]:
         """Take a cohort's worth of runs from the largest group of one shape."""
@@ -255,7 +275,7 @@ class Driver:
     def _wait(self, config: RunConfig) -> None:
         self._waiting[self._key(config)][config.run_id] = config
 
-    def _remember(self, record: RunRecord) -> None:
+    def _remember(self, record: RunRecord | ReportedRun) -> None:
         threshold = self.spec.rule.threshold
         mem, gen = record.milestone("train", threshold), record.milestone("val", threshold)
         self._told[record.run_id] = (record.outcome, mem, gen)

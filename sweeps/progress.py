@@ -15,6 +15,7 @@ from grokcore.records.run_record import Outcome, RunRecord
 from sweeps.live_map import COLUMNS, ROWS, Level, choices_of, level_of, live_maps
 from sweeps.spec.space import Range
 from sweeps.spec.sweep_spec import SweepSpec
+from sweeps.store.reported_run import ReportedRun
 
 if TYPE_CHECKING:
     from rich.console import Console, Group
@@ -77,7 +78,7 @@ class Watcher:
     def __exit__(self, *exception: object) -> None:
         self.stop()
 
-    def known(self, records: Iterable[RunRecord]) -> None:
+    def known(self, records: Iterable[RunRecord | ReportedRun]) -> None:
         """Count runs of earlier sessions."""
         self._count(records)
 
@@ -91,12 +92,12 @@ class Watcher:
         self.running = running
         self.changed()
 
-    def finished(self, records: Iterable[RunRecord]) -> None:
+    def finished(self, records: Iterable[RunRecord | ReportedRun]) -> None:
         """Take note of runs that finished in this session."""
         self._new += self._count(records)
         self.changed()
 
-    def _count(self, records: Iterable[RunRecord]) -> int:
+    def _count(self, records: Iterable[RunRecord | ReportedRun]) -> int:
         before = self.done
         for record in records:
             self.done += 1

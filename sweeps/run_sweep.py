@@ -5,30 +5,45 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import itertools
+import shlex
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from grokcore.atomic_files import write_text
 from grokcore.engine.grouping import cohort_key
 from grokcore.errors import GrokmapError
+from grokcore.records.run_record import RunRecord
 from sweeps.driver import Driver
 from sweeps.progress import Watcher
 from sweeps.spec.sweep_spec import SweepSpec
-from sweeps.store.run_store import Store, write_tables
+from sweeps.store.run_store import Store
 from sweeps.store.storage import deliver
+from sweeps.store.tables import write_tables
+from sweeps.tracking.database import tracking_uri
 from sweeps.tracking.follower_process import MirrorProcess
 
 if TYPE_CHECKING:
     import optuna
     import pandas as pd
 
+    from sweeps.execution.ray_session import RaySession
 
-RESULTS = ("spec.toml", "records.jsonl", "asked.jsonl", "*.parquet", "map*.*", "definition.json")
+
+RESULTS = ("spec.toml", "records.jsonl", "asked.jsonl", "*.parquet", "map*.*", "definition.json", "components/**/*")
 """Files of a sweep's folder that are copied to its storage when it is complete."""
 
 RESTARTS = 3
 """How often an embedded Ray that lost a part is started again in one sweep."""
+
+
+MAP = ("map.html", "map.png", "definition.json")
+"""Files of a map that is drawn whole; the last is written last."""
+
+MIRRORED = "mirrored"
+"""File that names the MLflow that has all of the sweep."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,15 +105,22 @@ def run_sweep(spec: SweepSpec, options: SweepOptions | None = None, *, watcher: 
     options, watcher = options or SweepOptions(), watcher or Watcher(spec=spec)
     begun = time.monotonic()
     with Store(spec, options.results) as store, contextlib.ExitStack() as open_things:
-        for name, reason in spec.unmeasured().items():
-            watcher.note(f"{name} is not measured: {reason}")
-        mirror = open_things.enter_context(MirrorProcess(store.path)) if options.mlflow else None
-        driver, slots = _train(store, options, watcher)
+        for change in store.changes:
+            watcher.note(f"goes on with {change}")
+        whole = store.complete
+        mirror = None
+        if options.mlflow and not (whole and is_mirrored(store.path)):
+            mirror = open_things.enter_context(MirrorProcess(store.path))
+        if whole:
+            driver, slots = _driver(store, None, lambda record: watcher.known([record])), 0
+            watcher.stop()
+        else:
+            driver, slots = _train(store, options, watcher)
         startup = time.monotonic() - begun - watcher.seconds
         driver.close()
         result = SweepResult(
             path=store.path,
-            runs=write_tables(store.path, spec.rule),
+            runs=_tables(store),
             complete=driver.finished,
             study=driver.study,
             slots=slots,
@@ -108,13 +130,21 @@ def run_sweep(spec: SweepSpec, options: SweepOptions | None = None, *, watcher: 
             cpu_seconds=watcher.cpu_seconds,
             run_steps=watcher.run_steps,
         )
-        if result.complete and options.map:
-            result = dataclasses.replace(result, map_seconds=draw_map(result.path, watcher))
-        if result.complete and spec.own_storage is not None:
-            deliver_results(result.path, spec.own_storage, watcher)
-        if result.complete and mirror is not None and (trouble := mirror.finish()) is not None:
-            watcher.note(f"MLflow lacks some of it: {trouble} Write the rest with: grokmap track {result.path}")
+        if result.complete:
+            result = dataclasses.replace(result, map_seconds=_finish(result, spec, options, watcher, mirror))
     return result
+
+
+def _driver(store: Store, session: RaySession | None, known: Callable[[RunRecord], object] | None) -> Driver:
+    """Return the driver of a sweep; one whose runs are all there needs no session."""
+    return Driver(
+        store,
+        key=cohort_key,
+        width=session.width if session else lambda _: 1,
+        slots=session.slots if session else lambda: 1,
+        forget=session.forget if session else None,
+        known=known,
+    )
 
 
 def _train(store: Store, options: SweepOptions, watcher: Watcher) -> tuple[Driver, int]:
@@ -122,20 +152,15 @@ def _train(store: Store, options: SweepOptions, watcher: Watcher) -> tuple[Drive
 
     An embedded Ray that loses a part of itself is started again, `RESTARTS` times at most.
     """
-    # Ray takes seconds to import: a refusal should not.
+    for name, reason in store.spec.unmeasured().items():
+        watcher.note(f"{name} is not measured: {reason}")
+    # Ray takes seconds to import: a refusal should not, nor a sweep that is complete.
     from sweeps.execution.ray_session import RaySession
     from sweeps.execution.ray_watch import RayLostError
 
     for life in itertools.count():
         with RaySession(store.spec, store, options.address, slots=options.slots, say=watcher.note) as session:
-            driver = Driver(
-                store,
-                key=cohort_key,
-                width=session.width,
-                slots=session.slots,
-                forget=session.forget,
-                known=None if life else lambda record: watcher.known([record]),
-            )
+            driver = _driver(store, session, None if life else lambda record: watcher.known([record]))
             try:
                 if not driver.finished:
                     session.tune(driver, watcher)
@@ -149,11 +174,55 @@ def _train(store: Store, options: SweepOptions, watcher: Watcher) -> tuple[Drive
     raise AssertionError("the last life returns or raises")
 
 
+def _tables(store: Store) -> pd.DataFrame:
+    """Return the finished runs; their tables are written unless they are newer than what they are made of."""
+    import pandas as pd
+
+    if is_newer(store.path, ("runs.parquet", "curves.parquet")):
+        return pd.read_parquet(store.path / "runs.parquet")
+    return write_tables(store.path, store.spec.rule)
+
+
+def _finish(
+    result: SweepResult, spec: SweepSpec, options: SweepOptions, watcher: Watcher, mirror: MirrorProcess | None
+) -> float:
+    """Draw the map, deliver the results, and wait for MLflow; return the seconds that the map took.
+
+    What prevents one of them is said.
+    """
+    drawn = is_newer(result.path, MAP)
+    seconds = draw_map(result.path, watcher) if options.map and not drawn else 0.0
+    if spec.own_storage is not None and not (drawn and result.run_steps == 0):
+        deliver_results(result.path, spec.own_storage, watcher)
+    if mirror is None:
+        return seconds
+    if (trouble := mirror.finish()) is not None:
+        watcher.note(f"MLflow lacks some of it: {trouble} Write the rest with: grokmap track {result.path}")
+    else:
+        write_text(result.path / MIRRORED, tracking_uri(result.path.parent) + "\n")
+    return seconds
+
+
+def is_mirrored(path: Path) -> bool:
+    """Say whether MLflow, where it is now, has all that the sweep in folder `path` left."""
+    marker = path / MIRRORED
+    return is_newer(path, (MIRRORED,)) and marker.read_text(encoding="utf-8").strip() == tracking_uri(path.parent)
+
+
+def is_newer(path: Path, names: Sequence[str]) -> bool:
+    """Say whether all these files of a sweep's folder are there, and newer than its specification and records."""
+    made = [path / name for name in names]
+    origins = [path / name for name in ("spec.toml", "records.jsonl")]
+    if not all(file.is_file() for file in [*made, *origins]):
+        return False
+    return min(file.stat().st_mtime_ns for file in made) >= max(file.stat().st_mtime_ns for file in origins)
+
+
 def deliver_results(path: Path, storage: str, watcher: Watcher) -> None:
     """Copy what a sweep leaves to its storage; what prevents that is said, and costs nothing else."""
-    files = [file for pattern in RESULTS for file in sorted(path.glob(pattern))]
+    files = [file for pattern in RESULTS for file in sorted(path.glob(pattern)) if file.is_file()]
     try:
-        deliver(files, storage)
+        deliver(files, storage, path)
     except (OSError, GrokmapError) as error:
         watcher.note(f"the results could not be copied to {storage}: {error}")
 
@@ -170,4 +239,9 @@ def draw_map(path: Path, watcher: Watcher) -> float:
         export_map(path, path, say=watcher.note)
     except GrokmapError as error:
         watcher.note(f"no map: {error}")
+    except OSError as error:
+        where = error.filename or path
+        watcher.note(
+            f"no map: {where}: {error.strerror or error}. Make room, then: grokmap map {shlex.quote(str(path))}"
+        )
     return watcher.clock() - begun

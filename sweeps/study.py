@@ -10,11 +10,11 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from grokcore.records.milestones import Milestone
-from grokcore.records.regimes import RegimeRule
-from grokcore.records.run_record import Outcome, RunRecord
+from grokcore.records.run_record import Outcome
 from sweeps.store.run_store import Asked
 
 if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
     from optuna.samplers import BaseSampler
     from optuna.study import Study
 
@@ -29,6 +29,25 @@ def objective(t_gen: Milestone) -> float:
     return math.log10(max(t_gen.step, 1)) + (0.0 if t_gen.event else CENSORED)
 
 
+def ask(study: Study, distributions: Mapping[str, BaseDistribution]) -> tuple[int, dict[str, Any]]:
+    """Return the number and the parameters of a new trial, those that ``study.ask(distributions)`` would have.
+
+    Optuna copies all parameters deeply whenever it looks at one, which was a third of the driver's work.
+    """
+    trial = study.ask()
+    chosen, space = trial.relative_params, trial.relative_search_space or {}
+    params: dict[str, Any] = {}
+    for name, distribution in distributions.items():
+        if name in chosen and space.get(name) == distribution and not distribution.single():
+            internal = distribution.to_internal_repr(chosen[name])
+            if distribution._contains(internal):
+                study._storage.set_trial_param(trial._trial_id, name, internal, distribution)
+                params[name] = distribution.to_external_repr(internal)
+                continue
+        params[name] = distribution.to_external_repr(distribution.to_internal_repr(trial._suggest(name, distribution)))
+    return trial.number, params
+
+
 def tell_milestones(
     study: Study, trial: optuna.Trial | int, *, t_mem: tuple[int, bool], t_gen: tuple[int, bool]
 ) -> FrozenTrial:
@@ -38,7 +57,7 @@ def tell_milestones(
     complete, never as pruned: it is a result, and samplers rank pruned runs wrongly.
     """
     number = trial if isinstance(trial, int) else trial.number
-    _note(study, number, t_mem, t_gen)
+    note(study, number, t_mem=[int(t_mem[0]), bool(t_mem[1])], t_gen=[int(t_gen[0]), bool(t_gen[1])])
     return study.tell(number, objective(Milestone(event=bool(t_gen[1]), step=int(t_gen[0]))))
 
 
@@ -51,13 +70,12 @@ def milestones_of(trial: FrozenTrial) -> tuple[Milestone, Milestone] | None:
     return Milestone(event=bool(mem_event), step=int(mem)), Milestone(event=bool(gen_event), step=int(gen))
 
 
-def tell_record(study: Study, number: int, record: RunRecord, rule: RegimeRule) -> None:
+def tell_outcome(study: Study, number: int, outcome: Outcome, mem: Milestone, gen: Milestone) -> None:
     """Tell `study` a finished run; one that raised an error is told as failed."""
-    if record.outcome is Outcome.FAILED:
+    if outcome is Outcome.FAILED:
         study.tell(number, state=TrialState.FAIL)
-        return
-    mem, gen = record.milestone("train", rule.threshold), record.milestone("val", rule.threshold)
-    tell_milestones(study, number, t_mem=(mem.step, mem.event), t_gen=(gen.step, gen.event))
+    else:
+        tell_milestones(study, number, t_mem=(mem.step, mem.event), t_gen=(gen.step, gen.event))
 
 
 def rebuild(
@@ -85,8 +103,8 @@ def rebuild(
     return study
 
 
-def _note(study: Study, number: int, t_mem: tuple[int, bool], t_gen: tuple[int, bool]) -> None:
-    for name, (step, event) in (("t_mem", t_mem), ("t_gen", t_gen)):
-        # A told trial is reached by its number, since a rebuilt study has no handle of it.
-        trial_id = study._storage.get_trial_id_from_study_id_trial_number(study._study_id, number)
-        study._storage.set_trial_user_attr(trial_id, name, [int(step), bool(event)])
+def note(study: Study, number: int, **attributes: Any) -> None:
+    """Note attributes of a trial by its number, since a rebuilt study has no handle of it."""
+    trial_id = study._storage.get_trial_id_from_study_id_trial_number(study._study_id, number)
+    for name, value in attributes.items():
+        study._storage.set_trial_user_attr(trial_id, name, value)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.exports.provenance import code_revision, versions
-from analysis.figures import base, laws, profile, regime_map, uncertainty
+from analysis.figures import base, laws, own, profile, regime_map, uncertainty
 from analysis.maps.grid import MapGrid, map_grid
 from analysis.maps.regime_map import RegimeMap
 from analysis.models.threads import single_threaded
@@ -23,6 +22,7 @@ from analysis.pages.page_data import Drawn
 from analysis.runs.categories import Level
 from analysis.runs.sources import Source, environment_of, read_source, rule_options
 from grokcore.atomic_files import replacing, write_text
+from grokcore.config.folders import use_folder
 from grokcore.output_paths import check_outputs
 from grokcore.records.regimes import REGIMES, RegimeRule
 
@@ -80,10 +80,7 @@ def export_map(
     if survival.axes:
         figures["map-laws"] = laws.draw(survival, look)
     said = map_page.laws_of(fitted, survival, base.svg(figures["map-laws"], look) if survival.axes else "")
-    pages = {
-        level: map_page.page(one, source, grids[level], definition, said, drawn, Path(out))
-        for level, one in shown.items()
-    }
+    page = map_page.page(fitted, source, grids, definition, said, drawn, Path(out))
 
     say("writing the map's figures, tables and page …")
     out = Path(out)
@@ -96,12 +93,17 @@ def export_map(
     for name, values in zip(TABLES, (table, boundaries, fitted.runs), strict=True):
         paths |= _write_table(out, name, values)
     paths["nc"] = write_netcdf(out / "map.nc", dataset(shown, grids))
-    for number, (level, page) in enumerate(pages.items()):
-        name = "-".join(["map", *(level if number else ())])
-        paths["html" if not number else f"{name}_html"] = write_text(out / f"{_file_name(name)}.html", page)
+    paths["html"] = write_text(out / "map.html", page)
     text = json.dumps(definition, indent=2, ensure_ascii=False)
     paths["definition"] = write_text(out / "definition.json", text + "\n")
-    return paths
+    return paths | _own_figures(source, fitted, out, look)
+
+
+def _own_figures(source: Source, fitted: RegimeMap, out: Path, style: base.Style) -> dict[str, Path]:
+    """Draw the figures of one's own, those that the sweep keeps among them; last, since they may fail."""
+    if source.path is not None and (source.path / "components").is_dir():
+        use_folder(source.path / "components")
+    return own.draw_own(fitted, out, style)
 
 
 def fitted_map(source: Source, rule: RegimeRule, axes: Mapping[str, str] | None = None) -> RegimeMap:
@@ -109,7 +111,7 @@ def fitted_map(source: Source, rule: RegimeRule, axes: Mapping[str, str] | None 
     source = source.completed(rule.budget)
     scales = {source.names.get(name, name): scale for name, scale in axes.items()} if axes else source.scales
     fitted = RegimeMap.fit(source.frame, scales, rule=rule, seed=0, box=source.box)
-    notes = [*source.notes, *([source.guess] if source.guess and not axes else [])]
+    notes = [*source.notes, *([source.guess] if not axes and source.guess else [])]
     warnings = (*fitted.warnings, *(() if axes else source.warnings))
     return dataclasses.replace(fitted, notes=(*fitted.notes, *notes), warnings=warnings)
 
@@ -117,11 +119,6 @@ def fitted_map(source: Source, rule: RegimeRule, axes: Mapping[str, str] | None 
 def _key(name: str, suffix: str) -> str:
     """Return the name of a file among the returned paths: "png" for map.png, "laws_png" for map-laws.png."""
     return suffix if name == "map" else f"{name.removeprefix('map-')}_{suffix}"
-
-
-def _file_name(name: str) -> str:
-    """Return a name with letters, digits, ".", "_" and "-" alone."""
-    return re.sub(r"[^\w.-]+", "_", name)
 
 
 def _at_level(table: pd.DataFrame, one: RegimeMap) -> pd.DataFrame:

@@ -20,6 +20,7 @@ from analysis.maps.grid import MapGrid
 from analysis.pages.html import markup, render
 from analysis.pages.html import source as template
 from analysis.pages.page_data import Drawn, page_data
+from analysis.runs.categories import Level
 from analysis.runs.sources import Source
 
 if TYPE_CHECKING:
@@ -73,19 +74,24 @@ def laws_of(fitted: RegimeMap, survival: Survival, figure: str) -> Laws:
 def page(
     fitted: RegimeMap,
     source: Source,
-    values: MapGrid,
+    grids: Mapping[Level, MapGrid],
     definition: Mapping[str, Any],
     laws: Laws | None = None,
     drawn: Drawn | None = None,
     out: Path | None = None,
 ) -> str:
-    """Return the page of a map whose grid is `values`, as one HTML document that will stand in the folder `out`."""
-    data = page_data(fitted, source, values, drawn or Drawn(), out)
+    """Return the page of a map as one HTML document that will stand in the folder `out`.
+
+    `grids` holds the map's values by level of its categories, those that the page shows; () for a map without them.
+    """
+    axes = [*(axis.name for axis in fitted.axes), *(category.short for category in fitted.categories)]
+    data = page_data(fitted, source, grids, drawn or Drawn(), out)
     return render(
         "page.html",
         title=", ".join([f"Regime map: {source.name}", *(f"{pretty(n)} {text}" for n, text in fitted.fixed.items())]),
-        subtitle=f"{len(fitted.runs):,} runs over {', '.join(pretty(axis.name) for axis in fitted.axes)}.",
-        warnings=(*fitted.notes, *fitted.warnings),
+        subtitle=f"{len(fitted.runs):,} runs over {', '.join(map(pretty, axes))}.",
+        notes=fitted.notes,
+        warnings=fitted.warnings,
         scripts=[markup(template(name)) for name in SCRIPTS],
         data=markup(_script_json(data)),
         spec=data["spec"],

@@ -20,6 +20,7 @@ from analysis.figures import plane
 from analysis.figures.base import REGIME_COLOURS, REGIME_INK, pretty
 from analysis.maps.grid import MapGrid
 from analysis.runs.axes import Axis
+from analysis.runs.categories import Level, level_rows, level_texts
 from analysis.runs.curves import MOST_POINTS, points_each, thinned
 from analysis.runs.run_table import milestone_columns, recorded_thresholds
 from analysis.runs.sources import Source
@@ -34,6 +35,8 @@ MOST_RUNS = 50_000
 """Runs that a page carries; of more, a random part."""
 MOST_COLUMNS = 24
 """Columns of the run table that a page carries beside axes and milestones."""
+MOST_RELABELLED = 4
+"""Levels of categories up to which a page carries the times at every threshold."""
 MOST_CELLS = 400_000
 """Cells of those columns together."""
 NO_VALUE = -32768
@@ -64,13 +67,21 @@ def packed(values: npt.ArrayLike) -> dict[str, Any]:
 
 
 def page_data(
-    fitted: RegimeMap, source: Source, values: MapGrid, drawn: Drawn, out: Path | None = None
+    fitted: RegimeMap, source: Source, grids: Mapping[Level, MapGrid], drawn: Drawn, out: Path | None = None
 ) -> dict[str, Any]:
-    """Return everything the page's scripts read, as plain values; the page will stand in the folder `out`."""
-    axes, grids = values.axes, values.grids
+    """Return everything the page's scripts read, as plain values; the page will stand in the folder `out`.
+
+    `grids` holds the map's values by level of its categories; of a map without categories under the empty level.
+    """
+    some = next(iter(grids.values()))
     ix, iy = _drawn_indices(fitted, drawn)
     rule = fitted.rule
-    kept = _kept(len(fitted.runs))
+    # Of many levels the page carries the times at the rule's own threshold only: it is bounded in size.
+    thresholds = list(fitted.thresholds) if len(grids) <= MOST_RELABELLED else [rule.threshold]
+    at_level = level_rows(fitted.runs, fitted.categories)
+    rows = np.sort(np.concatenate([at_level[level] for level in grids]))
+    runs = fitted.runs.iloc[_kept(rows)]
+    sampled = f"Of {len(rows):,} runs, {len(runs):,} taken at random are on this page."
     return {
         "name": source.name,
         "source": shlex.quote(str(source.path if source.path is not None else source.name)),
@@ -78,30 +89,36 @@ def page_data(
         "regimes": [str(regime) for regime in REGIMES],
         "colours": [REGIME_COLOURS[regime] for regime in REGIMES],
         "inks": [REGIME_INK[regime] for regime in REGIMES],
-        "axes": [_axis(axis, grid) for axis, grid in zip(axes, grids, strict=True)],
+        "axes": [_axis(axis, grid) for axis, grid in zip(some.axes, some.grids, strict=True)],
         "x": ix,
         "y": iy,
-        "held": [_held_index(axis, grid, drawn) for axis, grid in zip(axes, grids, strict=True)],
+        "held": [_held_index(axis, grid, drawn) for axis, grid in zip(some.axes, some.grids, strict=True)],
         "rule": {"threshold": rule.threshold, "budget": rule.budget, "gap": rule.gap, "ratio": rule.ratio},
-        "thresholds": list(fitted.thresholds),
+        "thresholds": thresholds,
         "budget_limit": fitted.budget_limit,
         "time_range": _time_range(fitted),
-        "weights": fitted.weight_sentence,
-        "times": {f"{threshold:g}": _times(fitted, values, threshold) for threshold in fitted.thresholds},
-        "own": _own(fitted, values),
-        "sampled": f"Of {len(fitted.runs):,} runs, {len(kept):,} taken at random are on this page."
-        if len(kept) < len(fitted.runs)
-        else "",
-        "runs": _runs(fitted, fitted.runs.iloc[kept]),
-        "curves": _curves(fitted.runs.iloc[kept], source.curves),
+        "categories": [pretty(category.short) for category in fitted.categories],
+        "levels": [
+            {
+                "name": ", ".join(level),
+                "words": [shlex.quote(f"{c.short}={text}") for c, text in zip(fitted.categories, level, strict=True)],
+                "weights": one.weight_sentence,
+                "times": {f"{threshold:g}": _times(one, grids[level], threshold) for threshold in thresholds},
+                "own": _own(one, grids[level]),
+            }
+            for level, one in ((level, fitted.parts[level] if level else fitted) for level in grids)
+        ],
+        "sampled": sampled if len(runs) < len(rows) else "",
+        "runs": _runs(fitted, runs, list(grids), thresholds),
+        "curves": _curves(runs, source.curves),
     }
 
 
-def _kept(count: int) -> npt.NDArray[np.intp]:
-    """Return which runs a page carries: all, or with very many a random part of them, in their order."""
-    if count <= MOST_RUNS:
-        return np.arange(count)
-    return np.sort(np.random.default_rng(0).choice(count, MOST_RUNS, replace=False))
+def _kept(rows: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
+    """Return which runs of `rows` a page carries: all, or with very many a random part of them, in their order."""
+    if len(rows) <= MOST_RUNS:
+        return rows
+    return np.sort(np.random.default_rng(0).choice(rows, MOST_RUNS, replace=False))
 
 
 def _places(source: Source, out: Path | None) -> dict[str, str | None]:
@@ -124,6 +141,7 @@ def _axis(axis: Axis, grid: npt.NDArray[np.float64]) -> dict[str, Any]:
         "high": axis.high,
         "zero": bool(axis.scale == "log" and axis.zero),
         "values": grid.tolist(),
+        "stops": [_index(axis, grid, value) for value in axis.levels],
         "ticks": [float(value) for value in major],
     }
 
@@ -183,14 +201,22 @@ def _drawn_indices(fitted: RegimeMap, drawn: Drawn) -> tuple[int, int]:
     return names.index(first.name), names.index(second.name)
 
 
-def _held_index(axis: Any, grid: npt.NDArray[np.float64], drawn: Drawn) -> float:
+def _held_index(axis: Axis, grid: npt.NDArray[np.float64], drawn: Drawn) -> float:
+    """Return where the page opens on an axis: where it was asked to, or in the middle, of few values the nearest."""
     value = drawn.at.get(axis.name, drawn.at.get(axis.short))
-    skip = int(axis.scale == "log" and axis.zero)
     if value is None:
-        value = plane.value_at(axis, 0.5)
+        middle = plane.value_at(axis, 0.5)
+        value = min(axis.levels, key=lambda level: abs(float(plane.position(axis, level)) - 0.5), default=middle)
+    return _index(axis, grid, value)
+
+
+def _index(axis: Axis, grid: npt.NDArray[np.float64], value: float) -> float:
+    """Return where a value stands in an axis's grid, between two indices if it is between two of its values."""
+    skip = int(axis.scale == "log" and axis.zero)
     if skip and value == 0:
         return 0.0
-    return skip + float(np.clip(plane.position(axis, value), 0, 1)) * (len(grid) - 1 - skip)
+    place = skip + float(np.clip(plane.position(axis, value), 0, 1)) * (len(grid) - 1 - skip)
+    return round(place, 6)
 
 
 def _own(fitted: RegimeMap, values: MapGrid) -> dict[str, Any]:
@@ -205,10 +231,10 @@ def _own(fitted: RegimeMap, values: MapGrid) -> dict[str, Any]:
     return found
 
 
-def _runs(fitted: RegimeMap, runs: pd.DataFrame) -> dict[str, Any]:
+def _runs(fitted: RegimeMap, runs: pd.DataFrame, levels: list[Level], thresholds: list[float]) -> dict[str, Any]:
     ids = runs["run_id"].astype(str) if "run_id" in runs.columns else [str(index) for index in runs.index]
     milestones = {}
-    for threshold in fitted.thresholds:
+    for threshold in thresholds:
         names = ["t_mem", "t_mem_event", "t_gen", "t_gen_event"]
         if recorded_thresholds(runs):
             names = [*milestone_columns("train", threshold), *milestone_columns("val", threshold)]
@@ -217,8 +243,13 @@ def _runs(fitted: RegimeMap, runs: pd.DataFrame) -> dict[str, Any]:
             key: _base64(runs[name].astype(bool), "u1") if key.endswith("event") else _base64(runs[name], "<f4")
             for key, name in columns.items()
         }
+    level = np.zeros(len(runs))
+    for one, rows in level_rows(runs, fitted.categories).items():
+        level[rows] = levels.index(one)
     return {
         "id": list(ids),
+        "level": _base64(level, "u1"),
+        "categories": [_column(level_texts(runs[category.name])) for category in fitted.categories],
         "axes": [_base64(runs[axis.name], "<f4") for axis in fitted.axes],
         "outcome": _column(runs["outcome"]),
         "milestones": milestones,
@@ -228,7 +259,7 @@ def _runs(fitted: RegimeMap, runs: pd.DataFrame) -> dict[str, Any]:
 
 def _shown(fitted: RegimeMap, runs: pd.DataFrame) -> list[str]:
     """Return the columns that are said of a chosen run: what varies, and its seed; with very many runs fewer."""
-    own = {axis.name for axis in fitted.axes}
+    own = {axis.name for axis in fitted.axes} | {category.name for category in fitted.categories}
     skip = own | {"run_id", "outcome", "regime", "known", "environment", "reason", "steps", "last_step"}
     shown = [name for name in map(str, runs.columns) if name not in skip and not name.startswith("t_")]
     varied = [name for name in shown if name == "seed" or runs[name].nunique(dropna=False) > 1]

@@ -123,7 +123,8 @@ class Source:
         command_line = "as --axis fraction=linear --axis decay=log"
         remedy = "as axes={'fraction': 'linear', 'decay': 'log'}" if self.path is None else command_line
         found = guessed_scales(self.frame, self.settings, remedy)
-        return found | dict.fromkeys(guessed_categories(self.frame, found), CATEGORICAL)
+        told = [name for name in self.frame.columns if not self.settings or name in self.settings]
+        return found | dict.fromkeys(guessed_categories(self.frame[told], found), CATEGORICAL)
 
     @property
     def _spec_scales(self) -> dict[str, str]:

@@ -10,7 +10,9 @@ import codecs
 import csv
 import gzip
 import io
+import itertools
 import lzma
+import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -35,6 +37,8 @@ BYTE_ORDER_MARKS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
+HEAD = 1_000_000
+"""Characters of a text that are looked at before the whole is parsed."""
 LOOK = 20
 """Rows beneath the header that are looked at to find the separator."""
 
@@ -114,14 +118,15 @@ def _decoded(content: bytes) -> tuple[str, list[str]]:
         return content.decode("cp1252"), ["in Windows-1252, since it is not UTF-8"]
 
 
-def _rows(text: str, separator: str, start: int) -> Iterator[list[str]]:
-    """Yield the rows that are not blank, from line `start` on, cells stripped."""
-    lines = io.StringIO(text, newline=None)
+def _rows(text: str, separator: str, start: int) -> Iterator[tuple[int, list[str]]]:
+    """Yield the rows that are not blank, from line `start` on, cells stripped, each with the line it ends at."""
+    lines = io.StringIO(text[:HEAD], newline=None)
     for _ in range(start):
         lines.readline()
-    for row in csv.reader(lines, delimiter=separator, skipinitialspace=True):
+    reader = csv.reader(lines, delimiter=separator, skipinitialspace=True)
+    for row in reader:
         if any(cell.strip() for cell in row):
-            yield [cell.strip() for cell in row]
+            yield start + reader.line_num, [cell.strip() for cell in row]
 
 
 def _separator(text: str) -> tuple[str, int]:
@@ -129,28 +134,21 @@ def _separator(text: str) -> tuple[str, int]:
     first = text.lstrip("\n\r").split("\n", 1)[0].strip().lower()
     if first.startswith("sep=") and first[4:] in SEPARATORS:
         return first[4:], text[: text.lower().index("sep=")].count("\n") + 1
-    widths = {separator: len(next(_rows(text, separator, 0), [])) for separator in SEPARATORS}
+    widths = {separator: len(next(_rows(text, separator, 0), (0, []))[1]) for separator in SEPARATORS}
     return max(widths, key=lambda separator: widths[separator]), 0
 
 
 def _parsed(text: str, separator: str, start: int, *, as_text: bool = False) -> tuple[list[str], pd.DataFrame]:
     """Return the header and the table beneath it, columns numbered, with pandas's own guess of types or as text."""
     rows = _rows(text, separator, start)
-    header = next(rows, [])
-    first = [row for _, row in zip(range(LOOK), rows, strict=False)]
+    line, header = next(rows, (0, []))
+    first = [row for _, (_, row) in zip(range(LOOK), rows, strict=False)]
     if not first:
         raise DataError("holds no rows beneath its header." if header else "is empty.")
     _check_width(header, first, separator)
-    buffer = io.StringIO(text, newline=None)
-    lines = iter(buffer.readline, "")
-    skipped = iter(csv.reader(lines, delimiter=separator, skipinitialspace=True))
-    for _ in range(start):
-        next(lines)
-    while not any(cell.strip() for cell in next(skipped)):
-        pass
     identities = {place: "str" for place, name in enumerate(header) if name.lower().endswith("run_id")}
     frame = pd.read_csv(
-        buffer,
+        io.BytesIO(_beneath(text, line).encode()),
         sep=separator,
         header=None,
         skipinitialspace=True,
@@ -160,6 +158,12 @@ def _parsed(text: str, separator: str, start: int, *, as_text: bool = False) -> 
         low_memory=False,
     )
     return header, frame
+
+
+def _beneath(text: str, line: int) -> str:
+    """Return what stands beneath so many lines."""
+    ends = itertools.islice(re.finditer(r"\r\n|\r|\n", text), line - 1, None)
+    return text[next(ends).end() :]
 
 
 def _check_width(header: Sequence[str], rows: Sequence[Sequence[str]], separator: str) -> None:

@@ -52,9 +52,10 @@ def use_folder(folder: Path | str) -> Path:
             [f"components = {str(folder)!r}: holds no Python file; a task, say, goes to {folder}/tasks/my_task.py."]
         )
     digest = files_digest(files, figures=True), files_digest(files)
-    if _digests.setdefault(path, digest) != digest:
+    if _digests.setdefault(path, digest)[1] != digest[1]:
         raise ConfigError([f"components = {str(folder)!r}: has changed since it was imported; start Python anew."])
-    if _folders and _digests.get(_folders[0]) == digest:
+    _digests[path] = digest
+    if _folders and _digests[_folders[0]] == digest:
         return _folders[0]
     _refuse_other_helpers(path, files)
     _use([path, *(other for other in _folders if other != path)])

@@ -24,6 +24,7 @@ app = typer.Typer(
 for command in (
     runs.run,
     sweep.sweep,
+    sweep.extend,
     runs.show,
     runs.measure,
     runs.reproduce,

@@ -19,9 +19,15 @@ if TYPE_CHECKING:
 def sweep(  # noqa: PLR0917 - one parameter an option
     spec: Annotated[Path, typer.Argument(help="Specification: a TOML file, or the folder of a sweep to go on with.")],
     name: Annotated[str | None, typer.Option(help="Another name than the specification's.")] = None,
-    runs: Annotated[int | None, typer.Option(help="Another number of runs than the specification's.")] = None,
+    runs: Annotated[
+        int | None,
+        typer.Option(help="Another number of runs than the specification's; more than a sweep has extend it."),
+    ] = None,
     resume: Annotated[
-        bool, typer.Option("--continue", help="Go on with the sweep of that name as it was started.")
+        bool,
+        typer.Option(
+            "--continue", help="Go on with the sweep of that name as it was started, but for what is asked for here."
+        ),
     ] = False,
     results: Results = RESULTS,
     draw: Annotated[bool, typer.Option("--map/--no-map", help="Draw the map at the end.")] = True,
@@ -41,7 +47,9 @@ def sweep(  # noqa: PLR0917 - one parameter an option
     ] = None,
     within: Annotated[
         list[str] | None,
-        typer.Option(help="Only a part of the space, as fraction=0.3:0.5; repeated. Give the sweep a --name too."),
+        typer.Option(
+            help="Only a part of the space, as fraction=0.3:0.5 or transform=none; repeated. Give it a --name."
+        ),
     ] = None,
 ) -> None:
     """Run a sweep, or go on with it.
@@ -90,21 +98,50 @@ def _run(spec: SweepSpec, *, resume: bool, results: Path, draw: bool, mlflow: bo
 
 
 def _chosen(spec: SweepSpec, results: Path, changes: dict[str, Any], *, resume: bool) -> SweepSpec:
-    """Return the specification to run: changed as asked, or with `resume` the one that is there under its name."""
+    """Return the specification to run, changed as asked; with `resume` it is the one that is there under its name."""
     import dataclasses
 
-    from grokcore.errors import ConfigError
     from sweeps.spec.box import within
+
+    if resume:
+        spec = _there(results / (changes.pop("name", None) or spec.name), results, "--continue: ")
+    spec = within(spec, changes.pop("within") or ())
+    return dataclasses.replace(spec, **{name: value for name, value in changes.items() if value is not None})
+
+
+def _there(folder: Path, results: Path, option: str = "") -> SweepSpec:
+    """Return the specification of the sweep in a folder."""
+    from grokcore.errors import ConfigError
     from sweeps.spec.sweep_spec import SweepSpec
 
-    spec = within(spec, changes.pop("within") or ())
-    spec = dataclasses.replace(spec, **{name: value for name, value in changes.items() if value is not None})
-    if not resume:
-        return spec
-    there = results / spec.name / "spec.toml"
-    if not there.exists():
-        raise ConfigError([f"--continue: there is no sweep {spec.name!r} in {results}; leave it out to start one."])
-    return SweepSpec.from_toml(there)
+    if not (folder / "spec.toml").exists():
+        known = ", ".join(sorted(path.parent.name for path in results.glob("*/spec.toml"))) or "none"
+        raise ConfigError([f"{option}there is no sweep {folder.name!r} in {results}. Sweeps there: {known}."])
+    return SweepSpec.from_toml(folder / "spec.toml")
+
+
+def extend(
+    sweep: Annotated[Path, typer.Argument(help="The sweep, by name or folder.")],
+    runs: Annotated[int, typer.Option(min=1, help="How many runs it is to have in all.")],
+    results: Results = RESULTS,
+    draw: Annotated[bool, typer.Option("--map/--no-map", help="Draw the map at the end.")] = True,
+    mlflow: Annotated[bool, typer.Option("--mlflow/--no-mlflow", help="Mirror runs in MLflow.")] = True,
+    address: Annotated[
+        str | None, typer.Option(help="Address of a Ray cluster; found by itself if there is one.")
+    ] = None,
+) -> None:
+    """Give a sweep more runs.
+
+    The runs that it has are kept, and the sampler goes on where it was. For example: grokmap extend NAME --runs 128
+    """
+    import dataclasses
+
+    from sweeps.run_sweep import SweepOptions
+    from sweeps.store.run_store import meant
+
+    folder = meant(sweep, results)
+    spec = dataclasses.replace(_there(folder, results), runs=runs)
+    _conduct(spec, SweepOptions(results=folder.resolve().parent, mlflow=mlflow, map=draw, address=address))
 
 
 def _conduct(spec: SweepSpec, options: Any) -> None:
@@ -133,8 +170,12 @@ def _conduct(spec: SweepSpec, options: Any) -> None:
     console.print(line, markup=False, soft_wrap=True)
     console.print(
         f"{result.startup_seconds:.0f} s to start, {result.train_seconds:.0f} s of training on {result.slots} slots, "
-        f"{result.overhead:.1%} of their time not training, {result.map_seconds:.0f} s to draw the map"
+        f"{result.overhead:.1%} of their time not training"
+        if result.run_steps
+        else "all runs were there; nothing was trained"
     )
+    if result.map_seconds:
+        console.print(f"{result.map_seconds:.0f} s to draw the map")
     _where(result.path, options, console)
 
 

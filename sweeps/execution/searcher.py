@@ -15,7 +15,6 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
-from grokcore.records.run_record import RunRecord
 from sweeps.driver import Driver
 from sweeps.progress import Watcher, Work
 
@@ -92,16 +91,10 @@ class Recorder(tune.Callback):
 
     def __init__(self, driver: Driver, watcher: Watcher) -> None:
         self._driver, self._watcher = driver, watcher
-        self.busy = False
-        """Whether any cohort has begun to train."""
-
-    def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:  # noqa: ARG002
-        """Note that there is a slot."""
-        self.busy = True
 
     def on_trial_result(self, iteration: int, trials: Any, trial: Any, result: dict[str, Any], **info: Any) -> None:  # noqa: ARG002
         """Store the records; they leave the report, which Tune keeps."""
-        records = [RunRecord.from_json(text) for text in result.pop("records", ())]
+        records = [self._driver.reported(values) for values in result.pop("records", ())]
         new = self._driver.receive(records)
         work = Work(**{name: result[name] for name in ("run_steps", "cpu_seconds", "train_seconds")})
         if work.run_steps:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ray
 from ray import tune
 
+from grokcore.config.folders import use_files
 from grokcore.engine.cohort import Cohort
 from grokcore.engine.early_stopping import EarlyStopping
 from grokcore.errors import CheckpointError
@@ -19,6 +20,7 @@ from grokcore.records.weight_snapshots import pack_snapshot
 from grokcore.run_config import RunConfig
 from grokcore.training import OutOfMemoryError, halved
 from sweeps.execution.checkpoint_uploader import CheckpointUploader
+from sweeps.store.reported_run import report
 
 REPORT_SECONDS = 2.0
 """Time between two reports of a cohort: short enough for a live picture, long enough to cost nothing."""
@@ -31,12 +33,15 @@ class CohortTrainable(tune.Trainable):
     """Trains one cohort in steps of `REPORT_SECONDS`; the process is used again for the next cohort.
 
     Its configuration: `cohort` (name), `members` (JSON list of run configurations), `device`, `retire`,
-    `measures`, `keep_weights`, `checkpoint_seconds`, `storage` (or None) and `keeper` (name of the actor).
+    `measures`, `keep_weights`, `threshold` (of the rule),
+    `checkpoint_seconds`, `storage` (or None) and `keeper` (name of the actor).
     """
 
-    def setup(self, config: dict[str, Any]) -> None:
-        """Start the cohort, or go on from its checkpoint if it has one."""
-        self._every = float(config["checkpoint_seconds"])
+    def setup(self, config: dict[str, Any], components: Mapping[str, bytes] | None = None) -> None:
+        """Start the cohort, or go on from its checkpoint if it has one; `components` are files that the sweep names."""
+        if components:
+            use_files(components)
+        self._every, self._threshold = float(config["checkpoint_seconds"]), float(config["threshold"])
         self._keeper: Any = ray.get_actor(config["keeper"])
         self._uploader = CheckpointUploader(str(config["cohort"]), self._keeper, config["storage"])
         configs = [RunConfig.from_dict(values) for values in json.loads(config["members"])]
@@ -74,7 +79,7 @@ class CohortTrainable(tune.Trainable):
             self._hasty = bool(records)
             trouble = trouble if records else self._keep()
         return {
-            "records": [dataclasses.replace(record, trained=trained).to_json() for record in records],
+            "records": [report(dataclasses.replace(record, trained=trained), self._threshold) for record in records],
             "run_steps": run_steps,
             "cpu_seconds": cpu,
             "train_seconds": wall,

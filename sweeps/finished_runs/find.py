@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from grokcore.config.folders import use_folder
 from grokcore.errors import DataError
 from grokcore.records.regimes import RegimeRule
 from grokcore.records.run_record import RunRecord
@@ -25,19 +26,22 @@ def find_record(run_id: str, results: Path) -> tuple[Path, RegimeRule | None, Ru
         raise DataError(
             f"{run_id!r} is not the identity of a run, which is up to 16 digits 0-9 a-f. Sweeps in {results}: {sweeps}."
         )
-    found: dict[str, tuple[Path, RegimeRule | None]] = {}
+    found: dict[str, Path] = {}
     for folder in sorted(path.parent for path in results.glob("*/spec.toml")):
         for full in record_ids(folder):
             if full.startswith(run_id):
-                found.setdefault(full, (folder, SweepSpec.from_toml(folder / "spec.toml").rule))
+                found.setdefault(full, folder)
     for path in sorted(results.glob(f"runs/{run_id}*/record.json")):
-        found.setdefault(path.parent.name, (path.parent, None))
+        found.setdefault(path.parent.name, path.parent)
     if len(found) != 1:
         several = f"several runs begin so: {', '.join(sorted(found)[:8])}" if found else "there is none"
         raise DataError(f"run {run_id} in {results}: {several}. Their identities are in runs.parquet of each sweep.")
-    ((full, (folder, rule)),) = found.items()
+    ((full, folder),) = found.items()
     single = folder / "record.json"
     if single.exists():
+        if (folder / "components").is_dir():
+            use_folder(folder / "components")
         return folder, None, RunRecord.from_json(single.read_text(encoding="utf-8"))
+    rule = SweepSpec.from_toml(folder / "spec.toml").rule
     record = next(record for record in read_records(folder) if record.run_id == full)
     return folder, rule, record

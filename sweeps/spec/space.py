@@ -6,6 +6,7 @@ where only one field of the sweep's common settings is called so; seeds are a fi
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
@@ -159,11 +160,22 @@ class Space:
 
     def config(self, params: Mapping[str, Any]) -> RunConfig:
         """Return the run that Optuna's `params` stand for."""
-        return self._config({name: dimension.value(params[name]) for name, dimension in self.dimensions.items()})
+        values = {name: dimension.value(params[name]) for name, dimension in self.dimensions.items()}
+        return RunConfig.from_dict({name: part for name, part in self._common.items() if name not in values} | values)
 
     def _config(self, values: Mapping[str, Any]) -> RunConfig:
         flat = {key: value for key, value in flatten(self.run).items() if key not in values}
         return RunConfig.from_dict(flat | dict(values))
+
+    @functools.cached_property
+    def _common(self) -> dict[str, Any]:
+        """What all runs share, with the sections in which nothing varies built once."""
+        first = self._config(self._ends()[0])
+        varied = {name.partition(".")[0] for name in self.dimensions}
+        # What a model leaves out, its task may say.
+        alike = REGISTRIES.keys() - varied - ({"model"} if "task" in varied else set())
+        flat = {key: value for key, value in flatten(self.run).items() if key.partition(".")[0] not in alike}
+        return flat | {name: getattr(first, name) for name in alike}
 
     def ends(self) -> list[RunConfig]:
         """Return the runs at the ends of each dimension, the others at their first end."""

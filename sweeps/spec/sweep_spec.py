@@ -218,9 +218,10 @@ class SweepSpec(Component):
         complaints += check_fields(cls, checked)
         raise ConfigError(dict.fromkeys([*complaints, *_run_complaints(given)]))
 
-    def to_toml(self) -> str:
-        """Return the spec as TOML, from which `from_toml` reads an equal one."""
-        values = {name: value for name, value in self.to_dict().items() if value not in (None, [], {})}
+    def to_toml(self, components: str | None = None) -> str:
+        """Return the spec as TOML, from which `from_toml` reads an equal one; `components` is another path of its."""
+        given = self.to_dict() | ({"components": components} if components and self.components else {})
+        values = {name: value for name, value in given.items() if value not in (None, [], {})}
         values["rule"] = {name: value for name, value in values["rule"].items() if value is not None}
         # All are tables: TOML's writer puts tables last, and the order of the fields is part of the sweep.
         values["space"] = {n: {"values": v} if isinstance(v, list) else v for n, v in values["space"].items()}

@@ -10,35 +10,45 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import itertools
 import json
-import os
 import re
+import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
-
-import pandas as pd
-import pyarrow as pa
-from pyarrow import parquet
+from typing import Any, Protocol, Self, TypeVar
 
 from grokcore.atomic_files import write_text
-from grokcore.errors import DataError, GrokmapError, SweepExistsError
-from grokcore.records.regimes import RegimeRule
+from grokcore.config.folders import folder_files, folders_kept, use_folder, write_files
+from grokcore.errors import ConfigError, GrokmapError, SweepExistsError
 from grokcore.records.run_record import RunRecord
 from sweeps.spec import toml
 from sweeps.spec.sweep_spec import SweepSpec
+from sweeps.store import lines
 from sweeps.store.checkpoint_store import FOLDER, checkpoint_name
 from sweeps.store.storage import place
 
-TABLE_RUNS = 2000
-"""Runs whose curves are held at once while the tables are written."""
+FREE = ("runs", "rule", "wave", "width", "device_share", "checkpoint_seconds", "retries", "map_axes")
+"""Fields that may change while a sweep goes on: no finished run would be another one for it."""
 
 _COHORT = re.compile("[0-9a-f]{16}")
-_RUN_ID = re.compile(r'"run_id":"([0-9a-f]{16})"')
+_RUN_ID = re.compile(rb'\{"run_id":"([0-9a-f]{16})"')
+
+
+class FinishedRun(Protocol):
+    """What is written down of a finished run: a `RunRecord`, or what a worker reported of one."""
+
+    @property
+    def run_id(self) -> str:
+        """Identity of the run."""
+
+    def to_json(self) -> str:
+        """Return the record as one line of JSON."""
+
+
+R = TypeVar("R", bound=FinishedRun)
 
 
 class SweepBusyError(GrokmapError):
@@ -56,6 +66,15 @@ class Asked:
     run_id: str
     """Identity of the run they stand for; two trials may ask for the same run."""
 
+    @classmethod
+    def from_json(cls, line: bytes) -> Self:
+        """Read a line that `Store.ask` wrote; raises ValueError, TypeError or KeyError for anything else."""
+        item = json.loads(line)
+        number, params, run_id = item["number"], item["params"], item["run_id"]
+        if type(number) is not int or not isinstance(params, dict) or not re.fullmatch("[0-9a-f]{16}", run_id):
+            raise ValueError("is no choice of a run")
+        return cls(number=number, params=params, run_id=run_id)
+
 
 class Store:
     """The folder of one sweep, open for appending by one process at a time.
@@ -66,54 +85,90 @@ class Store:
     def __init__(self, spec: SweepSpec, results: Path) -> None:
         self.spec = spec
         self.path = results / spec.name
-        self.path.mkdir(parents=True, exist_ok=True)
         self.storage = spec.own_storage or str(self.path.resolve())
-        self._lock = (self.path / "lock").open("a+")
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            self._lock.close()
-            raise SweepBusyError(
-                f"sweep {spec.name!r} is being run by another process; wait for it, or give this one another name."
-            ) from None
+        self.changes: list[str] = []
+        """What of the specification is another than before, a line each."""
+        self._lock = self._locked()
         with contextlib.ExitStack() as closing:
             closing.callback(self._lock.close)
-            self._check_spec()
-            self._asked, self._cohorts, self._records = (
-                closing.enter_context(_open_lines(self.path / f"{name}.jsonl"))
-                for name in ("asked", "cohorts", "records")
-            )
+            with lines.writable(self.path):
+                self._check_spec()
+                self._asked, self._cohorts, self._records = (
+                    closing.enter_context(lines.open_to_append(self.path / f"{name}.jsonl"))
+                    for name in ("asked", "cohorts", "records")
+                )
             self._finished = set(record_ids(self.path))
             closing.pop_all()
+
+    def _locked(self) -> Any:
+        with lines.writable(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock = (self.path / "lock").open("a+")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.close()
+            raise SweepBusyError(
+                f"sweep {self.spec.name!r} is being run by another process; wait for it, or give this one another name."
+            ) from None
+        return lock
 
     def _check_spec(self) -> None:
         path = self.path / "spec.toml"
         begun = any(file.stat().st_size for file in self.path.glob("*.jsonl"))
         # A sweep that was refused before its first run was chosen binds nobody.
         if path.exists() and begun:
-            changes = list(toml.differences(SweepSpec.from_toml(path).to_dict(), self.spec.to_dict()))
+            old, new = _definition(path), self.spec.definition()
+            changes = [*toml.differences(old, new, but=FREE), *_order(old["space"], new["space"])]
             if changes:
                 raise SweepExistsError(refusal(self.spec.name, changes, self.path.parent))
-        elif not path.exists() or SweepSpec.from_toml(path) != self.spec:
-            # A specification that says the same in its author's own words, with comments, stays as it is.
-            write_text(path, self.spec.to_toml())
+            chosen = sum(1 for _ in lines.read(self.path / "asked.jsonl"))
+            if self.spec.runs < chosen:
+                raise SweepExistsError(
+                    f"sweep {self.spec.name!r} has {chosen} runs chosen already, so runs = {self.spec.runs} cannot be; "
+                    f"give at least {chosen}, or a new name."
+                )
+            self.changes = list(toml.differences(old, new))
+        self._keep_components()
+        # A specification that says the same in its author's own words, with comments, stays as it is.
+        if self.changes or not path.exists() or _definition(path) != self.spec.definition():
+            self._write_spec(path)
+
+    def _write_spec(self, path: Path) -> None:
+        """Write the specification, and make sure that it is read back as it is."""
+        write_text(path, self.spec.to_toml(components="components"))
+        if _definition(path) != self.spec.definition():
+            raise ConfigError([f"{path} does not read back as it was written; give plain numbers, texts and lists."])
+
+    def _keep_components(self) -> None:
+        """Keep a copy of the sweep's folder of components beside its records."""
+        there, files = self.path / "components", self.spec.component_files
+        if not files or (there.is_dir() and folder_files(there) == files):
+            return
+        written = Path(tempfile.mkdtemp(prefix=".components-", dir=self.path))
+        write_files(written, files)
+        shutil.rmtree(there, ignore_errors=True)
+        written.rename(there)
 
     def ask(self, asked: Iterable[Asked]) -> None:
         """Write down that these runs were chosen."""
-        _append(self._asked, [json.dumps(vars(item)) for item in asked])
+        lines.append(self._asked, [json.dumps(vars(item)) for item in asked])
 
     def hand_out(self, cohort: str, run_ids: Iterable[str]) -> None:
-        """Write down that a cohort of these runs is being trained, so that its checkpoint can be gone on with."""
-        _append(self._cohorts, [json.dumps({"cohort": cohort, "run_ids": list(run_ids)})])
+        """Write down that a cohort of these runs is being trained, so that its checkpoint can be gone on with.
 
-    def add(self, records: Iterable[RunRecord]) -> list[RunRecord]:
+        It need not be on disk at once: what a power cut costs is that cohort's checkpoint.
+        """
+        lines.append(self._cohorts, [json.dumps({"cohort": cohort, "run_ids": list(run_ids)})], lasting=False)
+
+    def add(self, records: Iterable[R]) -> list[R]:
         """Write down finished runs, each once, and return those that were not there yet."""
-        new: dict[str, RunRecord] = {}
+        new: dict[str, R] = {}
         for record in records:
             if record.run_id not in self._finished:
                 new.setdefault(record.run_id, record)
         # The identity comes first in the line, so that it can be found without reading all of it.
-        _append(self._records, [f'{{"run_id":"{run_id}",{record.to_json()[1:]}' for run_id, record in new.items()])
+        lines.append(self._records, [f'{{"run_id":"{run_id}",{record.to_json()[1:]}' for run_id, record in new.items()])
         self._finished.update(new)
         return list(new.values())
 
@@ -124,18 +179,21 @@ class Store:
 
     def asked(self) -> list[Asked]:
         """Read all runs chosen so far, in order."""
-        try:
-            return [Asked(**json.loads(line)) for line in _lines(self.path / "asked.jsonl")]
-        except (ValueError, TypeError) as error:
-            raise DataError(f"{self.path / 'asked.jsonl'} is damaged: {error}. Restore it from a backup.") from error
+        distributions = self.spec.whole_space.distributions
+
+        def parse(line: bytes) -> Asked:
+            item = Asked.from_json(line)
+            for name, distribution in distributions.items():
+                if not distribution._contains(distribution.to_internal_repr(item.params[name])):
+                    raise ValueError(f"{name} = {item.params[name]!r} is not in the space of the sweep")
+            return item
+
+        return list(lines.parsed(self.path / "asked.jsonl", parse, "another run is then chosen in its place"))
 
     def cohorts(self) -> dict[str, list[str]]:
         """Read the cohorts that have a checkpoint: name to run identities, in the cohort's own order."""
-        path = self.path / "cohorts.jsonl"
-        try:
-            handed = {str(item["cohort"]): list(map(str, item["run_ids"])) for item in map(json.loads, _lines(path))}
-        except (ValueError, TypeError, KeyError) as error:
-            raise DataError(f"{path} is damaged: {error}. Delete it: unfinished cohorts start anew.") from error
+        lost = "the runs of that cohort then start anew"
+        handed = dict(lines.parsed(self.path / "cohorts.jsonl", _cohort, lost))
         # A name becomes a path: nothing but what `Driver` makes is one.
         there = {file.removesuffix(".pt") for file in place(self.storage).names(FOLDER)}
         return {name: ids for name, ids in handed.items() if name in there and _COHORT.fullmatch(name)}
@@ -143,6 +201,12 @@ class Store:
     def forget(self, cohort: str) -> None:
         """Delete the checkpoint of a cohort that is over."""
         place(self.storage).delete(checkpoint_name(cohort))
+
+    @property
+    def complete(self) -> bool:
+        """Whether all runs are chosen and finished."""
+        asked = self.asked()
+        return len(asked) >= self.spec.runs and all(item.run_id in self._finished for item in asked)
 
     def records(self) -> Iterator[RunRecord]:
         """Read all finished runs, in the order in which they finished."""
@@ -183,104 +247,43 @@ def meant(target: Path, results: Path) -> Path:
 
 
 def read_records(path: Path, *, offset: int = 0) -> Iterator[RunRecord]:
-    """Read the finished runs of the sweep in folder `path`, in the order in which they finished, from a byte on."""
-    for number, line in enumerate(_lines(path / "records.jsonl", offset), start=1):
-        try:
-            yield RunRecord.from_json(line)
-        except GrokmapError as error:
-            raise DataError(f"{path / 'records.jsonl'}, line {number}: {error}") from error
+    """Read the finished runs of the sweep in folder `path`, in the order in which they finished, from a byte on.
+
+    Components of its own that it keeps are imported, so they must be code that you would run.
+    """
+    if (path / "components").is_dir():
+        use_folder(path / "components")
+    return lines.parsed(path / "records.jsonl", RunRecord.from_json, RETRAINED, offset)
 
 
 def record_ids(path: Path) -> Iterator[str]:
     """Read the identities of the finished runs of the sweep in folder `path`."""
-    for line in _lines(path / "records.jsonl"):
-        match = _RUN_ID.search(line[:64].decode("ascii", "replace"))
-        if match is None:
-            raise DataError(f"{path / 'records.jsonl'} holds a line that is no run record: {line[:60]!r}.")
-        yield match[1]
+    return lines.parsed(path / "records.jsonl", _record_id, RETRAINED)
 
 
-def write_tables(path: Path, rule: RegimeRule) -> pd.DataFrame:
-    """Write `runs.parquet` and `curves.parquet` of the sweep in folder `path`; return the runs.
-
-    Curves pass through in batches of `TABLE_RUNS` runs, so that memory does not grow with the sweep.
-    """
-    frames = [pd.DataFrame()]
-    with _room(path), tempfile.TemporaryDirectory(prefix=".tables-", dir=path) as folder:
-        parts: list[Path] = []
-        records = read_records(path)
-        while batch := list(itertools.islice(records, TABLE_RUNS)):
-            frames.append(pd.DataFrame([record.row(rule) for record in batch]))
-            curves = {record.run_id: record.curves for record in batch}
-            long = pd.concat(curves, names=["run_id", None]).reset_index("run_id")
-            parts.append(Path(folder) / f"{len(parts)}.parquet")
-            long.to_parquet(parts[-1], index=False)
-        runs = pd.concat(frames[1:] or frames, ignore_index=True)
-        runs.to_parquet(Path(folder) / "runs.parquet", index=False)
-        _merge(parts, Path(folder) / "curves.parquet")
-        for name in ("runs.parquet", "curves.parquet"):
-            (Path(folder) / name).replace(path / name)
-    return runs
+RETRAINED = "its run is then trained again when the sweep goes on"
+"""What leaving out a line of records costs."""
 
 
-def _merge(parts: Sequence[Path], target: Path) -> None:
-    """Write tables one after the other as one; a column that a part does not have is empty there."""
-    if not parts:
-        pd.DataFrame({"run_id": [], "step": []}).to_parquet(target, index=False)
-        return
-    schema = pa.unify_schemas([parquet.read_schema(part).remove_metadata() for part in parts])
-    with parquet.ParquetWriter(target, schema) as writer:
-        for part in parts:
-            table = parquet.read_table(part)
-            for field in schema:
-                if field.name not in table.column_names:
-                    table = table.append_column(field, pa.nulls(len(table), field.type))
-            writer.write_table(table.select(schema.names).cast(schema))
+def _record_id(line: bytes) -> str:
+    match = _RUN_ID.match(line)
+    if match is None:
+        raise ValueError(f"does not begin as a run record does: {line[:40]!r}")
+    return match[1].decode()
 
 
-def _lines(path: Path, offset: int = 0) -> Iterator[bytes]:
-    if not path.exists():
-        return
-    with path.open("rb") as file:
-        file.seek(offset)
-        for line in file:
-            if line.endswith(b"\n"):
-                yield line
+def _cohort(line: bytes) -> tuple[str, list[str]]:
+    item = json.loads(line)
+    return str(item["cohort"]), list(map(str, item["run_ids"]))
 
 
-def _open_lines(path: Path) -> Any:
-    """Open a file of lines for appending, after cutting off a line that a crash tore."""
-    file = path.open("ab+")
-    end = file.seek(0, os.SEEK_END)
-    keep = end
-    while keep > 0:
-        start = max(0, keep - 65536)
-        file.seek(start)
-        newline = file.read(keep - start).rfind(b"\n")
-        if newline >= 0:
-            keep = start + newline + 1
-            break
-        keep = start
-    if keep < end:
-        file.truncate(keep)
-    return file
+def _definition(path: Path) -> dict[str, Any]:
+    """Return the definition of the sweep that is there; its components are used for that alone."""
+    with folders_kept():
+        return SweepSpec.from_toml(path).definition()
 
 
-def _append(file: Any, lines: Iterable[str]) -> None:
-    text = "".join(f"{line}\n" for line in lines).encode()
-    if not text:
-        return
-    with _room(file.name):
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-@contextlib.contextmanager
-def _room(place: object) -> Iterator[None]:
-    """Turn what a full or broken disk raises into a sentence."""
-    try:
-        yield
-    except OSError as error:
-        reason = error.strerror or error
-        raise DataError(f"{place}: {reason}. Make room or mend the disk; the same command then goes on.") from error
+def _order(old: Iterable[str], new: Iterable[str]) -> Iterator[str]:
+    """Yield that the varied fields stand in another order, in which a sampler would choose other runs."""
+    if list(old) != list(new) and set(old) == set(new):
+        yield f"space, in its order: {', '.join(old)} → {', '.join(new)}"

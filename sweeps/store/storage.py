@@ -178,12 +178,15 @@ def trouble_seeing(storage: str, marker: str) -> str:
     return ""
 
 
-def deliver(files: Iterable[Path], storage: str) -> None:
-    """Copy files of a sweep's folder to its storage."""
+def deliver(files: Iterable[Path], storage: str, base: Path) -> None:
+    """Copy files of a sweep's folder `base` to its storage, each under its path there."""
     there = place(storage)
     for file in files:
+        name = file.relative_to(base)
+        if name.parent != Path():
+            there.make(name.parent.as_posix())
         with file.open("rb") as content:
-            there.write(file.name, content)
+            there.write(name.as_posix(), content)
 
 
 def _first_line(error: BaseException) -> str:

@@ -31,7 +31,7 @@ def made(synthetic_sweep, tmp_path_factory):
     fitted = RegimeMap.fit(source.frame, source.scales, rule=source.default_rule, seed=0, box=source.box)
     out = tmp_path_factory.mktemp("page") / "map.html"
     definition = define(fitted, source, out.parent, Drawn(), "screen")
-    out.write_text(map_page.page(fitted, source, map_grid(fitted), definition))
+    out.write_text(map_page.page(fitted, source, {(): map_grid(fitted)}, definition))
     return fitted, out
 
 

@@ -9,3 +9,11 @@ def slide(page, name, value):
         [name, value],
     )
     page.wait_for_selector(f"body:not([data-draws='{before}'])")
+
+
+def opened(browser, path, address="", **look):
+    """Open a page and wait until its map is drawn."""
+    tab = browser.new_page(**look)
+    tab.goto(path.as_uri() + address)
+    tab.wait_for_selector("body[data-draws]")
+    return tab

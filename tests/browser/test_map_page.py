@@ -74,7 +74,7 @@ def test_under_the_own_rule_the_page_shows_the_numbers_of_the_library(page, made
         unsure = fitted.uncertainty(points)
         for name in ("epistemic", "seeds"):
             np.testing.assert_allclose(layer(page, name), unsure[name], atol=3e-4)
-        for pair in page.evaluate("Object.keys(OWN).filter(name => name.includes('|'))"):
+        for pair in page.evaluate("Object.keys(ownLayers()).filter(name => name.includes('|'))"):
             # Asked for a whole grid, since the width over which labels spread is that of the points asked for.
             side = fitted.share(*pair.split("|"), everywhere).to_numpy().reshape(25, 25, 25)[:, :, cut].T.ravel()
             np.testing.assert_allclose(1 / (1 + np.exp(-layer(page, pair))), side, atol=3e-4)
@@ -271,7 +271,7 @@ def test_a_page_of_a_thousand_runs_is_small_and_quick(browser, synthetic_sweep, 
     fitted = RegimeMap.fit(source.frame, source.scales, rule=source.default_rule, seed=0, box=source.box)
     out = tmp_path / "map.html"
     definition = define(fitted, source, tmp_path, Drawn(), "screen")
-    out.write_text(map_page.page(fitted, source, map_grid(fitted), definition))
+    out.write_text(map_page.page(fitted, source, {(): map_grid(fitted)}, definition))
     assert out.stat().st_size < 15e6
     tab = browser.new_page()
     tab.goto(out.as_uri())

@@ -19,7 +19,7 @@ from grokcore.records.regimes import RegimeRule
 from sweeps.spec.box import within
 from sweeps.spec.space import Range
 from sweeps.spec.sweep_spec import SweepSpec
-from tests.browser.controls import slide
+from tests.browser.controls import opened, slide
 
 pytestmark = pytest.mark.browser
 SPEC = SweepSpec(
@@ -41,14 +41,6 @@ SPEC = SweepSpec(
 FREE = "(() => { const b = document.getElementById('map').getBoundingClientRect(); return [b.left, b.top]; })()"
 
 
-def opened(browser, path, address="", **look):
-    """Open a page and wait until its map is drawn."""
-    tab = browser.new_page(**look)
-    tab.goto(path.as_uri() + address)
-    tab.wait_for_selector("body[data-draws]")
-    return tab
-
-
 @pytest.fixture(scope="module")
 def crowded(made, synthetic_runs, synthetic_sweep, tmp_path_factory):
     """Return a page of 50,000 runs on the map of few, and the regimes of the runs."""
@@ -59,7 +51,7 @@ def crowded(made, synthetic_runs, synthetic_sweep, tmp_path_factory):
     source = read_source(synthetic_sweep(64))
     out = tmp_path_factory.mktemp("crowded") / "map.html"
     definition = define(many, source, out.parent, Drawn(), "screen")
-    out.write_text(map_page.page(many, source, map_grid(fitted), definition))
+    out.write_text(map_page.page(many, source, {(): map_grid(fitted)}, definition))
     return many, out
 
 
@@ -97,7 +89,7 @@ def test_a_page_carries_a_bounded_part_of_very_many_runs(monkeypatch, made, synt
     monkeypatch.setattr(page_data, "MOST_CELLS", 80)
     monkeypatch.setattr(page_data, "MOST_POINTS", 480)
     monkeypatch.setattr(page_data, "points_each", lambda _: 24)
-    data = page_data.page_data(fitted, read_source(synthetic_sweep(64)), map_grid(fitted), Drawn())
+    data = page_data.page_data(fitted, read_source(synthetic_sweep(64)), {(): map_grid(fitted)}, Drawn())
     ids = data["runs"]["id"]
     assert len(ids) == len(set(ids)) == 40
     assert set(ids) <= set(fitted.runs["run_id"])

@@ -15,7 +15,8 @@ import grokcore
 from grokcore.records.regimes import RegimeRule
 from sweeps.spec.space import Choice, Range
 from sweeps.spec.sweep_spec import SweepSpec
-from sweeps.store.run_store import Store, write_tables
+from sweeps.store.run_store import Store
+from sweeps.store.tables import write_tables
 from sweeps.tracking.mlflow_mirror import Mirror, track, tracking_uri
 
 pytestmark = [

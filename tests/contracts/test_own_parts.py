@@ -5,21 +5,28 @@ The folder is tests/contracts/components; what it adds is held to what the packa
 
 from __future__ import annotations
 
+import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
+from analysis.exports.map import export_map
 from grokcore import ConfigError, RunConfig, train
 from grokcore.config import folders, registry
 from grokcore.engine.cohort import Cohort
 from grokcore.engine.kernels.autograd import AutogradKernel
+from grokcore.errors import SweepExistsError
 from grokcore.losses.base import LOSSES
 from grokcore.measures.base import MEASURES, measures
 from grokcore.models.base import MODELS
 from grokcore.tasks.base import TASKS
 from sweeps import Choice, Range, RegimeRule, SweepSpec
+from sweeps.finished_runs.reproduce import reproduce
+from sweeps.store.run_store import Asked, Store, read_records
 
 FOLDER = Path(__file__).parent / "components"
 
@@ -40,6 +47,28 @@ def own(monkeypatch):
     """Use the folder, for one test."""
     monkeypatch.setattr(folders, "_folders", [])
     folders.use_folder(FOLDER)
+
+
+@pytest.fixture
+def own_spec(monkeypatch):
+    """Return a function from a folder of components to a sweep of parts that only it has."""
+    monkeypatch.setattr(folders, "_folders", [])
+
+    def make(folder, **changes):
+        fields = {
+            "name": "owned",
+            "run": {"task": {"name": "modular_maximum", "modulus": 5}, "model": "bilinear", "optimizer": "signed"}
+            | {"loss": "logit_gap", "transform": "clipped", "initialisation": "halved", "steps": 20},
+            "space": {"fraction": Range(low=0.3, high=0.8), "rate": Range(low=0.001, high=0.1, log=True)},
+            "rule": RegimeRule(budget=20, ratio=5),
+            "runs": 4,
+            "sampler": "corners",
+            "measures": "largest_weight",
+        }
+        return SweepSpec(**{**fields, "components": folder, **changes})
+
+    yield make
+    folders._use([])
 
 
 def three():
@@ -132,6 +161,106 @@ def test_a_sampler_of_ones_own_chooses_runs():
         LOSSES.member("logit_gap")(),
         LOSSES.member("cross_entropy")(),
     }
+
+
+@pytest.mark.usefixtures("own")
+def test_a_figure_of_ones_own_is_drawn_with_the_map(tmp_path):
+    rng = np.random.default_rng(0)
+    fractions = rng.uniform(0.2, 0.9, 40)
+    frame = pd.DataFrame({"fraction": fractions, "t_mem": 10, "t_mem_event": True})
+    frame = frame.assign(t_gen=np.where(fractions > 0.5, 30, 100), t_gen_event=fractions > 0.5)
+    paths = export_map(frame, tmp_path, RegimeRule(budget=100, ratio=5), axes={"fraction": "linear"})
+    for suffix in ("png", "svg", "pdf"):
+        assert paths[f"finished_{suffix}"].name == f"map-finished.{suffix}"
+        assert paths[f"finished_{suffix}"].stat().st_size > 1000
+    (tmp_path / "more" / "figures").mkdir(parents=True)
+    (tmp_path / "more/figures/broken.py").write_text(
+        "from analysis.figures.own import MapFigure\nclass Broken(MapFigure):\n"
+        "    def draw(self, fitted, style):\n        return 1 / 0\n"
+    )
+    folders.use_folder(tmp_path / "more")
+    with pytest.raises(ConfigError, match=r"figure 'broken' could not be drawn .ZeroDivisionError"):
+        export_map(frame, tmp_path / "b", RegimeRule(budget=100, ratio=5), axes={"fraction": "linear"})
+    assert (tmp_path / "b" / "map.html").exists()
+
+
+def test_a_sweep_keeps_its_components_and_is_gone_on_with_and_read_without_the_folder(own_spec, tmp_path):
+    folder = tmp_path / "my_parts"
+    shutil.copytree(FOLDER, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "tasks" / "table.txt").write_text("numbers that a task may read")
+    with Store(own_spec(folder), tmp_path) as store:
+        params = {"fraction": 0.5, "optimizer.rate": 0.01}
+        config = store.spec.whole_space.config(params)
+        store.ask([Asked(number=0, params=params, run_id=config.run_id)])
+        store.add(train([config], measures="none"))
+        kept = store.path / "components"
+    assert (kept / "tasks" / "table.txt").exists()
+    shutil.rmtree(folder)
+    with folders.folders_kept():
+        folders._use([])
+        again = SweepSpec.from_toml(store.path / "spec.toml")
+        assert again.definition() == own_spec(kept).definition()
+        assert again.to_toml() == own_spec(str(kept)).to_toml()
+    with folders.folders_kept():
+        folders._use([])
+        (record,) = read_records(store.path)
+        assert record.config.run_id == config.run_id
+    with folders.folders_kept():
+        folders._use([])
+        (found,) = reproduce(record.run_id, tmp_path, 1)
+        assert found.apart is None
+        assert found.environment == {}
+
+
+def test_a_sweep_whose_components_changed_is_refused_but_a_new_figure_is_not(own_spec, tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder in (first, second):
+        shutil.copytree(FOLDER, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    (second / "figures" / "other.py").write_text((FOLDER / "figures/finished.py").read_text())
+    with Store(own_spec(first), tmp_path) as store:
+        store.ask([Asked(number=0, params={"fraction": 0.5, "optimizer.rate": 0.01}, run_id="0" * 16)])
+    with Store(own_spec(second), tmp_path) as store:
+        assert (store.path / "components" / "figures" / "other.py").exists()
+    third = tmp_path / "third"
+    shutil.copytree(second, third)
+    (third / "tasks" / "another.py").write_text((FOLDER / "tasks/modular_maximum.py").read_text())
+    with pytest.raises(SweepExistsError, match=r"components: .* → "):
+        Store(own_spec(third), tmp_path)
+
+
+def test_files_that_import_one_another_are_not_mixed_between_two_versions_of_a_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(folders, "_folders", [])
+    text = (FOLDER / "tasks/modular_maximum.py").read_text()
+    for name in ("one", "two"):
+        (tmp_path / name / "tasks").mkdir(parents=True)
+        (tmp_path / name / "shared_numbers.py").write_text(f"NUMBER = {len(name) + (name == 'two')}")
+        (tmp_path / name / "tasks" / "numbered.py").write_text(f"import shared_numbers\n{text}")
+    folders.use_folder(tmp_path / "one")
+    TASKS.member("numbered")
+    with pytest.raises(ConfigError, match=r"shared_numbers.py differ, and this process has imported"):
+        folders.use_folder(tmp_path / "two")
+    monkeypatch.delitem(sys.modules, "shared_numbers")
+    with folders.folders_kept():
+        folders.use_folder(tmp_path / "two")
+        assert TASKS.member("numbered").__module__.startswith("grokmap_components.")
+        assert sys.modules["shared_numbers"].NUMBER == 4
+    monkeypatch.delitem(sys.modules, "shared_numbers")
+    folders._use([])
+
+
+def test_a_folder_that_changed_or_is_too_large_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(folders, "_folders", [])
+    (tmp_path / "tasks").mkdir()
+    path = tmp_path / "tasks" / "mine.py"
+    path.write_text((FOLDER / "tasks/modular_maximum.py").read_text())
+    folders.use_folder(tmp_path)
+    path.write_text(path.read_text() + "\n")
+    with pytest.raises(ConfigError, match="has changed since it was imported; start Python anew"):
+        folders.use_folder(tmp_path)
+    monkeypatch.setattr(folders, "LARGEST_FOLDER", 10)
+    with pytest.raises(ConfigError, match="holds more than"):
+        folders.use_folder(tmp_path)
+    folders._use([])
 
 
 def test_without_the_folder_nothing_of_it_is_known(monkeypatch):

@@ -12,7 +12,7 @@ from sweeps import cli
 from sweeps.cli.runs import _config_of
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def written(program):
@@ -24,7 +24,7 @@ def written(program):
             for line in code[0].splitlines() or [code[1]]:
                 typed = re.sub(r"^(?:[A-Z_]+=\S+ )+", "", line.strip())
                 if typed.startswith(f"{program} "):
-                    found.append(pytest.param(typed, id=f"{page.name}: {typed[:60]}"))
+                    found.append(pytest.param(typed, id=f"{page.relative_to(ROOT)}: {typed[:60]}"))
     return found
 
 
@@ -73,3 +73,19 @@ def test_python_of_the_readme_is_about_things_that_are_there():
             module = importlib.import_module(package)
             for name in names.split(", "):
                 assert hasattr(module, name), f"{package} has no {name}"
+
+
+@pytest.mark.parametrize("page", PAGES[:2], ids=lambda page: page.name)
+def test_every_link_of_a_page_in_the_root_leads_somewhere(page):
+    # Those of docs/ are followed when the site is built.
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8"))
+    assert links
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_the_guide_to_parts_names_every_example_there_is():
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    examples = ROOT / "tests/contracts/components"
+    named = set(re.findall(r"`(\w+/\w+\.py)` \|", text))
+    there = {path.relative_to(examples).as_posix() for path in examples.glob("*/*.py")}
+    assert named == there

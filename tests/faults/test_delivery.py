@@ -16,7 +16,8 @@ from sweeps.driver import Driver
 from sweeps.run_sweep import SweepOptions, run_sweep
 from sweeps.spec.space import Range
 from sweeps.spec.sweep_spec import SweepSpec
-from sweeps.store.run_store import Store, read_records, write_tables
+from sweeps.store.run_store import Store, read_records
+from sweeps.store.tables import write_tables
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ def part(process, word):
     raise AssertionError(f"no process called {word}")
 
 
-@pytest.mark.parametrize("word", ["raylet", "runtime_env/agent", "dashboard/agent.py"])
+@pytest.mark.parametrize("word", ["raylet", "RuntimeEnvAgent", "DashboardAgent"])
 def test_an_embedded_ray_that_loses_a_part_is_started_again_under_the_same_sweep(folder, word):
     process = start(folder)
     try:

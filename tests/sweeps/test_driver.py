@@ -1,6 +1,7 @@
 """The driver: ask and tell without any process. Whatever happens outside, every run arrives, each once."""
 
 import random
+import sys
 
 import pytest
 from optuna.trial import TrialState
@@ -8,6 +9,7 @@ from optuna.trial import TrialState
 from grokcore.records.run_record import Outcome
 from sweeps.driver import Driver, SweepFailedError
 from sweeps.spec.space import Choice
+from sweeps.store.reported_run import report
 from sweeps.store.run_store import Store
 from sweeps.study import milestones_of
 
@@ -234,3 +236,47 @@ def test_an_adaptive_sampler_is_asked_in_waves(drive, spec, changed, pretend):
 def test_near_the_end_cohorts_are_split_among_the_slots(drive):
     with drive(slots=24) as driver:
         assert len(driver.next_cohort().configs) == 1
+
+
+def test_what_a_report_costs_does_not_grow_with_the_cohorts_that_are_out(drive, spec, changed, pretend):
+    """Counted, not timed: the functions that a report without finished runs calls, at 4 cohorts and at 400."""
+
+    def calls(runs):
+        count = 0
+
+        def counted(_, event, __):
+            nonlocal count
+            count += event in ("call", "c_call")
+
+        with drive(changed(spec, name=f"out-{runs}", runs=runs, width=2), slots=runs) as driver:
+            tasks = [driver.next_cohort() for _ in range(runs)]
+            assert driver.running == runs
+            sys.setprofile(counted)
+            try:
+                driver.receive([])
+                assert driver.running == runs
+            finally:
+                sys.setprofile(None)
+            driver.receive([pretend(tasks[0].configs[0])])
+            driver.ended(tasks[1].name, "its worker died")
+            assert driver.running == runs - 2
+        return count
+
+    assert calls(4) == calls(400)
+
+
+def test_a_run_that_a_worker_reported_is_told_and_stored_as_its_record_says(drive, spec, pretend):
+    with drive() as driver:
+        task = driver.next_cohort()
+        records = [pretend(config) for config in task.configs]
+        reported = [driver.reported(report(record, spec.rule.threshold)) for record in records]
+        assert all(run.config is config for run, config in zip(reported, task.configs, strict=True))
+        assert driver.receive(reported) == reported
+        late = driver.reported(report(records[0], 0.9))
+        assert late.config == records[0].config
+        assert driver.receive([late]) == []
+        stored = list(driver.store.records())
+        assert [run.to_json() for run in stored] == [record.to_json() for record in records]
+        for run, record in zip(reported, records, strict=True):
+            assert run.regime_under(spec.rule) == record.regime_under(spec.rule)
+            assert run.milestone("val", 0.5) == record.milestone("val", 0.5)

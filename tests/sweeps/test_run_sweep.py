@@ -1,7 +1,10 @@
 """A whole sweep through a local Ray: every run once in Optuna, MLflow and Parquet, bit for bit the run it is alone."""
 
+import dataclasses
 import os
+import shutil
 import signal
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,11 +13,14 @@ import pytest
 from optuna.trial import TrialState
 
 import grokcore
+from grokcore.config import folders
 from grokcore.engine.early_stopping import EarlyStopping
 from grokcore.errors import ConfigError
-from sweeps.execution import preflight
+from sweeps.execution import preflight, ray_session
+from sweeps.finished_runs.reproduce import reproduce
 from sweeps.progress import Watcher
 from sweeps.run_sweep import SweepOptions, run_sweep
+from sweeps.spec.sweep_spec import SweepSpec
 from sweeps.store.run_store import read_records
 from sweeps.store.storage import Marker
 
@@ -179,3 +185,67 @@ def test_a_sweep_that_is_complete_is_read_not_run_again(spec, changed, tmp_path)
     assert_all_there_once(again, small)
     assert again.run_steps == 0
     assert (first.path / "records.jsonl").read_bytes() == before
+
+
+COMPONENTS = Path(__file__).parents[1] / "contracts" / "components"
+
+
+def test_a_sweep_of_ones_own_task_and_sampler_trains_on_workers_that_get_the_files(tmp_path):
+    # The folder is gone before any worker starts: they have what the sweep sent.
+    folder = tmp_path / "my_parts"
+    shutil.copytree(COMPONENTS, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "spec.toml").write_text(
+        """
+name = "owned"
+runs = 8
+width = 2
+sampler = "corners"
+components = "my_parts"
+measures = "largest_weight"
+[run]
+steps = 30
+task = { name = "modular_maximum", modulus = 5 }
+model = "bilinear"
+optimizer = "signed"
+[space]
+fraction = { low = 0.3, high = 0.8 }
+rate = { low = 0.001, high = 0.1, log = true }
+seed = [0, 1, 2]
+[rule]
+budget = 30
+ratio = 5
+"""
+    )
+    with folders.folders_kept():
+        own = SweepSpec.from_toml(tmp_path / "spec.toml")
+        result = run_sweep(own, SweepOptions(results=tmp_path, map=False, mlflow=False))
+        assert result.complete
+        assert set(result.runs["task.name"]) == {"modular_maximum"}
+        assert set(result.runs["fraction"]) <= {0.3, 0.8}
+        assert result.runs["largest_weight"].notna().all()
+        assert (result.path / "components" / "tasks" / "modular_maximum.py").is_file()
+    shutil.rmtree(folder)
+    with folders.folders_kept():
+        folders._use([])
+        # Gone on with from what it keeps, in a process that never saw the folder, and extended.
+        again = dataclasses.replace(SweepSpec.from_toml(result.path / "spec.toml"), runs=12)
+        longer = run_sweep(again, SweepOptions(results=tmp_path, map=False, mlflow=False))
+        assert longer.complete
+        assert len(longer.study.trials) == 12
+        (found,) = reproduce("owned", tmp_path, 1)
+        assert found.apart is None
+
+
+def test_a_sweep_that_is_complete_takes_another_rule_without_ray(spec, changed, tmp_path, monkeypatch):
+    small = changed(spec, runs=4)
+    options = SweepOptions(results=tmp_path, map=False, mlflow=False)
+    run_sweep(small, options)
+    monkeypatch.setattr(ray_session, "RaySession", None)
+    other = changed(small, rule=changed(small.rule, budget=2))
+    result = run_sweep(other, options)
+    assert result.complete
+    assert set(result.runs["regime"]) <= {"confusion", "memorization", "comprehension"}
+    assert SweepSpec.from_toml(result.path / "spec.toml").rule.budget == 2
+    before = (result.path / "runs.parquet").stat().st_mtime_ns
+    run_sweep(other, options)
+    assert (result.path / "runs.parquet").stat().st_mtime_ns == before

@@ -2,13 +2,13 @@
 
 import optuna
 import pytest
-from optuna.distributions import FloatDistribution
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
 from grokcore.records.milestones import Milestone
 from grokcore.records.run_record import Outcome
 from sweeps.store.run_store import Asked
-from sweeps.study import CENSORED, milestones_of, objective, rebuild, tell_milestones
+from sweeps.study import CENSORED, ask, milestones_of, objective, rebuild, tell_milestones
 
 SPACE = {"fraction": FloatDistribution(0.1, 0.9)}
 
@@ -44,3 +44,23 @@ def test_a_rebuilt_study_has_the_same_trials_under_the_same_numbers():
     tell_milestones(study, 2, t_mem=(3, True), t_gen=(9, True))
     assert study.trials[2].value == study.trials[0].value
     assert study.ask(SPACE).number == 3
+
+
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+@pytest.mark.parametrize("sampler", ["QMCSampler", "RandomSampler", "TPESampler"])
+def test_a_trial_is_asked_for_as_optuna_itself_would(sampler):
+    space = {
+        "fraction": FloatDistribution(0.2, 0.9),
+        "decay": FloatDistribution(0.01, 10, log=True),
+        "seed": CategoricalDistribution((0, 1, 2)),
+        "width": IntDistribution(8, 64, log=True),
+        "single": FloatDistribution(1.0, 1.0),
+    }
+    ours, theirs = (optuna.create_study(sampler=getattr(optuna.samplers, sampler)(seed=0)) for _ in range(2))
+    for number in range(30):
+        trial = theirs.ask(space)
+        assert ask(ours, space) == (trial.number, trial.params)
+        for study in (ours, theirs):
+            study.tell(number, float(number % 7))
+    assert [trial.params for trial in ours.trials] == [trial.params for trial in theirs.trials]
+    assert ours.trials[-1].distributions == theirs.trials[-1].distributions

@@ -22,14 +22,23 @@ function buildAxes() {
       buildAxes(); refresh(); $(id).focus();
     };
   const held = AXES.map((_, k) => k).filter(k => k !== state.ix && k !== state.iy);
+  // An axis of few values stops at those that runs have, any other at the values of the grid.
+  const stops = k => (AXES[k].stops.length ? AXES[k].stops : AXES[k].values.map((_, j) => j));
+  const stop = k => stops(k).reduce((best, at, j) =>
+    Math.abs(at - state.held[k]) < Math.abs(stops(k)[best] - state.held[k]) ? j : best, 0);
   $("slices").innerHTML = held.map(k => `<label for="slice-${k}">${escapeHtml(AXES[k].label)} ` +
     `<output id="slice-value-${k}"></output></label><input type="range" id="slice-${k}" min="0" ` +
-    `max="${AXES[k].values.length - 1}" step="1" value="${state.held[k]}">`).join("");
+    `max="${stops(k).length - 1}" step="1" value="${stop(k)}">`).join("");
   for (const k of held) {
     const show = () => { $(`slice-value-${k}`).textContent = fmt(heldValue(k)); };
-    $(`slice-${k}`).oninput = event => { state.held[k] = +event.target.value; show(); refresh(); };
+    $(`slice-${k}`).oninput = event => { state.held[k] = stops(k)[event.target.value]; show(); refresh(); };
     show();
   }
+  const levels = DATA.levels.map(({ name }, k) =>
+    `<option value="${k}"${k === state.level ? " selected" : ""}>${escapeHtml(name)}</option>`);
+  $("levels").innerHTML = DATA.categories.length ? `<label for="level">${escapeHtml(DATA.categories.join(", "))}` +
+    `</label><select id="level">${levels.join("")}</select>` : "";
+  if (levels.length && $("level")) $("level").onchange = event => { state.level = +event.target.value; refresh(); };
   $("all-runs-label").hidden = AXES.length < 3;
   $("bands-label").hidden = $("layer-choice").hidden = AXES.length < 2;
 }
@@ -75,9 +84,11 @@ function shares() {
 }
 
 function describe() {
-  const share = shares(), count = [0, 0, 0, 0], kinds = {}, percent = k => `${(100 * share[k]).toFixed(0)} %`;
+  const share = shares(), count = [0, 0, 0, 0], kinds = {};
+  const here = LEVEL.filter(level => level === state.level).length, percent = k => `${(100 * share[k]).toFixed(0)} %`;
   for (let i = 0; i < COUNT; i++) {
     const kind = markKind(i);
+    if (LEVEL[i] !== state.level) continue;
     count[labels.regime[i]]++; kinds[kind] = (kinds[kind] || 0) + 1;
   }
   const layer = SCALARS[layerShown()], gradient = STOPS.map(c => `rgb(${c})`);
@@ -94,24 +105,30 @@ function describe() {
   const delay = gap !== null ? `t_gen − t_mem ≥ ${fmt(gap)} steps` : `t_gen ≥ ${fmt(ratio)} × t_mem`;
   const censored = (kinds.censored || 0) + (kinds.confused || 0), unsure = kinds.uncertain || 0;
   $("caption").textContent = `Rule: accuracy ≥ ${threshold} within ${fmt(budget)} steps; grokking if ${delay}. ` +
-    `${whole(COUNT)} runs: ${NAMES.map((n, k) => `${whole(count[k])} ${n}`).join(", ")}; ${whole(censored)} censored ` +
-    `(open)${unsure ? `, ${whole(unsure)} stopped before this budget (triangles)` : ""}. ${DATA.sampled}` +
+    `${whole(here)} runs${DATA.categories.length ? ` at ${part().name}` : ""}: ` +
+    `${NAMES.map((n, k) => `${whole(count[k])} ${n}`).join(", ")}; ${whole(censored)} censored (open)` +
+    `${unsure ? `, ${whole(unsure)} stopped before this budget (triangles)` : ""}. ${DATA.sampled}` +
     (state.iy < 0 ? "" : " Lines: two regimes equally likely; shaded and hatched: where the line lies with 50 % and " +
       "90 % probability.");
-  $("source").textContent = scene.own ? `As fitted: ${DATA.weights}.` :
+  $("source").textContent = scene.own ? `As fitted: ${part().weights}.` :
     "Another rule than the fitted one: the runs are labelled anew, and the ground follows from the fitted times " +
     `${timesAt(threshold).law ? "and the critical law " : ""}alone, without the models of labels. The command below ` +
     "fits the whole map under it.";
   const form = gap !== null ? `--gap ${+gap.toPrecision(4)}` : `--ratio ${+ratio.toPrecision(3)}`;
   const short = k => AXES[k].short, aside = k => k !== state.ix && k !== state.iy;
   const held = AXES.map((_, k) => aside(k) ? ` --at ${short(k)}=${+heldValue(k).toPrecision(4)}` : "");
-  const drawn = ` --x ${short(state.ix)}${state.iy < 0 ? "" : ` --y ${short(state.iy)}`}${held.join("")}`;
+  const level = part().words.map(word => ` --at ${word}`).join("");
+  const drawn = ` --x ${short(state.ix)}${state.iy < 0 ? "" : ` --y ${short(state.iy)}`}${held.join("")}${level}`;
   $("command").textContent = `grokmap map ${DATA.source} --threshold ${threshold} --budget ${budget} ${form}${drawn}`;
   const told = NAMES.map((name, k) => `${name} ${percent(k)}`).join(", ");
   $("map").setAttribute("aria-label", `Regime map. ${told} of this slice.`);
 }
 
-function choose(i) { state.chosen = i; drawMap(); showRun(); fillTable(); changed(); }
+function choose(i) {
+  state.chosen = i;
+  if (LEVEL[i] !== state.level) { state.level = LEVEL[i]; buildAxes(); refresh(); return; }
+  drawMap(); showRun(); fillTable(); changed();
+}
 
 let pending = false, resting = 0;
 // The table, which nobody reads during a drag, is filled once the slider, or the typing, rests.

@@ -12,9 +12,12 @@ function deep(tree, is, f) {
   return Object.fromEntries(Object.entries(tree).map(([k, v]) => [k, deep(v, is, f)]));
 }
 const unpacked = tree => deep(tree, v => v && v.scale !== undefined, unpack);
-const OWN = unpacked(DATA.own), TIMES = {};
-const timesAt = threshold => TIMES[threshold] || (TIMES[threshold] = unpacked(DATA.times[threshold]));
-const COUNT = RUNS.id.length, PLACES = RUNS.axes.map(floats);
+// The numbers of the chosen level of the categories, unpacked when first asked for; a map without them is one level.
+const UNPACKED = {}, part = () => DATA.levels[state.level];
+const once = (key, tree) => UNPACKED[key] || (UNPACKED[key] = unpacked(tree));
+const ownLayers = () => once(state.level, part().own);
+const timesAt = threshold => once(`${state.level} ${threshold}`, part().times[threshold]);
+const COUNT = RUNS.id.length, PLACES = RUNS.axes.map(floats), LEVEL = bytesOf(RUNS.level);
 // A column of the runs: numbers, or words that each run names by a code.
 function columnOf(field) {
   const values = field.words ? new Uint16Array(bytesOf(field.codes).buffer) : floats(field);
@@ -30,8 +33,8 @@ function stepsAt(threshold) {
   return STEPS[threshold];
 }
 
-const state = { ix: DATA.x, iy: DATA.y, held: DATA.held.slice(), rule: { ...DATA.rule }, layer: "regimes", bands: true,
-  runs: true, all: false, chosen: -1, sort: "run", down: false, page: 0, filter: "" };
+const state = { level: 0, ix: DATA.x, iy: DATA.y, held: DATA.held.slice(), rule: { ...DATA.rule }, layer: "regimes",
+  bands: true, runs: true, all: false, chosen: -1, sort: "run", down: false, page: 0, filter: "" };
 const labels = { regime: new Uint8Array(COUNT), known: new Uint8Array(COUNT) };
 let scene = null;
 const isOwn = () => ["threshold", "budget", "gap", "ratio"].every(k => state.rule[k] === DATA.rule[k]);
@@ -50,7 +53,7 @@ function compute() {
   const shape = AXES.map(a => a.values.length);
   const nx = shape[ix], ny = iy < 0 ? 1 : shape[iy], zx = zeroOffset(ix), zy = zeroOffset(iy);
   const cut = tree => deep(tree, v => v instanceof Float32Array, v => cutGrid(v, shape, ix, iy, state.held));
-  const layers = { time: times.median, ...(own ? OWN : {}) }, n = fine(nx - zx), m = iy < 0 ? 1 : fine(ny - zy);
+  const layers = { time: times.median, ...(own ? ownLayers() : {}) }, n = fine(nx - zx), m = iy < 0 ? 1 : fine(ny - zy);
   Object.assign(layers, cut(layers), own ? {} : relabelled(cut(times), nx * ny, rule));
   const p = new Float32Array(4 * n * m), best = new Uint8Array(n * m);
   NAMES.forEach((name, k) => {

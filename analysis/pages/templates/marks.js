@@ -36,7 +36,7 @@ function placeRuns({ px, py }) {
   const near = nearSlice();
   placed = []; cells = [];
   for (let i = 0; i < COUNT; i++) {
-    if (!near[i] && !state.all) continue;
+    if (LEVEL[i] !== state.level || (!near[i] && !state.all)) continue;
     const u = UNITS[state.ix][i], v = state.iy < 0 ? insideBand(i, u) : UNITS[state.iy][i];
     placed.push({ i, x: px(u), y: py(v), far: !near[i] });
   }
@@ -76,7 +76,9 @@ function names(px, py) {
       const weight = p[4 * i + k] ** 8;
       total += weight; u += weight * (i % n); v += weight * Math.floor(i / n);
     }
-    const [c, r] = [u / total, v / total];
+    // The whole name stands inside the box.
+    const room = 4.4 * name.length / (px(1) - px(0)) * (n - 1), r = v / total;
+    const c = Math.min(Math.max(u / total, room), n - 1 - room);
     if (total < 0.01 * n * m || best[Math.round(r) * n + Math.round(c)] !== k) return "";
     const look = 'text-anchor="middle" font-size="14" font-weight="700" paint-order="stroke" stroke-width="4"';
     const place = `x="${px(c / (n - 1))}" y="${py(r / (m - 1)) + 5}" fill="${DATA.inks[k]}" stroke="${COLOURS[k]}"`;

@@ -1,7 +1,8 @@
 // The chosen run with its curves, and the table of runs.
 "use strict";
 
-const PAGE = 25, COLUMNS = ["run", "regime", ...AXES.map(a => a.short), "t_mem", "t_gen", "outcome"];
+const PAGE = 25, SORTS = RUNS.categories.map(columnOf);
+const COLUMNS = ["run", "regime", ...DATA.categories, ...AXES.map(a => a.short), "t_mem", "t_gen", "outcome"];
 if (TABLE.seed) COLUMNS.push("seed");
 const swatch = (colour, name) => `<i class="swatch" style="background:${colour}"></i>${name}`;
 const stepText = (step, event) => `${event ? "step" : "not by step"} ${fmt(step)}`;
@@ -19,6 +20,7 @@ function showRun() {
   const has = DATA.curves && DATA.curves.start[i + 1] > DATA.curves.start[i];
   const measures = has ? Object.keys(DATA.curves.columns).filter(n => !/^(train|val)_(loss|accuracy)$/.test(n)) : [];
   const facts = { memorised: stepText(t.mem[i], t.mem_event[i]), generalised: stepText(t.gen[i], t.gen_event[i]),
+    ...Object.fromEntries(DATA.categories.map((name, k) => [name, SORTS[k](i)])),
     ...Object.fromEntries(AXES.map((axis, k) => [axis.label, PLACES[k][i]])),
     ...Object.fromEntries(Object.entries(TABLE).map(([name, value]) => [name, value(i)])) };
   const row = ([name, v]) => v === null || v === "" ? "" : `<dt>${escapeHtml(name)}</dt><dd>${escapeHtml(fmt(v))}</dd>`;
@@ -63,6 +65,7 @@ function drawCurves(i, t, regime, measures) {
 function cell(name, i) {
   const k = AXES.findIndex(a => a.short === name), t = stepsAt(state.rule.threshold);
   if (k >= 0) return PLACES[k][i];
+  if (DATA.categories.includes(name)) return SORTS[DATA.categories.indexOf(name)](i);
   if (name === "t_mem") return t.mem_event[i] ? t.mem[i] : Infinity;
   if (name === "t_gen") return t.gen_event[i] ? t.gen[i] : Infinity;
   if (name === "regime") return NAMES[labels.regime[i]];

@@ -6,10 +6,12 @@ const KEYS = ["threshold", "budget", "gap", "ratio"];
 function changed() {
   const words = new URLSearchParams(), opened = DATA, { rule } = state;
   const say = (name, value, usual) => { if (value !== usual && value !== null) words.set(name, value); };
+  say("level", part().name, DATA.levels[0].name);
   say("x", AXES[state.ix].short, AXES[opened.x].short);
   if (state.iy >= 0) say("y", AXES[state.iy].short, AXES[opened.y].short);
   AXES.forEach((axis, k) => {
-    if (k !== state.ix && k !== state.iy) say(`at.${axis.short}`, state.held[k], opened.held[k]);
+    const aside = k !== state.ix && k !== state.iy && state.held[k] !== opened.held[k];
+    if (aside) words.set(`at.${axis.short}`, +heldValue(k).toPrecision(6));
   });
   for (const key of KEYS) say(key, rule[key], opened.rule[key]);
   say("layer", state.layer, "regimes");
@@ -22,13 +24,16 @@ function changed() {
 function fromAddress() {
   const words = new URLSearchParams(location.hash.slice(1)), number = name => Number(words.get(name));
   const axis = (name, usual) => words.has(name) ? Math.max(0, AXES.findIndex(a => a.short === words.get(name))) : usual;
+  state.level = Math.max(0, DATA.levels.findIndex(level => level.name === words.get("level")));
   if (state.iy >= 0) {
     const [x, y] = [axis("x", state.ix), axis("y", state.iy)];
     if (x !== y) Object.assign(state, { ix: x, iy: y });
   }
   AXES.forEach((a, k) => {
-    const value = number(`at.${a.short}`);
-    if (words.has(`at.${a.short}`) && value >= 0 && value <= a.values.length - 1) state.held[k] = value;
+    if (!words.has(`at.${a.short}`)) return;
+    const value = number(`at.${a.short}`), skip = zeroOffset(k), last = a.values.length - 1 - skip;
+    const index = skip && value === 0 ? 0 : skip + unitOf(a, value) * last;
+    if (index >= -1e-3 && index <= skip + last + 1e-3) state.held[k] = Math.max(0, +index.toFixed(3));
   });
   const rule = { ...state.rule };
   if (DATA.thresholds.includes(number("threshold"))) rule.threshold = number("threshold");
@@ -76,7 +81,8 @@ function boxCommand(from, to) {
     const ends = [from[d], to[d]].sort((a, b) => a - b).map(u => valueAt(axis, Math.min(Math.max(u, 0), 1)));
     return ` --within ${axis.short}=${ends.map(v => +v.toPrecision(3)).join(":")}`;
   });
-  return `grokmap sweep ${DATA.spec} --name ${DATA.name}-finer${within.join("")}`;
+  const fixed = part().words.map(word => ` --within ${word}`);
+  return `grokmap sweep ${DATA.spec} --name ${DATA.name}-finer${within.join("")}${fixed.join("")}`;
 }
 function bindBox() {
   const map = $("map"), box = $("drag");

@@ -11,7 +11,8 @@ import grokcore
 from grokcore.errors import ConfigError
 from sweeps import cli
 from sweeps.cli import runs, sweep
-from sweeps.store.run_store import Asked, Store, write_tables
+from sweeps.store.run_store import Asked, Store
+from sweeps.store.tables import write_tables
 
 
 @pytest.fixture
@@ -101,19 +102,39 @@ def test_all_complaints_about_a_run_come_at_once(grokmap):
 def test_a_sweep_that_exists_with_another_spec_is_refused_before_anything_starts(grokmap, spec, changed, tmp_path):
     with Store(spec, tmp_path / "results") as store:
         store.ask([Asked(number=0, params={"fraction": 0.5, "seed": 0}, run_id=f"{0:016x}")])
-    (tmp_path / "other.toml").write_text(changed(spec, runs=99).to_toml())
+    (tmp_path / "other.toml").write_text(changed(spec, seed=99).to_toml())
     code, _, err = grokmap("sweep", "other.toml")
     assert code == 2
-    assert "runs: 24 → 99" in err
+    assert "seed: 0 → 99" in err
     assert "--name small-2" in err
     assert "--continue" in err
 
 
-def test_continue_takes_the_spec_that_is_there(spec, changed, tmp_path):
+def test_continue_takes_the_spec_that_is_there_with_what_was_asked_for_changed(spec, changed, tmp_path):
     Store(spec, tmp_path).close()
-    assert sweep._chosen(changed(spec, runs=99), tmp_path, {}, resume=True) == spec
+    assert sweep._chosen(changed(spec, seed=99), tmp_path, {"within": None}, resume=True) == spec
+    grown = sweep._chosen(changed(spec, seed=99), tmp_path, {"within": None, "runs": 48}, resume=True)
+    assert grown == changed(spec, runs=48)
     with pytest.raises(ConfigError, match="there is no sweep 'new'"):
-        sweep._chosen(spec, tmp_path, {"name": "new"}, resume=True)
+        sweep._chosen(spec, tmp_path, {"name": "new", "within": None}, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["extend", "small", "--runs", "1"], "has 3 runs chosen already, so runs = 1 cannot be; give at least 3"),
+        (["extend", "nothing", "--runs", "9"], "there is no sweep 'nothing' in results"),
+        (["sweep", "results/small", "--continue", "--runs", "2"], "has 3 runs chosen already"),
+    ],
+)
+def test_a_sweep_that_cannot_be_extended_says_why(grokmap, spec, tmp_path, words, says):
+    params = {"fraction": 0.5, "optimizer.decay": 0.1, "optimizer.rate": 0.01, "seed": 0}
+    with Store(spec, tmp_path / "results") as store:
+        store.ask([Asked(number=n, params=params, run_id=f"{n:016x}") for n in range(3)])
+    code, out, err = grokmap(*words)
+    assert code == 2
+    assert says in err
+    assert "Traceback" not in out + err
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ def spec():
             "optimizer.decay": Range(low=0.01, high=10, log=True),
             "model.width": Choice(values=(16, 32, 64)),
             "seed": Choice(values=(0, 1)),
+            "transform": Choice(values=("none", {"name": "grokfast_ema", "keep": 0.9})),
             "task.modulus": Range(low=23, high=41, integer=True),
         },
         rule=RegimeRule(budget=100, ratio=5.0),
@@ -46,6 +47,13 @@ def test_the_whole_space_is_a_part_of_itself(spec):
     assert within(spec, ["fraction=0:1", "decay=0:1e9", "width=0:1000"]) == spec
 
 
+def test_one_value_of_a_list_is_named_as_a_map_names_its_levels(spec):
+    assert within(spec, ["transform=none"]).space["transform"] == Choice(values=("none",))
+    part = within(spec, ["transform=grokfast_ema", "width=32"])
+    assert part.space["transform"].values == ({"name": "grokfast_ema", "keep": 0.9},)
+    assert part.space["model.width"] == Choice(values=(32,))
+
+
 def test_one_whole_number_is_a_choice_of_one(spec):
     assert within(spec, ["modulus=30.5:31.5"]).space["task.modulus"] == Choice(values=(31,))
 
@@ -61,6 +69,9 @@ def test_one_whole_number_is_a_choice_of_one(spec):
         ("fracton=0.3:0.5", "fraction"),
         ("fraction=2:3", "0.2:0.9"),
         ("width=17:20", "16, 32, 64"),
+        ("width=17", "16, 32, 64"),
+        ("transform=grokfast", "grokfast_ema"),
+        ("transform=0:1", "no number"),
     ],
 )
 def test_what_is_no_part_is_refused_with_what_would_be(spec, side, words):

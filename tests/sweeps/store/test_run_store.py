@@ -1,6 +1,7 @@
 """The store: append-only, crash-safe, one process at a time, the same run never twice."""
 
 import json
+import subprocess
 from pathlib import Path
 
 import pandas as pd
@@ -9,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grokcore.errors import DataError, GrokmapError, SweepExistsError
+from grokcore.records.regimes import RegimeRule
 from sweeps.spec.sweep_spec import SweepSpec
-from sweeps.store.run_store import Asked, Store, SweepBusyError, meant, read_records, write_tables
+from sweeps.store.run_store import Asked, Store, SweepBusyError, meant, read_records
+from sweeps.store.tables import write_tables
 
 
 @pytest.fixture
@@ -60,15 +63,83 @@ def test_a_file_torn_in_its_first_line_starts_empty(spec, configs, pretend, tmp_
         assert store.finished == frozenset()
 
 
+def begun(spec, results, chosen=1):
+    """Make a sweep of which some runs are chosen."""
+    space = {"fraction": 0.5, "optimizer.decay": 0.1, "optimizer.rate": 0.01, "seed": 0}
+    with Store(spec, results) as store:
+        store.ask([Asked(number=n, params=space, run_id=f"{n:016x}") for n in range(chosen)])
+
+
 def test_another_spec_under_the_same_name_is_refused_with_the_difference(spec, changed, tmp_path):
-    with Store(spec, tmp_path) as store:
-        store.ask([Asked(number=0, params={"fraction": 0.5, "seed": 0}, run_id=f"{0:016x}")])
+    begun(spec, tmp_path)
     with pytest.raises(SweepExistsError) as error:
-        Store(changed(spec, runs=25), tmp_path)
+        Store(changed(spec, seed=25, runs=90), tmp_path)
     text = str(error.value)
-    assert "runs: 24 → 25" in text
+    assert "seed: 0 → 25" in text
+    assert "runs" not in text
     assert "--name small-2" in text
     assert "--continue" in text
+
+
+def test_a_sweep_grows_takes_another_rule_and_another_width_and_writes_it_down(spec, changed, tmp_path):
+    begun(spec, tmp_path)
+    other = changed(spec, runs=90, rule=RegimeRule(threshold=0.95, budget=30, gap=5), width=2, map_axes=("decay",))
+    with Store(other, tmp_path) as store:
+        assert "runs: 24 → 90" in store.changes
+        assert "rule.threshold: 0.9 → 0.95" in store.changes
+    assert SweepSpec.from_toml(tmp_path / spec.name / "spec.toml") == other
+    with Store(other, tmp_path) as store:
+        assert store.changes == []
+
+
+def test_a_sweep_cannot_have_fewer_runs_than_are_chosen(spec, changed, tmp_path):
+    begun(spec, tmp_path, chosen=12)
+    with pytest.raises(SweepExistsError, match="has 12 runs chosen already, so runs = 11 cannot be; give at least 12"):
+        Store(changed(spec, runs=11), tmp_path)
+    Store(changed(spec, runs=12), tmp_path).close()
+
+
+def test_the_order_of_the_varied_fields_is_part_of_a_sweep(spec, changed, tmp_path):
+    begun(spec, tmp_path)
+    with pytest.raises(
+        SweepExistsError, match="in its order: fraction, decay, rate, seed → seed, rate, decay, fraction"
+    ):
+        Store(changed(spec, space=dict(reversed(spec.space.items()))), tmp_path)
+    Store(SweepSpec.from_toml(tmp_path / spec.name / "spec.toml"), tmp_path).close()
+
+
+def test_a_results_folder_that_cannot_be_written_is_named(spec, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match=r"file/small.* cannot be written .*--results"):
+        Store(spec, tmp_path / "file")
+
+
+@pytest.mark.parametrize("name", ["asked", "cohorts", "records"])
+@pytest.mark.parametrize(
+    "damage", [b"{}\n", b"[1\n", b'{"number": 0, "params": 3, "run_id": "0123456789abcdef"}\n', b"[" * 9000 + b"\n"]
+)
+def test_a_damaged_line_is_named_by_number_with_what_is_lost_and_a_remedy_that_works(
+    spec, configs, pretend, tmp_path, name, damage
+):
+    begun(spec, tmp_path, chosen=2)
+    with Store(spec, tmp_path) as store:
+        store.hand_out("0" * 16, [configs[0].run_id])
+        store.add([pretend(configs[0])])
+        folder = store.path
+    path = folder / f"{name}.jsonl"
+    good = path.read_bytes()
+    first = good.splitlines(keepends=True)[0]
+    path.write_bytes(first + damage + good[len(first) :])
+
+    def read_all():
+        with Store(spec, tmp_path) as store:
+            store.asked(), store.cohorts(), list(store.records())
+
+    with pytest.raises(DataError, match=f"{name}.jsonl, line 2: .*sed -i 2d .*then") as caught:
+        read_all()
+    subprocess.run(str(caught.value).partition("or: ")[2].partition(" (")[0], shell=True, check=True)
+    assert path.read_bytes() == good
+    read_all()
 
 
 def test_a_sweep_that_was_refused_before_its_first_run_can_be_mended_under_its_name(spec, changed, tmp_path):
@@ -84,7 +155,8 @@ def test_two_processes_cannot_run_one_sweep(spec, tmp_path):
 
 
 def test_what_was_asked_is_read_back(spec, tmp_path):
-    asked = [Asked(number=i, params={"fraction": 0.1 * i, "seed": 0}, run_id=f"{i:016x}") for i in range(3)]
+    params = {"optimizer.decay": 0.1, "optimizer.rate": 0.01, "seed": 0}
+    asked = [Asked(number=i, params={"fraction": 0.3 + 0.1 * i, **params}, run_id=f"{i:016x}") for i in range(3)]
     with Store(spec, tmp_path) as store:
         store.ask(asked[:2])
         store.ask(asked[2:])

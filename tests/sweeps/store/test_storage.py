@@ -96,20 +96,23 @@ def test_a_storage_that_cannot_be_written_is_named(tmp_path):
 def test_results_are_copied(storage, tmp_path):
     (tmp_path / "runs.parquet").write_bytes(b"runs")
     place(storage).make("")
-    deliver([tmp_path / "runs.parquet"], storage)
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts" / "mine.py").write_bytes(b"mine")
+    deliver([tmp_path / "runs.parquet", tmp_path / "parts" / "mine.py"], storage, tmp_path)
+    assert place(storage).read("parts/mine.py") == b"mine"
     assert place(storage).read("runs.parquet") == b"runs"
 
 
 def test_a_late_checkpoint_of_a_cohort_that_is_over_is_refused(tmp_path):
     keeper = Keeper(str(tmp_path), str(tmp_path))
-    keeper.keep("a", b"first")
-    assert keeper.fetch("a") == b"first"
+    keeper.keep_part("a", "one", 0, b"first", True)
+    assert keeper.fetch_part("a", 0, 100) == b"first"
     keeper.forget("a")
-    keeper.keep("a", b"late")
-    assert keeper.fetch("a") is None
+    keeper.keep_part("a", "two", 0, b"late", True)
+    assert keeper.fetch_part("a", 0, 100) is None
     assert not keeper.wants("a")
-    keeper.keep("b", b"another")
-    assert keeper.fetch("b") == b"another"
+    keeper.keep_part("b", "one", 0, b"another", True)
+    assert keeper.fetch_part("b", 0, 100) == b"another"
 
 
 def test_weights_stay_in_the_sweeps_own_folder(tmp_path, storage):

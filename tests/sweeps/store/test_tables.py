@@ -6,8 +6,9 @@ import pandas as pd
 import pytest
 
 from grokcore import RunConfig, train
-from sweeps.store import run_store as stores
-from sweeps.store.run_store import Store, write_tables
+from sweeps.store import tables
+from sweeps.store.run_store import Store
+from sweeps.store.tables import write_tables
 
 
 @pytest.mark.parametrize("batch", [1, 3, 100])
@@ -20,7 +21,7 @@ def test_tables_are_the_same_however_many_runs_are_held_at_once(spec, tmp_path, 
     odd = dataclasses.replace(records[4], columns={**records[4].columns, "extra": records[4].columns["val_loss"]})
     with Store(spec, tmp_path) as store:
         store.add([*records[:4], odd, *records[5:]])
-        monkeypatch.setattr(stores, "TABLE_RUNS", batch)
+        monkeypatch.setattr(tables, "TABLE_RUNS", batch)
         runs = write_tables(store.path, spec.rule)
         curves = pd.read_parquet(store.path / "curves.parquet")
         assert not list(store.path.glob(".tables-*"))
