@@ -47,6 +47,8 @@ class Source:
     """Names as the file has them to names as they are in `frame`, where these differ."""
     columns: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """Which column was asked to be read under which name."""
+    axes: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """The axes that were asked for, and their scales; where there are none they are those of `spec`, or guessed."""
 
     @property
     def rule(self) -> RegimeRule | None:
@@ -111,13 +113,14 @@ class Source:
 
     @property
     def scales(self) -> dict[str, str]:
-        """Return the map's axes and their scales: those of the specification, or the columns that look like axes."""
-        return self._spec_scales or self._guess()
+        """Return the map's axes and their scales: asked for, of the specification, or the columns that look like it."""
+        asked = {self.names.get(name, name): scale for name, scale in self.axes.items()}
+        return asked or self._spec_scales or self._guess()
 
     @property
     def guess(self) -> str:
-        """Return in a sentence which axes were guessed; empty where the specification says them."""
-        return "" if self._spec_scales else said(self._guess())
+        """Return in a sentence which axes were guessed; empty where they were asked for, or the specification says."""
+        return "" if self.axes or self._spec_scales else said(self._guess())
 
     def _guess(self) -> dict[str, str]:
         command_line = "as --axis fraction=linear --axis decay=log"
@@ -178,14 +181,20 @@ class Source:
 
 
 def read_source(
-    source: str | Path | pd.DataFrame | Source, columns: Mapping[str, str] | None = None, *, curves: bool = True
+    source: str | Path | pd.DataFrame | Source,
+    columns: Mapping[str, str] | None = None,
+    axes: Mapping[str, str] | None = None,
+    *,
+    curves: bool = True,
 ) -> Source:
     """Return the runs at `source`: a sweep's folder, a Parquet, CSV or TSV file, or a DataFrame.
 
-    `columns` says by which name a column is meant, as {"t_gen": "summary.grokked_at"}; without `curves` those of a
-    sweep are left unread. Raises `DataError`.
+    `columns` says by which name a column is meant, as {"t_gen": "summary.grokked_at"}, `axes` which columns are axes
+    and on which scale; without `curves` those of a sweep are left unread. Raises `DataError`.
     """
     columns = columns or {}
+    if axes:
+        return dataclasses.replace(read_source(source, columns, curves=curves), axes=axes)
     if isinstance(source, Source):
         return source
     if isinstance(source, pd.DataFrame):
