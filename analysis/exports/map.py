@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,19 +53,22 @@ def export_map(
     at: Mapping[str, Any] | None = None,
     axes: Mapping[str, str] | None = None,
     style: str = "screen",
+    say: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Path]:
     """Fit a map to the runs at `source` and write it to the folder `out` in every form; return the paths by name.
 
     `source` is a sweep's folder, a table of anyone's runs (Parquet, CSV, TSV), or a DataFrame. Without a rule the
     sweep's own is used. `x` and `y` choose the axes drawn, `at` holds others fixed and categories at a level, `axes`
-    says which columns are axes and on which scale (linear, log, categorical), `style` is "screen" or "paper". Every
-    file is written whole or not at all, and never over one that is read. Raises `DataError`, `ConfigError` or
-    `OutputError` before anything is written.
+    says which columns are axes and on which scale (linear, log, categorical), `style` is "screen" or "paper"; `say` is
+    told in a sentence what is being done. Every file is written whole or not at all, and never over one that is read.
+    Raises `DataError`, `ConfigError` or `OutputError` before anything is written.
     """
     look = base.style_named(style)
     source = read_source(source, axes=axes)
     check_outputs([Path(out) / name for name in FILES], source.inputs)
+    say(f"fitting the map to {len(source.frame):,} runs …")
     fitted = map_of(source, rule)
+    say(f"drawing the map{f' at {len(fitted.parts)} levels' if fitted.parts else ''} …")
     drawn = Drawn(x=x, y=y, at=fitted.numbers_at(at))
     shown = {tuple(one.fixed.values()): one for one in regime_map.levels_drawn(fitted, at)}
     grids = {level: map_grid(one) for level, one in shown.items()}
@@ -77,6 +80,7 @@ def export_map(
     said = map_page.laws_of(fitted, survival, base.svg(figures["map-laws"], look) if survival.axes else "")
     page = map_page.page(fitted, source, grids, definition, said, drawn, Path(out))
 
+    say("writing the map's figures, tables and page …")
     out = Path(out)
     paths: dict[str, Path] = {}
     for name, figure in figures.items():

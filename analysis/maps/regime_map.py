@@ -22,7 +22,7 @@ from analysis.maps.geometry import Boundary, MapSlice, Surface
 from analysis.maps.levels import LevelEnsembles, fit_levels
 from analysis.maps.uncertainty import entropy_split, side_share
 from analysis.models.critical_law import CriticalLaw, fit_critical_law
-from analysis.models.ensemble import Ensemble, law_member
+from analysis.models.ensemble import MOST_LEARNED, Ensemble, law_member, learned_rows
 from analysis.models.milestone_times import MilestoneTimes
 from analysis.models.outcomes import OutcomeLayer
 from analysis.models.threads import single_threaded
@@ -77,7 +77,7 @@ class RegimeMap:
     rule: RegimeRule
     """What counts as which regime."""
     seed: int
-    """Seed of the order in which held-out runs were foretold and of the graph's points."""
+    """Seed of the order in which runs were held out and of the graph's points."""
     own: Ensemble | None = None
     """The fitted members and their weights; none for a map with categories, whose levels have theirs."""
     warnings: tuple[str, ...]
@@ -125,6 +125,8 @@ class RegimeMap:
         frame, notes = completed(frame, rule.budget)
         checked = check_runs(frame, numeric, rule.threshold, box)
         categories = make_categories(checked.table, named)
+        if len(checked.table) > MOST_LEARNED:
+            notes.append(f"The models learn from at most {MOST_LEARNED:,} of the runs, drawn at random.")
         warnings = [*checked.warnings, *check_budget(checked, rule), *_unmapped(checked, categories)]
         whole = cls(
             checked=checked,
@@ -377,13 +379,15 @@ class RegimeMap:
 
     @functools.cached_property
     def _outcomes(self) -> OutcomeLayer:
-        return OutcomeLayer.fit(self.checked.table["outcome"].to_numpy(), self._features(self.checked.table))
+        table = self.checked.table.iloc[learned_rows(len(self.checked.table), self.seed)]
+        return OutcomeLayer.fit(table["outcome"].to_numpy(), self._features(table))
 
     def _times(self, threshold: float) -> MilestoneTimes:
         if threshold == self.rule.threshold:
             return self.ensemble.times
         if threshold not in self._at_threshold:
             runs = self.checked.at_threshold(threshold)
+            runs = runs.rows(learned_rows(len(runs.table), self.seed))
             self._at_threshold[threshold] = self.ensemble.times.at_threshold(runs, self._features(runs.table))
         return self._at_threshold[threshold]
 

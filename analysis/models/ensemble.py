@@ -44,6 +44,8 @@ FOREVER = 9.0
 """log10 of a delay below the critical fraction."""
 MEMBERS = ("times", "labels", "plain", "propagation")
 """Members that every ensemble has; the law is one more where the runs allow it."""
+MOST_LEARNED = 20_000
+"""Runs from which an ensemble learns at most; more would cost time and change nothing that a reader could see."""
 LAW_ROWS = 400
 """Runs to which the law is fitted as a member; its interval estimates use all."""
 LAW_DRAWS = 64
@@ -115,13 +117,16 @@ class Ensemble:
     @classmethod
     def fit(cls, runs: Runs, points: Array, rule: RegimeRule, seed: int, start: Ensemble | None = None) -> Ensemble:
         """Fit every member to the runs at feature rows `points`; hyperparameters are searched from those of `start`."""
+        count, rows = len(points), learned_rows(len(points), seed)
+        runs, points = runs.rows(rows), points[rows]
         first = cls._members(runs, points, rule, seed, start, learn=True)
         held, scored, discounts = _held_out(first, runs, points, rule, seed)
         allowed = allowed_regimes(runs, rule)[scored]
         sharpness = {name: _sharpness(held[name], allowed, discounts) for name in MEMBERS[1:]}
         sharp = {name: _sharpened(p, sharpness.get(name, 1.0)) for name, p in held.items()}
         stage_weights, tested = earned_weights(sharp, allowed, discounts)
-        scores = _scores_of_runs(mixed(sharp, stage_weights), allowed, scored, len(points))
+        scores = np.full(count, np.nan)
+        scores[rows] = _scores_of_runs(mixed(sharp, stage_weights), allowed, scored, len(points))
         return replace(first, sharpness=sharpness, stage_weights=stage_weights, tested=tested, held_out_scores=scores)
 
     @classmethod
@@ -150,7 +155,8 @@ class Ensemble:
 
         The page does the same in the browser when a slider moves.
         """
-        members = self._members(runs, points, rule or self.rule, seed, self, learn=False)
+        rows = learned_rows(len(points), seed)
+        members = self._members(runs.rows(rows), points[rows], rule or self.rule, seed, self, learn=False)
         return replace(members, sharpness=self.sharpness, stage_weights=self.stage_weights, tested=self.tested)
 
     def member(self, name: str, points: Array, rule: RegimeRule | None = None) -> Array:
@@ -194,13 +200,13 @@ class Ensemble:
     def hyperparameters(self) -> dict[str, dict[str, Any]]:
         """Return each process's length scales (in box widths), amplitude, slope and noise as plain values."""
         named = {"t_mem": self.times.mem.smooth, "delay": self.times.delay.smooth}
-        for time, latent in (("t_mem", self.times.mem), ("delay", self.times.delay)):
+        for time, process in (("t_mem", self.times.mem), ("delay", self.times.delay)):
             named |= {
                 f"{time} change point {number}": point.side
-                for number, point in enumerate(latent.change_points, start=1)
+                for number, point in enumerate(process.change_points, start=1)
             }
-        named |= {f"label {name}": process for name, process in zip(STAGES, self.labels.latent, strict=True)}
-        named |= {f"plain {regime}": process for regime, process in zip(REGIMES, self.plain.latent, strict=True)}
+        named |= {f"label {name}": process for name, process in zip(STAGES, self.labels.processes, strict=True)}
+        named |= {f"plain {regime}": process for regime, process in zip(REGIMES, self.plain.processes, strict=True)}
         return {
             name: asdict(process.kernel) | {"lengths": process.kernel.lengths.tolist()}
             for name, process in named.items()
@@ -236,6 +242,13 @@ class Ensemble:
     def pool(self, points: Array) -> Array:
         """Return (n, 4): the plain mean of the pooled members, which chooses runs well in every world."""
         return np.asarray(sum(self.member(name, points) for name in POOLED) / len(POOLED))
+
+
+def learned_rows(count: int, seed: int) -> npt.NDArray[np.intp]:
+    """Return the rows from which an ensemble learns: all, or of very many a random part, in their order."""
+    if count <= MOST_LEARNED:
+        return np.arange(count)
+    return np.sort(np.random.default_rng([seed, 5]).choice(count, MOST_LEARNED, replace=False))
 
 
 def _held_out(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -84,9 +85,15 @@ def map_(  # noqa: PLR0917 - one parameter an option
     rule = {"threshold": threshold, "budget": budget, "gap": gap, "ratio": ratio}
     runs = _source(source, column, axis, rule)
     folder = out or (source if source.is_dir() else source.parent)
-    paths = export_map(runs, folder, runs.rule_with(**rule), x=x, y=y, at=held, style=style)
+
+    def say(text: str) -> None:
+        typer.echo(text, err=True)
+
+    begun = time.monotonic()
+    paths = export_map(runs, folder, runs.rule_with(**rule), x=x, y=y, at=held, style=style, say=say)
     for path in paths.values():
         typer.echo(path)
+    say(f"drawn in {time.monotonic() - begun:.0f} s")
     _show_in_mlflow(source, paths, None if folder.resolve() == source.resolve() else f"maps/{folder.resolve().name}")
 
 
