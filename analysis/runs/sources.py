@@ -15,10 +15,11 @@ import pandas as pd
 
 from analysis.runs.axes import Box
 from analysis.runs.categories import CATEGORICAL, chosen_categories, guessed_categories, with_choices
+from analysis.runs.cells import as_numbers
 from analysis.runs.censoring import completed, last_steps
 from analysis.runs.columns import Table, tidied
 from analysis.runs.curves import read_curves
-from analysis.runs.guessed_axes import USUAL_AXES, guessed_scales, is_number, said, scale_of, varies
+from analysis.runs.guessed_axes import USUAL_AXES, guessed_scales, is_number, refuse_words, said, scale_of, varies
 from analysis.runs.run_table import check_columns, read_run_table
 from grokcore.errors import ConfigError, DataError
 from grokcore.records.regimes import RegimeRule
@@ -125,9 +126,12 @@ class Source:
     def _guess(self) -> dict[str, str]:
         command_line = "as --axis fraction=linear --axis decay=log"
         remedy = "as axes={'fraction': 'linear', 'decay': 'log'}" if self.path is None else command_line
-        found = guessed_scales(self.frame, self.settings, remedy)
         told = [name for name in self.frame.columns if not self.settings or name in self.settings]
-        return found | dict.fromkeys(guessed_categories(self.frame[told], found), CATEGORICAL)
+        categories = guessed_categories(self.frame[told], ())
+        mixed = [name for name in categories if not np.isnan(as_numbers(self.frame[name])).all()]
+        refuse_words(self.frame, [name for name in told if name not in categories or name in mixed])
+        found = guessed_scales(self.frame, self.settings, remedy)
+        return found | dict.fromkeys((name for name in categories if name not in found), CATEGORICAL)
 
     @property
     def _spec_scales(self) -> dict[str, str]:
