@@ -126,13 +126,13 @@ def info(
     maps = levels_drawn(fitted, at)
     cuts = _cuts(free[0]) if free else []
     if len(maps) * len(cuts) > MOST_PANELS:
-        cuts = [_middle(free[0])]
+        cuts = [free[0].middle]
     panels = []
     for one in maps:
         owner = _nearest(one.runs, free[0], cuts) if cuts else np.zeros(len(one.runs), dtype=np.intp)
         for index, cut in enumerate(cuts or [None]):
             held = given | ({} if cut is None else {free[0].name: cut})
-            held |= {axis.name: _middle(axis) for axis in free[1:]}
+            held |= {axis.name: axis.middle for axis in free[1:]}
             panels.append(_panel(one, first, second, held, one.runs[owner == index], resolution))
     return MapFigure(
         x=first,
@@ -166,11 +166,6 @@ def levels_drawn(fitted: RegimeMap, at: Mapping[str, Any] | None = None) -> list
 def _cuts(axis: Axis) -> list[float]:
     """Return where an axis is cut: at the values that runs have where they are few, else in the middles of thirds."""
     return list(axis.levels) or [plane.value_at(axis, unit) for unit in SLICES]
-
-
-def _middle(axis: Axis) -> float:
-    """Return where an axis is held that is not cut: its middle, or the value nearest to it that runs have."""
-    return min(axis.levels, key=lambda value: abs(float(plane.position(axis, value)) - 0.5), default=axis.middle)
 
 
 def chosen_axes(fitted: RegimeMap, x: str | None, y: str | None) -> tuple[Axis, Axis]:

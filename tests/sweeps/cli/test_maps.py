@@ -85,6 +85,21 @@ def test_doing_what_the_messages_say_ends_with_a_map(grokmap, tmp_path):
     assert again["axes"] == definition["axes"]
 
 
+def test_a_comparison_of_tables_takes_the_same_options_and_says_the_same(grokmap, tmp_path):
+    for name, shift in (("a.csv", 0.0), ("b.csv", 0.1)):
+        theirs().assign(train_frac=theirs().train_frac + shift).to_csv(name, index=False)
+    columns = ["--column", "t_mem=memorised", "--column", "t_gen=grokked"]
+    code, _, err = grokmap("compare", "a.csv", "b.csv", *columns)
+    assert (code, "give --budget STEPS" in err) == (2, True)
+    code, out, err = grokmap("compare", "a.csv", "b.csv", *columns, "--budget", "3000", "--along", "train_frac")
+    assert (code, err) == (0, "")
+    assert "b.csv: Axes guessed from the table: train_frac (linear), weight_decay (log)." in out
+    assert "Axes guessed from the table" in (tmp_path / "comparison" / "compare.html").read_text()
+    assert "guessed" in (tmp_path / "comparison" / "compare.svg").read_text()
+    command = json.loads((tmp_path / "comparison" / "compare.json").read_text())["command"]
+    assert grokmap(*shlex.split(command)[1:])[0] == 0
+
+
 def test_where_no_axis_can_be_guessed_the_options_named_are_the_remedy(grokmap):
     names = {"train_frac": "a", "weight_decay": "b"}
     frame = theirs().rename(columns=names).assign(c=1.5 * np.arange(24), d=np.arange(24) ** 2, e=np.arange(24)[::-1])
