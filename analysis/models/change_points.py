@@ -26,7 +26,8 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_expit, log_ndtr, logit, ndtr
 
-from analysis.models.gaussian_process import Posterior, Trained, spread_rows, thinned, trained
+from analysis.models.evidence import Trained, spread_rows, thinned, trained
+from analysis.models.gaussian_process import Posterior
 from analysis.models.initial_splits import first_guesses
 from analysis.models.kernels import STEEP, Array, Prior
 from analysis.models.likelihoods import LOGISTIC, Observations, sided

@@ -15,7 +15,8 @@ from scipy.spatial import cKDTree
 from scipy.special import expit, logit, ndtr
 from scipy.stats import qmc
 
-from analysis.models.gaussian_process import Posterior, train
+from analysis.models.evidence import train
+from analysis.models.gaussian_process import Posterior
 from analysis.models.kernels import STEEP, Prior
 from analysis.models.likelihoods import LOGISTIC, sided
 from analysis.models.stages import STAGES, deciding, stage_answers
