@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import itertools
 import shlex
 import time
@@ -85,6 +86,8 @@ class SweepResult:
     """Processor time that they took for it."""
     run_steps: int
     """Optimizer steps times runs."""
+    map_seconds: float = 0.0
+    """Wall time that drawing the map took; 0 where none was drawn."""
 
     @property
     def overhead(self) -> float:
@@ -128,7 +131,7 @@ def run_sweep(spec: SweepSpec, options: SweepOptions | None = None, *, watcher: 
             run_steps=watcher.run_steps,
         )
         if result.complete:
-            _finish(result, spec, options, watcher, mirror)
+            result = dataclasses.replace(result, map_seconds=_finish(result, spec, options, watcher, mirror))
     return result
 
 
@@ -182,19 +185,22 @@ def _tables(store: Store) -> pd.DataFrame:
 
 def _finish(
     result: SweepResult, spec: SweepSpec, options: SweepOptions, watcher: Watcher, mirror: MirrorProcess | None
-) -> None:
-    """Draw the map, deliver the results, and wait for MLflow: what prevents one of them is said."""
+) -> float:
+    """Draw the map, deliver the results, and wait for MLflow; return the seconds that the map took.
+
+    What prevents one of them is said.
+    """
     drawn = is_newer(result.path, MAP)
-    if options.map and not drawn:
-        draw_map(result.path, watcher)
+    seconds = draw_map(result.path, watcher) if options.map and not drawn else 0.0
     if spec.own_storage is not None and not (drawn and result.run_steps == 0):
         deliver_results(result.path, spec.own_storage, watcher)
     if mirror is None:
-        return
+        return seconds
     if (trouble := mirror.finish()) is not None:
         watcher.note(f"MLflow lacks some of it: {trouble} Write the rest with: grokmap track {result.path}")
     else:
         write_text(result.path / MIRRORED, tracking_uri(result.path.parent) + "\n")
+    return seconds
 
 
 def is_mirrored(path: Path) -> bool:
@@ -221,12 +227,16 @@ def deliver_results(path: Path, storage: str, watcher: Watcher) -> None:
         watcher.note(f"the results could not be copied to {storage}: {error}")
 
 
-def draw_map(path: Path, watcher: Watcher) -> None:
-    """Draw the map of the sweep in folder `path` into it; what prevents one is said, and costs nothing else."""
+def draw_map(path: Path, watcher: Watcher) -> float:
+    """Draw the map of the sweep in folder `path` into it and return the seconds it took.
+
+    What is being done is said; what prevents a map is said, and costs nothing else.
+    """
     from analysis.exports.map import export_map
 
+    begun = watcher.clock()
     try:
-        export_map(path, path)
+        export_map(path, path, say=watcher.note)
     except GrokmapError as error:
         watcher.note(f"no map: {error}")
     except OSError as error:
@@ -234,3 +244,4 @@ def draw_map(path: Path, watcher: Watcher) -> None:
         watcher.note(
             f"no map: {where}: {error.strerror or error}. Make room, then: grokmap map {shlex.quote(str(path))}"
         )
+    return watcher.clock() - begun

@@ -14,6 +14,7 @@ import pandas as pd
 from analysis.exports.provenance import code_revision
 from analysis.figures import base, comparison
 from analysis.maps.comparison import Comparison, compare
+from analysis.maps.of_source import map_of
 from analysis.maps.regime_map import RegimeMap
 from analysis.models.threads import single_threaded
 from analysis.pages.html import markup, render
@@ -24,8 +25,6 @@ from grokcore.output_paths import check_outputs
 if TYPE_CHECKING:
     from grokcore.records.regimes import RegimeRule
 
-HEADINGS = {"first_edge": "edge in A", "second_edge": "edge in B"}
-"""How the page calls columns of the crossings' table."""
 EDGE = ("memorization", "grokking")
 """The edge that is compared unless another is named."""
 
@@ -56,9 +55,9 @@ def export_comparison(
     sources = read_source(first, curves=False), read_source(second, curves=False)
     out = Path(out)
     check_outputs([out / f"compare.{suffix}" for suffix in SUFFIXES], [path for one in sources for path in one.inputs])
-    whole = [_fitted(sources[0], rule)]
+    whole = [map_of(sources[0], rule)]
     same = sources[0].path is not None and sources[0].path == sources[1].path
-    whole.append(whole[0] if same else _fitted(sources[1], rule))
+    whole.append(whole[0] if same else map_of(sources[1], rule))
     maps = tuple(one.level(level) for one, level in zip(whole, at, strict=True))
     found = compare(maps[0], maps[1], regimes=regimes, along=along)
     names = _names(sources, maps)
@@ -77,10 +76,6 @@ def export_comparison(
     return found, paths
 
 
-def _fitted(source: Source, rule: RegimeRule | None) -> RegimeMap:
-    return RegimeMap.fit(source.frame, source.scales, rule=rule or source.default_rule, seed=0, box=source.box)
-
-
 def _command(
     sources: tuple[Source, Source],
     out: str | Path,
@@ -91,6 +86,9 @@ def _command(
     words = ["grokmap", "compare", *(str(source.path or source.name) for source in sources), "--out", str(out)]
     for option, held in zip(("--at", "--versus"), at, strict=True):
         words += [word for name, value in held.items() for word in (option, f"{name}={value}")]
+    named = {**sources[1].columns, **sources[0].columns}, {**sources[1].axes, **sources[0].axes}
+    for option, given in zip(("--column", "--axis"), named, strict=True):
+        words += [word for name, value in given.items() for word in (option, f"{name}={value}")]
     words += ["--along", found.axis.short, "--edge", f"{found.first},{found.second}"]
     return f"{shlex.join(words)} {rule_options(rule)}" if rule is not None else shlex.join(words)
 
@@ -131,17 +129,22 @@ def finding(found: Comparison, names: tuple[str, str]) -> dict[str, Any]:
 
 def _page(shown: comparison.Compared, maps: tuple[RegimeMap, RegimeMap], figure: str, command: str) -> str:
     found = shown.comparison
+    headings = {f"{side}_edge": f"edge in {name}" for side, name in zip(("first", "second"), shown.names, strict=True)}
     facts = zip(*(_facts(name, one).items() for name, one in zip(shown.names, maps, strict=True)), strict=True)
     return render(
         "compare.html",
         title=f"{shown.names[0]} and {shown.names[1]}, compared",
         sentence=f"{found.sentence[0].upper()}{found.sentence[1:].rstrip('.')}",
-        warnings=[f"{letter}: {text}" for letter, one in zip("AB", maps, strict=True) for text in one.warnings],
+        warnings=[
+            *shown.notes,
+            *(f"{letter}: {text}" for letter, one in zip("AB", maps, strict=True) for text in one.warnings),
+        ],
         figure=markup(figure),
+        names=shown.names,
         first=found.first,
         second=found.second,
         table=markup(
-            found.table.rename(columns=lambda name: HEADINGS.get(name, base.pretty(name))).to_html(
+            found.table.rename(columns=lambda name: headings.get(name, base.pretty(name))).to_html(
                 index=False, na_rep="", border=0, float_format=base.number
             )
         ),

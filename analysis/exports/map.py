@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ import pandas as pd
 from analysis.exports.provenance import code_revision, versions
 from analysis.figures import base, laws, own, profile, regime_map, uncertainty
 from analysis.maps.grid import MapGrid, map_grid
+from analysis.maps.of_source import map_of
 from analysis.maps.regime_map import RegimeMap
 from analysis.models.threads import single_threaded
 from analysis.pages import map_page
@@ -53,25 +53,26 @@ def export_map(
     at: Mapping[str, Any] | None = None,
     axes: Mapping[str, str] | None = None,
     style: str = "screen",
+    say: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Path]:
     """Fit a map to the runs at `source` and write it to the folder `out` in every form; return the paths by name.
 
     `source` is a sweep's folder, a table of anyone's runs (Parquet, CSV, TSV), or a DataFrame. Without a rule the
     sweep's own is used. `x` and `y` choose the axes drawn, `at` holds others fixed and categories at a level, `axes`
-    says which columns are axes and on which scale (linear, log, categorical), `style` is "screen" or "paper". Every
-    file is written whole or not at all, and never over one that is read. Raises `DataError`, `ConfigError` or
-    `OutputError` before anything is written.
+    says which columns are axes and on which scale (linear, log, categorical), `style` is "screen" or "paper"; `say` is
+    told in a sentence what is being done. Every file is written whole or not at all, and never over one that is read.
+    Raises `DataError`, `ConfigError` or `OutputError` before anything is written.
     """
     look = base.style_named(style)
-    source = read_source(source)
+    source = read_source(source, axes=axes)
     check_outputs([Path(out) / name for name in FILES], source.inputs)
-    rule = rule or source.default_rule
-    source = source.completed(rule.budget)
-    fitted = fitted_map(source, rule, axes)
+    say(f"fitting the map to {len(source.frame):,} runs …")
+    fitted = map_of(source, rule)
+    say(f"drawing the map{f' at {len(fitted.parts)} levels' if fitted.parts else ''} …")
     drawn = Drawn(x=x, y=y, at=fitted.numbers_at(at))
     shown = {tuple(one.fixed.values()): one for one in regime_map.levels_drawn(fitted, at)}
     grids = {level: map_grid(one) for level, one in shown.items()}
-    definition = define(fitted, source, Path(out), drawn, style, axes)
+    definition = define(fitted, source, Path(out), drawn, style)
     figures, boundaries = _figures(fitted, drawn, at, look)
     survival = laws.info(fitted)
     if survival.axes:
@@ -79,6 +80,7 @@ def export_map(
     said = map_page.laws_of(fitted, survival, base.svg(figures["map-laws"], look) if survival.axes else "")
     page = map_page.page(fitted, source, grids, definition, said, drawn, Path(out))
 
+    say("writing the map's figures, tables and page …")
     out = Path(out)
     paths: dict[str, Path] = {}
     for name, figure in figures.items():
@@ -100,16 +102,6 @@ def _own_figures(source: Source, fitted: RegimeMap, out: Path, style: base.Style
     if source.path is not None and (source.path / "components").is_dir():
         use_folder(source.path / "components")
     return own.draw_own(fitted, out, style)
-
-
-def fitted_map(source: Source, rule: RegimeRule, axes: Mapping[str, str] | None = None) -> RegimeMap:
-    """Return the map of a source's runs, with what was guessed of them, as notes and warnings."""
-    source = source.completed(rule.budget)
-    scales = {source.names.get(name, name): scale for name, scale in axes.items()} if axes else source.scales
-    fitted = RegimeMap.fit(source.frame, scales, rule=rule, seed=0, box=source.box)
-    notes = [*source.notes, *([source.guess] if not axes and source.guess else [])]
-    warnings = (*fitted.warnings, *(() if axes else source.warnings))
-    return dataclasses.replace(fitted, notes=(*fitted.notes, *notes), warnings=warnings)
 
 
 def _key(name: str, suffix: str) -> str:
@@ -156,7 +148,6 @@ def define(
     out: Path,
     drawn: Drawn,
     style: str,
-    axes: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Return what made the map, as plain values: rule, axes, runs, model, versions, code revision and commands."""
     runs = fitted.runs
@@ -167,7 +158,7 @@ def define(
         "run_seeds": seeds,
         "runs_by_outcome": {str(k) or "unknown": int(v) for k, v in runs["outcome"].value_counts().items()},
         "sweep": dict(source.spec) or None,
-        "commands": [*source.command, _command(source, fitted.rule, out, drawn, style, axes)],
+        "commands": [*source.command, _command(source, fitted.rule, out, drawn, style)],
         "code_revision": code_revision(),
         "environment": versions() | {f"runs: {name}": value for name, value in environment_of(runs)},
     }
@@ -179,7 +170,6 @@ def _command(
     out: Path,
     drawn: Drawn,
     style: str,
-    axes: Mapping[str, str] | None,
 ) -> str:
     parts = [
         "grokmap map",
@@ -188,7 +178,7 @@ def _command(
         shlex.quote(str(out)),
         rule_options(rule),
     ]
-    named = (("column", source.columns), ("axis", axes or {}))
+    named = (("column", source.columns), ("axis", source.axes))
     parts += [
         f"--{option} {shlex.quote(f'{name}={value}')}" for option, given in named for name, value in given.items()
     ]

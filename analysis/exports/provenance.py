@@ -9,7 +9,7 @@ from pathlib import Path
 
 from grokcore.version import VERSION
 
-LIBRARIES = ("numpy", "scipy", "pandas", "scikit-learn", "torch", "matplotlib", "xarray")
+LIBRARIES = ("numpy", "scipy", "pandas", "torch", "matplotlib", "xarray")
 
 
 def versions() -> dict[str, str]:

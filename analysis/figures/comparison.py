@@ -42,6 +42,8 @@ class Compared:
     """The edge in A and in B, in this slice; empty for maps over one axis."""
     comparison: Comparison
     """The shift with its interval, and where each line crosses in A and B."""
+    notes: tuple[str, ...] = ()
+    """How the tables of A and B were understood, in sentences."""
 
     @property
     def crossings(self) -> npt.NDArray[np.float64]:
@@ -59,16 +61,22 @@ class Compared:
         if self.edges:
             text += f" Left: both edges{f' at {held}' if held else ''}, with their 90 % bands."
         which = "Right" if self.edges else "Shown"
-        return f"{text} {which}: one point a line through the box, where it crosses in A and in B; dotted: no shift."
+        text += f" {which}: one point a line through the box, where it crosses in A and in B; dotted: no shift."
+        return " ".join([text, *self.notes])
 
 
 def info(
     maps: tuple[RegimeMap, RegimeMap], names: tuple[str, str], comparison: Comparison, y: str | None = None
 ) -> Compared:
     """Gather the figure of a comparison of two maps; the axis of the shift is drawn across, `y` (or another) up."""
-    first, _ = maps
+    first, second = maps
+    notes = (
+        first.notes
+        if first.notes == second.notes
+        else tuple(f"{letter}: {note}" for letter, one in zip("AB", maps, strict=True) for note in one.notes)
+    )
     if len(first.axes) == 1:
-        return Compared(names=names, x=comparison.axis, y=None, at={}, edges=(), comparison=comparison)
+        return Compared(names=names, x=comparison.axis, y=None, at={}, edges=(), comparison=comparison, notes=notes)
     across, up = chosen_axes(first, comparison.axis.short, y)
     held = {axis.name: axis.middle for axis in first.axes if axis.name not in {across.name, up.name}}
     edges = tuple(
@@ -82,7 +90,7 @@ def info(
         )
         for one in maps
     )
-    return Compared(names=names, x=across, y=up, at=held, edges=edges, comparison=comparison)
+    return Compared(names=names, x=across, y=up, at=held, edges=edges, comparison=comparison, notes=notes)
 
 
 def draw(what: Compared, style: Style = STYLES["screen"]) -> Figure:
@@ -102,14 +110,14 @@ def draw(what: Compared, style: Style = STYLES["screen"]) -> Figure:
 
 
 def _edges(axes: Axes, what: Compared, style: Style) -> None:
-    for edge, (colour, dashes), letter in zip(what.edges, LOOKS, "AB", strict=True):
+    for edge, (colour, dashes), letter, name in zip(what.edges, LOOKS, "AB", what.names, strict=True):
         grid = plane.position(what.x, edge.grid_x), plane.position(what.y, edge.grid_y)
         share = np.ma.masked_invalid(edge.share)
         if share.count():
             axes.contourf(*grid, share, levels=[0.05, 0.95], colors=[colour], alpha=0.16)
         for index, curve in enumerate(edge.curves):
             u, v = plane.position(what.x, curve[:, 0]), plane.position(what.y, curve[:, 1])
-            label = letter if index == 0 else None
+            label = f"{letter}: {name}" if index == 0 else None
             axes.plot(u, v, color=colour, linestyle=dashes, linewidth=style.line * 1.3, label=label)
 
 

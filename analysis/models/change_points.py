@@ -1,8 +1,18 @@
-"""A latent that jumps: a smooth field, and steps added to it wherever a classifier says that a point lies beyond.
+"""A Gaussian process with change points: a smooth field, and steps wherever a classifier puts a point beyond.
 
-Real diagrams have cliffs, which a smooth field smears. On which side of one a run lies is not told; runs are put on
-sides, the field, the step and the classifier are fitted, and each run goes to the side where the others make it
-likelier, until none moves (classification EM, Celeux and Govaert 1992). A jump is believed if the evidence pays for it.
+Real diagrams have cliffs, which a smooth field smears. With one change point a run's value is
+
+    y_i = g(x_i) + h z_i + noise,    P(z_i = 1 | x_i) = σ(s(x_i)),
+
+with g and s Gaussian processes, the height h ~ N(0, STEP²), and the side z_i not told. It is found by classification
+EM (Celeux and Govaert 1992), which alternates between
+
+    M: given the sides, the hyperparameters of g and h of highest evidence, and those of s as a classifier of the sides;
+    E: each run goes to the side z that makes log p(y_i | z) + log P(z | x_i) largest, where both are told by all other
+       runs (the cavity): told by itself too, every run would be at home where it was put.
+
+Each turn raises the evidence of both, until no run moves. EM finds the nearest mode only, so it begins at several
+first guesses. A change point is believed if the log evidence, of field and sides together, gains more than `PRICE`.
 """
 
 from __future__ import annotations
@@ -16,19 +26,20 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_expit, log_ndtr, logit, ndtr
 
-from analysis.models.gaussian_process import Posterior, Trained, spread_rows, thinned, trained
+from analysis.models.evidence import Trained, spread_rows, thinned, trained
+from analysis.models.gaussian_process import Posterior
 from analysis.models.initial_splits import first_guesses
 from analysis.models.kernels import STEEP, Array, Prior
 from analysis.models.likelihoods import LOGISTIC, Observations, sided
 
 PRICE = 8.0
-"""Log odds against a jump, which its gain in evidence must exceed."""
+"""Log odds against a change point, which its gain in evidence must exceed."""
 MOST = 2
-"""Jumps of one latent at most."""
+"""Change points of one process at most."""
 FEWEST = 6
-"""Runs on each side of a jump at least."""
+"""Runs on each side of a change point at least."""
 SEARCHED = 100
-"""Rows, spread over the box, among which a jump is looked for."""
+"""Rows, spread over the box, among which a change point is looked for."""
 TURNS = 8
 """Times that runs may change sides."""
 FIRST_TURNS = 2
@@ -39,7 +50,7 @@ ADAPTED_TURNS = 6
 
 
 class Step(NamedTuple):
-    """A jump at n points: how high, and the latent of the side, positive beyond."""
+    """A change point at n points: how high its step, and the latent of the side, positive beyond."""
 
     height: float
     mean: Array
@@ -47,7 +58,7 @@ class Step(NamedTuple):
 
 
 class PiecewisePosterior(NamedTuple):
-    """Posterior of a jumping latent at n points: the smooth field's mean and variance, seed noise, and the jumps."""
+    """Posterior at n points: the smooth field's mean and variance, seed noise, and the change points."""
 
     mean: Array
     variance: Array
@@ -55,7 +66,7 @@ class PiecewisePosterior(NamedTuple):
     steps: tuple[Step, ...] = ()
 
     def parts(self, *, noise: bool = True) -> Iterator[tuple[Array, Array, Array]]:
-        """Yield weight, mean and standard deviation of each normal that the latent is a mixture of.
+        """Yield weight, mean and standard deviation of each normal that a time is a mixture of.
 
         With `noise` for a run with a new seed, else for the median run.
         """
@@ -90,7 +101,7 @@ class PiecewisePosterior(NamedTuple):
 
 @dataclass(frozen=True)
 class ChangePoint:
-    """A step of a latent: how high, and the latent of the side, positive beyond."""
+    """A change point: how high its step is, and the process of the side, positive beyond."""
 
     height: float
     side: Posterior
@@ -105,7 +116,7 @@ class ChangePoint:
 
 @dataclass(frozen=True)
 class PiecewiseProcess:
-    """A fitted smooth field with its jumps."""
+    """A fitted smooth field with its change points."""
 
     smooth: Posterior
     change_points: tuple[ChangePoint, ...] = ()
@@ -130,7 +141,7 @@ class PiecewiseProcess:
         return fitted if rows is seen else fitted.refitted(seen, centre)
 
     def refitted(self, seen: Observations, centre: float) -> Self:
-        """Return the same jumps and hyperparameters with other observations; each goes to its likeliest side."""
+        """Return the same change points and hyperparameters with other observations, each on its likeliest side."""
         sides, points = self.sides(seen), []
         for point, beyond in zip(self.change_points, sides, strict=True):
             own = sided(seen.points, beyond > 0.5)
@@ -152,7 +163,7 @@ class PiecewiseProcess:
         return replace(again, smooth=Posterior(left, theta, centre, Prior()))
 
     def sides(self, seen: Observations) -> list[Array]:
-        """Return, per jump, which observations (1) lie beyond it, by where they are and what they say."""
+        """Return, per change point, which observations (1) lie beyond it, by where they are and what they say."""
         if not self.change_points:
             return []
         level = self.predict(seen.points)
@@ -187,7 +198,7 @@ class _Split:
         return self.smooth.loss + self.sides.loss + PRICE
 
     def change_point(self, seen: Observations) -> ChangePoint:
-        """Return the jump; `seen` are the observations that were split."""
+        """Return the change point; `seen` are the observations that were split."""
         side = Posterior(sided(seen.points, self.beyond > 0.5), self.sides.theta, _middle(self.beyond), STEEP)
         margin = (2.0 * self.beyond - 1.0) * self.sides.mean / np.sqrt(self.sides.variance)
 

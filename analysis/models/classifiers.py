@@ -15,7 +15,8 @@ from scipy.spatial import cKDTree
 from scipy.special import expit, logit, ndtr
 from scipy.stats import qmc
 
-from analysis.models.gaussian_process import Posterior, train
+from analysis.models.evidence import train
+from analysis.models.gaussian_process import Posterior
 from analysis.models.kernels import STEEP, Prior
 from analysis.models.likelihoods import LOGISTIC, sided
 from analysis.models.stages import STAGES, deciding, stage_answers
@@ -45,7 +46,7 @@ class LabelProcess:
     other, each asked of the runs it makes sense for: every edge is then one latent's, and none has two sides.
     """
 
-    latent: tuple[Posterior, ...]
+    processes: tuple[Posterior, ...]
     nested: bool = False
 
     @classmethod
@@ -70,7 +71,7 @@ class LabelProcess:
             sign = positive[rows]
             seen = sided(points[rows], sign)
             centre = float(logit((sign.sum() + 0.5) / (len(rows) + 1.0))) if prior.constant else 0.0
-            theta = start.latent[index].theta if start is not None else None
+            theta = start.processes[index].theta if start is not None else None
             if theta is None:
                 theta = prior.centre(points.shape[1])
             if learn and 0 < sign.sum() < len(rows):
@@ -80,7 +81,7 @@ class LabelProcess:
 
     def latents(self, points: Array) -> tuple[Array, Array]:
         """Return means and variances of the latents, each (n, number of questions)."""
-        pairs = [process.predict(points) for process in self.latent]
+        pairs = [process.predict(points) for process in self.processes]
         return np.column_stack([mean for mean, _ in pairs]), np.column_stack([variance for _, variance in pairs])
 
     def probabilities(self, latents: tuple[Array, Array], sharpness: float = 1.0) -> Array:
@@ -117,7 +118,7 @@ class LabelProcess:
     @property
     def relevance(self) -> Array:
         """Return, per feature, how quickly regimes change along it (mean 1); nothing changes along an idle axis."""
-        rates = np.sqrt(np.mean([1.0 / process.kernel.lengths**2 for process in self.latent], axis=0))
+        rates = np.sqrt(np.mean([1.0 / process.kernel.lengths**2 for process in self.processes], axis=0))
         return np.asarray(rates / rates.mean())
 
 

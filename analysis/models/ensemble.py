@@ -14,17 +14,25 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.optimize import minimize_scalar
 
 from analysis.models.change_points import PiecewisePosterior
 from analysis.models.classifiers import PLAIN, LabelProcess, Propagation
 from analysis.models.critical_law import CriticalLaw, fit_critical_law
-from analysis.models.gaussian_process import spread_rows
+from analysis.models.evidence import spread_rows
 from analysis.models.memo import Memo
 from analysis.models.milestone_times import MilestoneTimes, Times, regimes_by_delays, regimes_from_times
-from analysis.models.stages import STAGES, StageWeights, earned_weights, equal_weights, mixed
+from analysis.models.stages import (
+    STAGES,
+    StageWeights,
+    best_sharpness,
+    earned_weights,
+    equal_weights,
+    mixed,
+    scores_of_runs,
+    sharpened,
+)
 from analysis.runs.axes import Array, Axis, feature_count, features
-from analysis.runs.run_table import BoolArray, Runs, allowed_regimes
+from analysis.runs.run_table import Runs, allowed_regimes
 from grokcore.errors import DataError
 from grokcore.records.regimes import REGIMES, RegimeRule
 
@@ -44,6 +52,8 @@ FOREVER = 9.0
 """log10 of a delay below the critical fraction."""
 MEMBERS = ("times", "labels", "plain", "propagation")
 """Members that every ensemble has; the law is one more where the runs allow it."""
+MOST_LEARNED = 20_000
+"""Runs from which an ensemble learns at most; more would cost time and change nothing that a reader could see."""
 LAW_ROWS = 400
 """Runs to which the law is fitted as a member; its interval estimates use all."""
 LAW_DRAWS = 64
@@ -115,13 +125,16 @@ class Ensemble:
     @classmethod
     def fit(cls, runs: Runs, points: Array, rule: RegimeRule, seed: int, start: Ensemble | None = None) -> Ensemble:
         """Fit every member to the runs at feature rows `points`; hyperparameters are searched from those of `start`."""
+        count, rows = len(points), learned_rows(len(points), seed)
+        runs, points = runs.rows(rows), points[rows]
         first = cls._members(runs, points, rule, seed, start, learn=True)
         held, scored, discounts = _held_out(first, runs, points, rule, seed)
         allowed = allowed_regimes(runs, rule)[scored]
-        sharpness = {name: _sharpness(held[name], allowed, discounts) for name in MEMBERS[1:]}
-        sharp = {name: _sharpened(p, sharpness.get(name, 1.0)) for name, p in held.items()}
+        sharpness = {name: best_sharpness(held[name], allowed, discounts) for name in MEMBERS[1:]}
+        sharp = {name: sharpened(p, sharpness.get(name, 1.0)) for name, p in held.items()}
         stage_weights, tested = earned_weights(sharp, allowed, discounts)
-        scores = _scores_of_runs(mixed(sharp, stage_weights), allowed, scored, len(points))
+        scores = np.full(count, np.nan)
+        scores[rows] = scores_of_runs(mixed(sharp, stage_weights), allowed, scored, len(points))
         return replace(first, sharpness=sharpness, stage_weights=stage_weights, tested=tested, held_out_scores=scores)
 
     @classmethod
@@ -150,7 +163,8 @@ class Ensemble:
 
         The page does the same in the browser when a slider moves.
         """
-        members = self._members(runs, points, rule or self.rule, seed, self, learn=False)
+        rows = learned_rows(len(points), seed)
+        members = self._members(runs.rows(rows), points[rows], rule or self.rule, seed, self, learn=False)
         return replace(members, sharpness=self.sharpness, stage_weights=self.stage_weights, tested=self.tested)
 
     def member(self, name: str, points: Array, rule: RegimeRule | None = None) -> Array:
@@ -194,13 +208,13 @@ class Ensemble:
     def hyperparameters(self) -> dict[str, dict[str, Any]]:
         """Return each process's length scales (in box widths), amplitude, slope and noise as plain values."""
         named = {"t_mem": self.times.mem.smooth, "delay": self.times.delay.smooth}
-        for time, latent in (("t_mem", self.times.mem), ("delay", self.times.delay)):
+        for time, process in (("t_mem", self.times.mem), ("delay", self.times.delay)):
             named |= {
                 f"{time} change point {number}": point.side
-                for number, point in enumerate(latent.change_points, start=1)
+                for number, point in enumerate(process.change_points, start=1)
             }
-        named |= {f"label {name}": process for name, process in zip(STAGES, self.labels.latent, strict=True)}
-        named |= {f"plain {regime}": process for regime, process in zip(REGIMES, self.plain.latent, strict=True)}
+        named |= {f"label {name}": process for name, process in zip(STAGES, self.labels.processes, strict=True)}
+        named |= {f"plain {regime}": process for regime, process in zip(REGIMES, self.plain.processes, strict=True)}
         return {
             name: asdict(process.kernel) | {"lengths": process.kernel.lengths.tolist()}
             for name, process in named.items()
@@ -238,6 +252,13 @@ class Ensemble:
         return np.asarray(sum(self.member(name, points) for name in POOLED) / len(POOLED))
 
 
+def learned_rows(count: int, seed: int) -> npt.NDArray[np.intp]:
+    """Return the rows from which an ensemble learns: all, or of very many a random part, in their order."""
+    if count <= MOST_LEARNED:
+        return np.arange(count)
+    return np.sort(np.random.default_rng([seed, 5]).choice(count, MOST_LEARNED, replace=False))
+
+
 def _held_out(
     ensemble: Ensemble, runs: Runs, points: Array, rule: RegimeRule, seed: int
 ) -> tuple[dict[str, Array], npt.NDArray[np.intp], Array]:
@@ -263,14 +284,6 @@ def _held_out(
     )
 
 
-def _scores_of_runs(predicted: Array, allowed: BoolArray, scored: npt.NDArray[np.intp], count: int) -> Array:
-    """Return (count,) mean log probability of what each run may be; NaN for runs that were never held out."""
-    logs = np.log(np.maximum((predicted * allowed).sum(axis=1), 1e-4))
-    times = np.bincount(scored, minlength=count)
-    with np.errstate(invalid="ignore"):
-        return np.asarray(np.bincount(scored, weights=logs, minlength=count) / times)
-
-
 def law_member(runs: Runs, start: CriticalLaw | None, draws: int = 0) -> CriticalLaw | None:
     """Return the law fitted to some of the runs, or None where they do not allow one."""
     if len(runs.table) > LAW_ROWS:
@@ -285,18 +298,3 @@ def _shuffled(runs: Runs, points: Array, seed: tuple[int, int]) -> npt.NDArray[n
     """Return a random order of the runs that does not depend on the order of the table's rows."""
     keys = [runs.table["t_gen"].to_numpy(), runs.table["t_mem"].to_numpy(), *points.T]
     return np.lexsort(keys)[np.random.default_rng(seed).permutation(len(points))]
-
-
-def _sharpened(probabilities: Array, power: float) -> Array:
-    raw = np.maximum(probabilities, 1e-12) ** power
-    return np.asarray(raw / raw.sum(axis=1, keepdims=True))
-
-
-def _sharpness(probabilities: Array, allowed: BoolArray, discounts: Array) -> float:
-    """Return the exponent of highest log score, drawn to one as if by a few more runs."""
-
-    def loss(log_power: float) -> float:
-        chance = (_sharpened(probabilities, float(np.exp(log_power))) * allowed).sum(axis=1)
-        return float(-discounts @ np.log(np.maximum(chance, 1e-4)) + 0.5 * log_power**2)
-
-    return float(np.exp(minimize_scalar(loss, bounds=(-1.5, 2.5), method="bounded").x))

@@ -1,4 +1,4 @@
-"""First guesses of which observations lie beyond a jump, from their places and values alone.
+"""First guesses of which observations lie beyond a change point, from their places and values alone.
 
 None needs to be right: `analysis.models.change_points` lets runs change sides afterwards.
 """

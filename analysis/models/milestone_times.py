@@ -149,7 +149,7 @@ def _log(steps: Array) -> Array:
 
 @dataclass(frozen=True)
 class MilestoneTimes:
-    """The two fitted latents at one threshold."""
+    """The two fitted processes at one threshold."""
 
     mem: PiecewiseProcess
     delay: PiecewiseProcess
@@ -182,8 +182,8 @@ class MilestoneTimes:
     def jumps(self) -> dict[str, list[float]]:
         """Return by how much each time jumps, in log10 steps; nothing for one that does not."""
         return {
-            name: [point.height for point in latent.change_points]
-            for name, latent in (("t_mem", self.mem), ("delay", self.delay))
+            name: [point.height for point in process.change_points]
+            for name, process in (("t_mem", self.mem), ("delay", self.delay))
         }
 
     def predict(self, points: Array) -> Times:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+import numpy.typing as npt
+from scipy.optimize import minimize_scalar
 
 from analysis.runs.axes import Array
 from analysis.runs.run_table import BoolArray
@@ -93,3 +95,27 @@ def earned_weights(
         stage_weights[stage] = {name: FLOOR + spare * float(odds / total) for name, odds in raw.items()}
         tested[stage] = 2 * int(min(is_yes.sum(), is_no.sum()))
     return stage_weights, tested
+
+
+def scores_of_runs(predicted: Array, allowed: BoolArray, scored: npt.NDArray[np.intp], count: int) -> Array:
+    """Return (count,) mean log probability of what each run may be; NaN for runs that were never held out."""
+    logs = np.log(np.maximum((predicted * allowed).sum(axis=1), 1e-4))
+    times = np.bincount(scored, minlength=count)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.bincount(scored, weights=logs, minlength=count) / times)
+
+
+def sharpened(probabilities: Array, power: float) -> Array:
+    """Return (n, k) probabilities raised to a power, rows summing to one again."""
+    raw = np.maximum(probabilities, 1e-12) ** power
+    return np.asarray(raw / raw.sum(axis=1, keepdims=True))
+
+
+def best_sharpness(probabilities: Array, allowed: BoolArray, discounts: Array) -> float:
+    """Return the exponent of highest log score, drawn to one as if by a few more runs."""
+
+    def loss(log_power: float) -> float:
+        chance = (sharpened(probabilities, float(np.exp(log_power))) * allowed).sum(axis=1)
+        return float(-discounts @ np.log(np.maximum(chance, 1e-4)) + 0.5 * log_power**2)
+
+    return float(np.exp(minimize_scalar(loss, bounds=(-1.5, 2.5), method="bounded").x))

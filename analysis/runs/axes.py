@@ -79,7 +79,9 @@ class Axis:
 
     @property
     def middle(self) -> float:
-        """Return the value in the middle of the box, on the axis's scale."""
+        """Return the value in the middle of the box, on the axis's scale; of few values the one nearest to it."""
+        if self.levels:
+            return min(self.levels, key=lambda value: abs(float(self.unit(value)) - 0.5))
         return float(self.value(0.5))
 
 

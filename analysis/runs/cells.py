@@ -37,7 +37,7 @@ def empty(values: pd.Series) -> npt.NDArray[np.bool_]:
     found = values.isna().to_numpy(dtype=bool)
     if not is_text(values):
         return found
-    words = values.map(_word, na_action="ignore").astype(object)
+    words = values.astype(object).map(lambda value: _word(value).lower())
     holes = {word.lower() for word in HOLES} | {"", "none"}
     return np.asarray(found | words.isin(holes).to_numpy(dtype=bool))
 
@@ -109,6 +109,8 @@ def typed(frame: pd.DataFrame) -> pd.DataFrame:
     changed: dict[int, pd.Series] = {}
     for place, name in enumerate(frame.columns):
         values = frame.iloc[:, place]
+        if isinstance(values.dtype, pd.CategoricalDtype):
+            values = changed[place] = values.astype(values.cat.categories.dtype)
         if is_text(values) and not str(name).lower().endswith("run_id"):
             found = _typed(values)
             if found is not None:

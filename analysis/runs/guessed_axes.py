@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.runs.axes import are_powers
-from analysis.runs.cells import as_numbers, empty, is_text, shown
+from analysis.runs.cells import as_numbers, empty, shown
 from analysis.runs.columns import mangled
 from grokcore.errors import SYNONYMS, DataError
 
@@ -70,15 +70,11 @@ def guessed_scales(frame: pd.DataFrame, settings: Collection[str] = (), remedy: 
 
     They are the varying numbers among the table's `settings`, where it says which columns are such; else those whose
     name is an axis's or has dots; else all. Seeds, counters, results and names that stand twice are none. Raises
-    `DataError` where that leaves none or too many (`remedy` says how to name them), and where a column that is called
-    like an axis is not all numbers.
+    `DataError` where that leaves none or too many; `remedy` says how to name them.
     """
     spoilt = mangled(frame.columns)
     pool = [str(name) for name in frame.columns if str(name) not in spoilt and _may_be_axis(str(name))]
     named = [name for name in pool if name in settings] if settings else pool
-    for name in named:
-        if last_part(name) in AXIS_WORDS:
-            _refuse_words(frame, name)
     varying = [name for name in named if varies(frame[name])]
     # A table of ours holds final measures beside the configuration; the configuration is what can be an axis.
     known = [name for name in varying if "." in name or last_part(name) in AXIS_WORDS]
@@ -96,21 +92,24 @@ def _may_be_axis(name: str) -> bool:
     return last in AXIS_WORDS or not _RESULT.fullmatch(last)
 
 
-def _refuse_words(frame: pd.DataFrame, name: str) -> None:
-    """Raise `DataError` for a column of which some cells are numbers and others are not, and for holes among words."""
-    values = frame[name]
-    if not is_text(values) or values.astype(str).nunique() < 2:
-        return
-    numeric = ~np.isnan(as_numbers(values))
-    if not numeric.any():
-        return
-    wrong = ~numeric
-    words = wrong & ~empty(values)
-    place = int(np.argmax(words if words.any() else wrong))
-    raise DataError(
-        f"column {name}: {shown(values.iloc[place])} (row {frame.index[place]}) is not a number, and others are "
-        f"({int(wrong.sum())} of {len(values)} rows); mend or drop such rows."
-    )
+def refuse_words(frame: pd.DataFrame, names: Collection[str]) -> None:
+    """Raise `DataError` for a column of `names` that is called like an axis and varies, but is not all numbers.
+
+    A column of words alone is one for this only if it is no category; the caller leaves out those that are.
+    """
+    for name in names:
+        values = frame[name]
+        if not _may_be_axis(name) or last_part(name) not in AXIS_WORDS or is_number(values):
+            continue
+        if pd.api.types.is_bool_dtype(values) or values.astype(str).nunique() < 2:
+            continue
+        wrong = np.isnan(as_numbers(values))
+        words = wrong & ~empty(values)
+        place = int(np.argmax(words if words.any() else wrong))
+        raise DataError(
+            f"column {name}: {shown(values.iloc[place])} (row {frame.index[place]}) is not a number "
+            f"({int(wrong.sum())} of {len(values)} rows); mend or drop such rows, or give the column another name."
+        )
 
 
 def said(scales: Mapping[str, str]) -> str:

@@ -163,6 +163,7 @@ def check_columns(frame: pd.DataFrame, wanted: Sequence[str]) -> None:
     missing = [name for name in wanted if name not in frame.columns]
     if missing:
         have = ", ".join(map(str, frame.columns[:20])) + (", …" if len(frame.columns) > 20 else "")
+        have = have or "nothing"
         raise DataError(
             f"the run table has no column {', '.join(missing)}; "
             f"it needs the axes' columns and {', '.join(MILESTONES)} (on the command line another name is told by "

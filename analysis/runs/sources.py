@@ -15,10 +15,11 @@ import pandas as pd
 
 from analysis.runs.axes import Box
 from analysis.runs.categories import CATEGORICAL, chosen_categories, guessed_categories, with_choices
+from analysis.runs.cells import as_numbers
 from analysis.runs.censoring import completed, last_steps
 from analysis.runs.columns import Table, tidied
 from analysis.runs.curves import read_curves
-from analysis.runs.guessed_axes import USUAL_AXES, guessed_scales, is_number, said, scale_of, varies
+from analysis.runs.guessed_axes import USUAL_AXES, guessed_scales, is_number, refuse_words, said, scale_of, varies
 from analysis.runs.run_table import check_columns, read_run_table
 from grokcore.errors import ConfigError, DataError
 from grokcore.records.regimes import RegimeRule
@@ -47,6 +48,8 @@ class Source:
     """Names as the file has them to names as they are in `frame`, where these differ."""
     columns: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """Which column was asked to be read under which name."""
+    axes: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """The axes that were asked for, and their scales; where there are none they are those of `spec`, or guessed."""
 
     @property
     def rule(self) -> RegimeRule | None:
@@ -111,20 +114,24 @@ class Source:
 
     @property
     def scales(self) -> dict[str, str]:
-        """Return the map's axes and their scales: those of the specification, or the columns that look like axes."""
-        return self._spec_scales or self._guess()
+        """Return the map's axes and their scales: asked for, of the specification, or the columns that look like it."""
+        asked = {self.names.get(name, name): scale for name, scale in self.axes.items()}
+        return asked or self._spec_scales or self._guess()
 
     @property
     def guess(self) -> str:
-        """Return in a sentence which axes were guessed; empty where the specification says them."""
-        return "" if self._spec_scales else said(self._guess())
+        """Return in a sentence which axes were guessed; empty where they were asked for, or the specification says."""
+        return "" if self.axes or self._spec_scales else said(self._guess())
 
     def _guess(self) -> dict[str, str]:
         command_line = "as --axis fraction=linear --axis decay=log"
         remedy = "as axes={'fraction': 'linear', 'decay': 'log'}" if self.path is None else command_line
-        found = guessed_scales(self.frame, self.settings, remedy)
         told = [name for name in self.frame.columns if not self.settings or name in self.settings]
-        return found | dict.fromkeys(guessed_categories(self.frame[told], found), CATEGORICAL)
+        categories = guessed_categories(self.frame[told], ())
+        mixed = [name for name in categories if not np.isnan(as_numbers(self.frame[name])).all()]
+        refuse_words(self.frame, [name for name in told if name not in categories or name in mixed])
+        found = guessed_scales(self.frame, self.settings, remedy)
+        return found | dict.fromkeys((name for name in categories if name not in found), CATEGORICAL)
 
     @property
     def _spec_scales(self) -> dict[str, str]:
@@ -178,14 +185,20 @@ class Source:
 
 
 def read_source(
-    source: str | Path | pd.DataFrame | Source, columns: Mapping[str, str] | None = None, *, curves: bool = True
+    source: str | Path | pd.DataFrame | Source,
+    columns: Mapping[str, str] | None = None,
+    axes: Mapping[str, str] | None = None,
+    *,
+    curves: bool = True,
 ) -> Source:
     """Return the runs at `source`: a sweep's folder, a Parquet, CSV or TSV file, or a DataFrame.
 
-    `columns` says by which name a column is meant, as {"t_gen": "summary.grokked_at"}; without `curves` those of a
-    sweep are left unread. Raises `DataError`.
+    `columns` says by which name a column is meant, as {"t_gen": "summary.grokked_at"}, `axes` which columns are axes
+    and on which scale; without `curves` those of a sweep are left unread. Raises `DataError`.
     """
     columns = columns or {}
+    if axes:
+        return dataclasses.replace(read_source(source, columns, curves=curves), axes=axes)
     if isinstance(source, Source):
         return source
     if isinstance(source, pd.DataFrame):

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.runs.cells import HOLES
+from analysis.runs.cells import HOLES, empty
 from analysis.runs.decimal_commas import with_decimal_commas
 from grokcore.errors import DataError
 
@@ -130,12 +130,14 @@ def _rows(text: str, separator: str, start: int) -> Iterator[tuple[int, list[str
 
 
 def _separator(text: str) -> tuple[str, int]:
-    """Return what separates cells and at which line the table starts; a first line ``sep=;`` says the first."""
-    first = text.lstrip("\n\r").split("\n", 1)[0].strip().lower()
+    """Return what separates cells and at which line the table starts, beneath comments (#) and a line ``sep=;``."""
+    lines = io.StringIO(text[:HEAD], newline=None).readlines()
+    start = next((place for place, line in enumerate(lines) if line.strip() and not line.startswith("#")), 0)
+    first = lines[start].strip().lower() if lines else ""
     if first.startswith("sep=") and first[4:] in SEPARATORS:
-        return first[4:], text[: text.lower().index("sep=")].count("\n") + 1
-    widths = {separator: len(next(_rows(text, separator, 0), (0, []))[1]) for separator in SEPARATORS}
-    return max(widths, key=lambda separator: widths[separator]), 0
+        return first[4:], start + 1
+    widths = {separator: len(next(_rows(text, separator, start), (0, []))[1]) for separator in SEPARATORS}
+    return max(widths, key=lambda separator: widths[separator]), start
 
 
 def _parsed(text: str, separator: str, start: int, *, as_text: bool = False) -> tuple[list[str], pd.DataFrame]:
@@ -168,7 +170,10 @@ def _beneath(text: str, line: int) -> str:
 
 def _check_width(header: Sequence[str], rows: Sequence[Sequence[str]], separator: str) -> None:
     widths = {len(row) for row in rows}
-    if max(widths) <= len(header) or (widths == {len(header) + 1} and _counts([row[0] for row in rows])):
+    if max(widths) <= len(header):
+        return
+    # A row index that the header leaves out, or a separator after the last cell.
+    if widths == {len(header) + 1} and (_counts([row[0] for row in rows]) or not any(row[-1] for row in rows)):
         return
     hint = (
         " Numbers with decimal commas in a table separated by commas? Separate by semicolons, or write decimal points."
@@ -186,9 +191,9 @@ def _counts(cells: Sequence[str]) -> bool:
 
 
 def _widened(header: list[str], frame: pd.DataFrame) -> list[str]:
-    """Return a name for every column: one without a name first where rows have an index that the header leaves out."""
+    """Return a name for every column; one that the header leaves out has none, and is the first or an empty last."""
     if len(frame.columns) == len(header) + 1:
-        return ["", *header]
+        return [*header, ""] if empty(frame.iloc[:, -1]).all() else ["", *header]
     if len(frame.columns) < len(header):
         raise DataError(f"has {len(header)} names in its header and rows of {len(frame.columns)} cells.")
     return header

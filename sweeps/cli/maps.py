@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from sweeps.cli.options import RESULTS, Results, Style
+from sweeps.cli.options import RESULTS, Axes, Budget, Columns, Gap, Ratio, Results, Style, Threshold
 
 
 def _held(option: str, words: list[str]) -> dict[str, float | str]:
@@ -26,7 +27,7 @@ def _held(option: str, words: list[str]) -> dict[str, float | str]:
     return held
 
 
-def _pairs(option: str, words: list[str], example: str) -> dict[str, str]:
+def pairs(option: str, words: list[str], example: str) -> dict[str, str]:
     """Return the words NAME=VALUE of an option as a mapping."""
     from grokcore.errors import ConfigError
 
@@ -35,6 +36,19 @@ def _pairs(option: str, words: list[str], example: str) -> dict[str, str]:
     if wrong:
         raise ConfigError([f"{option} {word}: give {example}." for word in wrong])
     return pairs
+
+
+def _source(path: Path, column: list[str] | None, axis: list[str] | None, rule: dict[str, Any]) -> Any:
+    """Return the runs at a path, completed under the rule that is asked for, and say how they were understood."""
+    from analysis.runs.sources import read_source
+
+    columns = pairs("--column", column or [], "a name and the column it stands for, as t_gen=grokked_at")
+    axes = pairs("--axis", axis or [], "a column and its scale, as decay=log")
+    runs = read_source(path, columns, axes)
+    runs = runs.completed(runs.rule_with(**rule).budget)
+    for note in [*runs.notes, *([f"{runs.guess} Others: --axis NAME=log"] if runs.guess else [])]:
+        typer.echo(f"{path.name}: {note}")
+    return runs
 
 
 def map_(  # noqa: PLR0917 - one parameter an option
@@ -50,19 +64,12 @@ def map_(  # noqa: PLR0917 - one parameter an option
             help="Another axis held, as rate=0.01, or a category at one level, as transform=none; may be repeated."
         ),
     ] = None,
-    axis: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="A column that is an axis, as decay=log, fraction=linear or transform=categorical; repeated."
-        ),
-    ] = None,
-    column: Annotated[
-        list[str] | None, typer.Option(help="Which column is meant by a name, as t_gen=summary.grokked_at; repeated.")
-    ] = None,
-    threshold: Annotated[float | None, typer.Option(help="Accuracy that counts as learned.")] = None,
-    budget: Annotated[int | None, typer.Option(help="Steps after which not generalising is memorization.")] = None,
-    gap: Annotated[float | None, typer.Option(help="Steps of delay that count as grokking.")] = None,
-    ratio: Annotated[float | None, typer.Option(help="Factor of delay that counts as grokking.")] = None,
+    axis: Axes = None,
+    column: Columns = None,
+    threshold: Threshold = None,
+    budget: Budget = None,
+    gap: Gap = None,
+    ratio: Ratio = None,
     results: Results = RESULTS,
     style: Style = "screen",
 ) -> None:
@@ -71,21 +78,22 @@ def map_(  # noqa: PLR0917 - one parameter an option
     Under the sweep's own rule, or another. For example: grokmap map NAME --x fraction --y decay --at rate=0.01
     """
     from analysis.exports.map import export_map
-    from analysis.runs.sources import read_source
     from sweeps.store.run_store import meant
 
     source = meant(source, results)
-    scales = _pairs("--axis", axis or [], "a column and its scale, as decay=log")
     held = _held("--at", at or [])
-    runs = read_source(source, _pairs("--column", column or [], "a name and the column it stands for, as t_gen=epoch"))
-    rule = runs.rule_with(threshold=threshold, budget=budget, gap=gap, ratio=ratio)
-    runs = runs.completed(rule.budget)
-    for note in [*runs.notes, *([] if scales or not runs.guess else [f"{runs.guess} Others: --axis NAME=log"])]:
-        typer.echo(f"{source.name}: {note}")
+    rule = {"threshold": threshold, "budget": budget, "gap": gap, "ratio": ratio}
+    runs = _source(source, column, axis, rule)
     folder = out or (source if source.is_dir() else source.parent)
-    paths = export_map(runs, folder, rule, x=x, y=y, at=held, axes=scales or None, style=style)
+
+    def say(text: str) -> None:
+        typer.echo(text, err=True)
+
+    begun = time.monotonic()
+    paths = export_map(runs, folder, runs.rule_with(**rule), x=x, y=y, at=held, style=style, say=say)
     for path in paths.values():
         typer.echo(path)
+    say(f"drawn in {time.monotonic() - begun:.0f} s")
     _show_in_mlflow(source, paths, None if folder.resolve() == source.resolve() else f"maps/{folder.resolve().name}")
 
 
@@ -113,6 +121,12 @@ def compare(  # noqa: PLR0917 - one parameter an option
         list[str] | None, typer.Option(help="The level in B where it is another, as transform=grokfast_ema; repeated.")
     ] = None,
     edge: Annotated[str, typer.Option(help="The two regimes whose edge is compared.")] = "memorization,grokking",
+    axis: Axes = None,
+    column: Columns = None,
+    threshold: Threshold = None,
+    budget: Budget = None,
+    gap: Gap = None,
+    ratio: Ratio = None,
     results: Results = RESULTS,
     style: Style = "screen",
 ) -> None:
@@ -133,9 +147,13 @@ def compare(  # noqa: PLR0917 - one parameter an option
     regimes = tuple(name.strip() for name in edge.split(","))
     if len(regimes) != 2:
         raise ConfigError([f"--edge {edge}: give two regimes, as memorization,grokking."])
-    found, paths = export_comparison(
-        first, second, out, regimes=(regimes[0], regimes[1]), along=along, at=levels, style=style
-    )
+    parts = {"threshold": threshold, "budget": budget, "gap": gap, "ratio": ratio}
+    runs = _source(first, column, axis, parts)
+    others = runs if second == first else _source(second, column, axis, parts)
+    # Without a word about the rule each sweep keeps its own.
+    rule = None if all(part is None for part in parts.values()) else runs.rule_with(**parts)
+    chosen: dict[str, Any] = {"regimes": tuple(regimes), "along": along, "at": levels, "rule": rule, "style": style}
+    found, paths = export_comparison(runs, others, out, **chosen)
     typer.echo(found.sentence)
     for path in paths.values():
         typer.echo(path)

@@ -12,3 +12,14 @@ RESULTS = Path("results")
 
 Results = Annotated[Path, typer.Option(help="Folder of all results.", show_default=True)]
 Style = Annotated[str, typer.Option(help="screen or paper.")]
+Columns = Annotated[
+    list[str] | None, typer.Option("--column", help="Which column is meant by a name, as t_gen=summary.grokked_at.")
+]
+Axes = Annotated[
+    list[str] | None,
+    typer.Option("--axis", help="A column that is an axis, as decay=log, fraction=linear or transform=categorical."),
+]
+Threshold = Annotated[float | None, typer.Option(help="Accuracy that counts as learned.")]
+Budget = Annotated[int | None, typer.Option(help="Steps after which not generalising is memorization.")]
+Gap = Annotated[float | None, typer.Option(help="Steps of delay that count as grokking.")]
+Ratio = Annotated[float | None, typer.Option(help="Factor of delay that counts as grokking.")]

@@ -174,6 +174,8 @@ def _conduct(spec: SweepSpec, options: Any) -> None:
         if result.run_steps
         else "all runs were there; nothing was trained"
     )
+    if result.map_seconds:
+        console.print(f"{result.map_seconds:.0f} s to draw the map")
     _where(result.path, options, console)
 
 

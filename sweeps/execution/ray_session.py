@@ -26,8 +26,8 @@ from grokcore.errors import ConfigError, GrokmapError
 from grokcore.numerics.processor import pin_threads
 from grokcore.run_config import RunConfig
 from sweeps.driver import Driver
-from sweeps.execution import embedded_ray
-from sweeps.execution.address import asked_for, found, noted
+from sweeps.execution.address import asked_for, found
+from sweeps.execution.joining import connect, full
 from sweeps.execution.preflight import preflight
 from sweeps.execution.ray_watch import RayLostError, RayWatch
 from sweeps.execution.searcher import CohortSearcher, Recorder, StartsInPeace
@@ -80,7 +80,7 @@ class RaySession:
         self._threads = pin_threads(1)
         self._own = not ray.is_initialized()
         instead = None if asked_for(address) else say
-        self.embedded = self._own and _connect(found(address), slots, instead)
+        self.embedded = self._own and connect(found(address), slots, instead)
         try:
             self._check_devices()
             if not self.embedded:
@@ -139,13 +139,20 @@ class RaySession:
         kind = json.dumps([values[name] for name in ("task", "model", "batch", "dtype")], sort_keys=True)
         if kind not in self._widths:
             if self.embedded and self.spec.device == "cpu":
-                self._widths[kind] = measured_width(config, "cpu")
+                self._widths[kind] = measured_width(config, "cpu", sharing=self.slots())
             else:
                 measure: Any = ray.remote(_width_there).options(**_resources(self.spec, "num_cpus", "num_gpus"))
                 self._widths[kind] = ray.get(
-                    measure.remote(config.to_dict(), self.spec.device, self.spec.component_files)
+                    measure.remote(config.to_dict(), self.spec.device, self.spec.component_files, self._sharing())
                 )
         return self._widths[kind]
+
+    def _sharing(self) -> int:
+        """Return how many cohorts share the memory of one device: of a card, or of the host with the most cores."""
+        if self.spec.device == "cuda":
+            return math.floor(1 / self.spec.device_share + 1e-9)
+        nodes = ray.nodes()  # type: ignore[no-untyped-call]
+        return max([1, *(int(node["Resources"].get("CPU", 0)) for node in nodes if node["Alive"])])
 
     def tune(self, driver: Driver, watcher: Watcher) -> None:
         """Run the driver's cohorts until there are no more, or an interrupt."""
@@ -162,13 +169,12 @@ class RaySession:
         }
         # One cohort waits, so that a slot that falls free has work at once.
         searcher = CohortSearcher(driver, settings, limit=lambda: self.slots() + 1)
-        recorder = Recorder(driver, watcher)
-        watch = RayWatch(
-            embedded=self.embedded, busy=lambda: recorder.busy, newcomers=self._preflight, say=watcher.note
-        )
+        watch = RayWatch(embedded=self.embedded, newcomers=self._preflight)
+        if not self.embedded and (said := full(_resources(self.spec, "CPU", "GPU"))):
+            watcher.note(said)
         try:
             with watch.over():
-                self._fit(searcher, recorder)
+                self._fit(searcher, Recorder(driver, watcher))
         except RayLostError:
             self._lost = True
             raise
@@ -227,45 +233,6 @@ def _cluster() -> dict[str, float]:
     return have
 
 
-def _connect(address: str, slots: int | None = None, instead: Callable[[str], None] | None = None) -> bool:
-    """Join a cluster or start an embedded Ray with so many slots; say whether it is embedded.
-
-    Where nobody asked for the cluster, `instead` is told why it cannot be joined, and an embedded Ray is started.
-    """
-    if address != "local":
-        try:
-            # Under its own address Ray does not use the token of the one who started it; found by itself, it does.
-            where = "auto" if address == noted() else address
-            # It has its own dashboard and object store.
-            ray.init(address=where, configure_logging=False, log_to_driver=False)
-        except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-            reason = _reason(error)
-            if instead is None:
-                raise ConfigError([f"Ray at {address!r} cannot be joined: {reason}"]) from None
-            instead(
-                f"the Ray noted on this host at {address} cannot be joined ({reason.partition('. ')[0]}): this sweep "
-                "starts one of its own, as --address local does at once"
-            )
-        else:
-            return False
-    embedded_ray.start(slots)
-    return True
-
-
-def _reason(error: Exception) -> str:
-    """Return in one sentence what Ray says in many lines, and what to do."""
-    said = " ".join(str(error).split())
-    if "ersion mismatch" in said:
-        return (
-            f"{said.rstrip('.')}. Launch again, so that all hosts install the same cluster/requirements.txt "
-            "on the same Python: ray up -y cluster.yaml."
-        )
-    token = ""
-    if "RAY_AUTH_MODE" not in os.environ:
-        token = " If it asks for a token: RAY_AUTH_MODE=token, and the token in RAY_AUTH_TOKEN or ~/.ray/auth_token."
-    return f"{said.partition('. ')[0].rstrip('.')}. Is it running (ray status), and is this its address?{token}"
-
-
 def gpu_slots(nodes: Iterable[Mapping[str, Any]], share: float) -> int:
     """Return how many cohorts the GPUs of living nodes take: a share lies on one GPU, and a core goes with each."""
     living = [node["Resources"] for node in nodes if node["Alive"]]
@@ -273,11 +240,11 @@ def gpu_slots(nodes: Iterable[Mapping[str, Any]], share: float) -> int:
     return sum(min(int(have.get("CPU", 0)), per_gpu * int(have.get("GPU", 0))) for have in living)
 
 
-def _width_there(values: dict[str, Any], device: str, components: Mapping[str, bytes]) -> int:
+def _width_there(values: dict[str, Any], device: str, components: Mapping[str, bytes], sharing: int) -> int:
     """Return the best width of a run on another host, where the sweep's components may be unknown yet."""
     if components:
         use_files(components)
-    return measured_width(RunConfig.from_dict(values), device)
+    return measured_width(RunConfig.from_dict(values), device, sharing=sharing)
 
 
 def _resources(spec: SweepSpec, cpu: str, gpu: str) -> dict[str, float]:

@@ -27,11 +27,8 @@ LOOK_SECONDS: Final = 2.0
 SILENT_LOOKS: Final = 4
 """Looks in a row at which a cluster does not answer before it is given up."""
 
-REACT_SECONDS: Final = 10.0
+REACT_SECONDS: Final = 15.0
 """How long the main thread may take to hear of it."""
-
-SLOT_SECONDS: Final = 12.0
-"""How long a sweep waits for its first slot before it says so."""
 
 EXIT_CODE: Final = 75
 """The exit code of a sweep whose Ray took it down: sysexits' EX_TEMPFAIL, try again."""
@@ -47,19 +44,11 @@ class RayLostError(GrokmapError):
 class RayWatch:
     """Looks after the Ray of one sweep while cohorts are trained (`over`).
 
-    Parameters: `embedded`, whether it is the sweep's own; `busy`, whether a cohort has begun to train; `newcomers`,
-    what is to be done with the nodes there are now; `say`, who is told.
+    Parameters: `embedded`, whether it is the sweep's own; `newcomers`, what is to be done with the nodes there are now.
     """
 
-    def __init__(
-        self,
-        *,
-        embedded: bool,
-        busy: Callable[[], bool],
-        newcomers: Callable[[Iterable[Mapping[str, Any]]], None],
-        say: Callable[[str], None],
-    ) -> None:
-        self._embedded, self._busy, self._newcomers, self._say = embedded, busy, newcomers, say
+    def __init__(self, *, embedded: bool, newcomers: Callable[[Iterable[Mapping[str, Any]]], None]) -> None:
+        self._embedded, self._newcomers = embedded, newcomers
         self._error: GrokmapError | None = None
         self._end, self._heard = threading.Event(), threading.Event()
         self._silent = 0
@@ -88,16 +77,12 @@ class RayWatch:
             raise self._error
 
     def _look(self) -> None:
-        begun, told = time.monotonic(), False
         addresses = [] if self._embedded else _addresses()
         while not self._end.wait(LOOK_SECONDS):
             try:
                 if lost := self._lost(addresses):
                     self._interrupt(RayLostError(lost))
                     return
-                if not told and time.monotonic() - begun > SLOT_SECONDS and not self._busy():
-                    told = True
-                    self._tell_full()
                 if not self._embedded:
                     self._newcomers(ray.nodes())  # type: ignore[no-untyped-call]
             except GrokmapError as error:
@@ -122,30 +107,18 @@ class RayWatch:
     def _interrupt(self, error: GrokmapError) -> None:
         self._error = error
         thread = threading.main_thread().ident
-        if thread is not None:
+        deadline = time.monotonic() + REACT_SECONDS
+        while thread is not None and time.monotonic() < deadline:
+            # Again and again: Ray and Tune swallow errors in some places, and go on waiting.
             signal.pthread_kill(thread, signal.SIGUSR1)
-        if self._heard.wait(REACT_SECONDS):
-            return
+            if self._heard.wait(REACT_SECONDS / 10):
+                return
         # The main thread sits in a call of Ray's that never returns.
         sys.stderr.write(f"\n\x1b[?25h{error} Finished runs are kept; the same command goes on.\n")
         sys.stderr.flush()
         if self._embedded:
             _kill_processes()
         os._exit(EXIT_CODE)
-
-    def _tell_full(self) -> None:
-        free, have = ray.available_resources(), ray.cluster_resources()  # type: ignore[no-untyped-call]
-        parts = [
-            f"{free.get(name, 0):g} of {have[name]:g} {unit}"
-            for name, unit in (("CPU", "cores"), ("GPU", "GPUs"))
-            if name in have
-        ]
-        nodes = sum(name.startswith("node:") and name != "node:__internal_head__" for name in have)
-        self._say(
-            f"no slot has come free yet: {' and '.join(parts)} are free on this Ray ({nodes} nodes); "
-            "the sweep waits for others' work to end, or for nodes to join (ray status; --address local for a Ray of "
-            "its own)"
-        )
 
 
 def _addresses() -> list[str]:

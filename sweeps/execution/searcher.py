@@ -91,12 +91,6 @@ class Recorder(tune.Callback):
 
     def __init__(self, driver: Driver, watcher: Watcher) -> None:
         self._driver, self._watcher = driver, watcher
-        self.busy = False
-        """Whether any cohort has begun to train."""
-
-    def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:  # noqa: ARG002
-        """Note that there is a slot."""
-        self.busy = True
 
     def on_trial_result(self, iteration: int, trials: Any, trial: Any, result: dict[str, Any], **info: Any) -> None:  # noqa: ARG002
         """Store the records; they leave the report, which Tune keeps."""

@@ -66,11 +66,10 @@ class SweepFolder:
 
     def map(self, rule: RegimeRule | None = None, axes: Mapping[str, str] | None = None) -> RegimeMap:
         """Return the regime map of the runs so far, under the sweep's own rule or another."""
-        from analysis.exports.map import fitted_map
+        from analysis.maps.of_source import map_of
         from analysis.runs.sources import read_source
 
-        source = read_source(self.folder if (self.folder / "runs.parquet").is_file() else self.runs, curves=False)
-        return fitted_map(source, rule or self.rule, axes)
+        return map_of(read_source(self.folder, axes=axes, curves=False), rule or self.rule)
 
     def run(self, run_id: str) -> RunRecord:
         """Return the run whose identity begins so; raises `DataError` if there is none, or several."""

@@ -13,7 +13,8 @@ from grokcore.measures.base import measures
 from grokcore.records.regimes import RegimeRule
 from sweeps.spec.space import Range
 from sweeps.spec.sweep_spec import SweepSpec
-from sweeps.store.run_store import Store, write_tables
+from sweeps.store.run_store import Store
+from sweeps.store.tables import write_tables
 
 PAGE = (Path(__file__).parents[2] / "docs/reference/results.md").read_text(encoding="utf-8")
 WORDS = {word for code in re.findall(r"`([^`\n]+)`", PAGE) for word in re.split(r"[ ,]+", code)}

@@ -48,6 +48,8 @@ class Prefixes:
         # Rows times heads, and so rows times width, come in whole vectors.
         unit = VECTOR // math.gcd(VECTOR, model.heads)
         self.tables, self.children = _beginnings(task.table.inputs, self.symbols, unit)
+        self._counted: dict[tuple[int, int, torch.device], tuple[Tensor, Tensor]] = {}
+        """The rows of a table, and where each run's begin, by runs, rows and device."""
 
     def entries(self) -> list[int]:
         """Return how many rows enter the first layer at each position: one per symbol, or one."""
@@ -57,34 +59,39 @@ class Prefixes:
         """Return how many rows there are at each position after a layer: those of its prefix."""
         return [self._rows(batch, read).shape[1] for read, _ in self.order]
 
-    def entry(self, batch: Batch, read: int, position: int) -> Tensor | None:
-        """Return where the rows of prefix `read` find a position's entry, among K · S; None: there is one for all."""
+    def entry(self, batch: Batch, read: int, position: int) -> Places | None:
+        """Return where the rows of prefix `read` find a position's entry, of S; None: there is one for all."""
         operand = self.order[position][1]
         if operand is None:
             return None
         key = f"token {read} {operand}"
         if key not in batch.prepared:
-            symbols = self._rows(batch, read)[..., operand]
-            runs = torch.arange(len(symbols), device=symbols.device)[:, None]
-            batch.prepared[key] = (symbols + runs * self.symbols).reshape(-1)
-        index: Tensor = batch.prepared[key]
-        return index
+            batch.prepared[key] = self._places(self._rows(batch, read)[..., operand], self.symbols)
+        places: Places = batch.prepared[key]
+        return places
 
-    def state(self, batch: Batch, read: int, position: int) -> Tensor | None:
-        """Return where the rows of prefix `read` find a position's state, among K · R; None: in the same row."""
+    def state(self, batch: Batch, read: int, position: int) -> Places | None:
+        """Return where the rows of prefix `read` find a position's state, of R; None: in the same row."""
         wanted = self.order[position][0]
         if wanted == read or not self._tabled(batch, wanted):
             return None
         key = f"prefix {read} {wanted}"
         if key not in batch.prepared:
             operands = self._rows(batch, read)
-            at = torch.zeros_like(operands[..., 0])
-            for i in range(wanted):
+            at = on_device(self.children[0], operands.device)[operands[..., 0]]
+            for i in range(1, wanted):
                 at = on_device(self.children[i], at.device)[at * self.symbols + operands[..., i]]
-            runs = torch.arange(len(at), device=at.device)[:, None]
-            batch.prepared[key] = (at + runs * len(self.tables[wanted - 1])).reshape(-1)
-        index: Tensor = batch.prepared[key]
-        return index
+            batch.prepared[key] = self._places(at, len(self.tables[wanted - 1]))
+        places: Places = batch.prepared[key]
+        return places
+
+    def _places(self, own: Tensor, rows: int) -> Places:
+        """Return places (K, R) in a table of so many rows a run."""
+        known = (len(own), rows, own.device)
+        if known not in self._counted:
+            every = torch.arange(rows, device=own.device)
+            self._counted[known] = every, torch.arange(len(own), device=own.device)[:, None] * rows
+        return Places(own, *self._counted[known])
 
     def _tabled(self, batch: Batch, read: int) -> bool:
         """Say whether beginnings of `read` operands are tabled, instead of one per example."""
@@ -97,29 +104,52 @@ class Prefixes:
         return on_device(self.tables[read - 1], batch.inputs.device).expand(len(batch.inputs), -1, -1)
 
 
-def look_up(table: Tensor, index: Tensor | None) -> Tensor:
-    """Return the rows of a table (K, T, D) that `index`, flat over K · T, names; the table itself if there is none."""
-    if index is None:
+class Places:
+    """Which row of a table each row of a prefix finds."""
+
+    def __init__(self, own: Tensor, every: Tensor, begin: Tensor) -> None:
+        self.own = own
+        """(K, R) rows of a run's own table."""
+        self._every, self._begin = every, begin
+        self._flat: Tensor | None = None
+        self._hot: Tensor | None = None
+
+    @property
+    def flat(self) -> Tensor:
+        """Return rows of the tables of all runs, one under the other: (K · R,), made once."""
+        if self._flat is None:
+            self._flat = (self.own + self._begin).reshape(-1)
+        return self._flat
+
+    def one_hot(self, dtype: torch.dtype) -> Tensor:
+        """Return them as rows with a single one, (K, R, T), made once."""
+        if self._hot is None:
+            self._hot = (self.own.unsqueeze(-1) == self._every).to(dtype)
+        return self._hot
+
+
+def look_up(table: Tensor, places: Places | None, *, collects: bool) -> Tensor:
+    """Return the rows of a table (K, T, D) that are named; the table itself if none are."""
+    if places is None:
         return table
     runs, _, width = table.shape
-    return table.reshape(-1, width).index_select(0, index).view(runs, -1, width)
+    if not collects:
+        return table.gather(1, places.own.unsqueeze(-1).expand(-1, -1, width))
+    return table.reshape(-1, width).index_select(0, places.flat).view(runs, -1, width)
 
 
-def hand_back(total: Tensor, gradient: Tensor, index: Tensor | None, *, collects: bool) -> None:
+def hand_back(total: Tensor, gradient: Tensor, places: Places | None, *, collects: bool) -> None:
     """Add to a table's gradient, `total` (K, T, D), that of what was looked up in it, (K, R, D).
 
     Rows are collected where they were used, or multiplied with one-hot rows (`Batch.collects`).
     """
-    if index is not None and not collects:
-        runs, rows, _ = total.shape
-        every = torch.arange(rows, device=index.device)
-        own = index.view(runs, -1) - rows * torch.arange(runs, device=index.device).unsqueeze(1)
-        total.baddbmm_((own.unsqueeze(-1) == every).to(total.dtype).mT, gradient)
-    elif index is not None:
+    if places is not None and not collects:
+        total.baddbmm_(places.one_hot(total.dtype).mT, gradient)
+    elif places is not None:
         # Row after row in the order of the examples: a run's sums are the same in any company.
         flat = gradient.reshape(-1, gradient.shape[-1])
         runs, rows, _ = total.shape
-        total += torch.ops.aten.embedding_dense_backward(flat, index, runs * rows, -1, False).view_as(total)
+        total += torch.ops.aten.embedding_dense_backward(flat, places.flat, runs * rows, -1, False).view_as(total)
     elif total.shape[1] == gradient.shape[1]:
         total += gradient
     else:

@@ -10,6 +10,7 @@ Shapes: K runs, N examples, S symbols, D width, V vocabulary, R rows of all posi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -19,7 +20,7 @@ from torch import Tensor
 from grokcore.data.batch import Batch
 from grokcore.engine.kernels._attention import Mix, mix, mix_back
 from grokcore.engine.kernels._norms import Norm, normalise, normalise_back
-from grokcore.engine.kernels._prefixes import Prefixes, hand_back, look_up
+from grokcore.engine.kernels._prefixes import Places, Prefixes, hand_back, look_up
 from grokcore.engine.kernels.base import Kernel, Serves
 from grokcore.losses.base import Loss
 from grokcore.models.base import Parameters
@@ -139,7 +140,7 @@ class PrefixKernel(Kernel):
         positions = len(self.prefixes.order)
         return [positions - 1] if i == self.net.layers - 1 else list(range(positions))
 
-    def _where(self, i: int, batch: Batch, read: int, position: int) -> Tensor | None:
+    def _where(self, i: int, batch: Batch, read: int, position: int) -> Places | None:
         """Return where the rows of prefix `read` find what enters layer i at a position."""
         return self.prefixes.state(batch, read, position) if i else self.prefixes.entry(batch, read, position)
 
@@ -150,7 +151,7 @@ class PrefixKernel(Kernel):
         sizes, states = self._sizes(i, batch), self.prefixes.states(batch)
         begin = sum(sizes[: asked[0]])
         rows = x[:, begin:].split(sizes[asked[0] :], 1)
-        queries = matmul(x[:, begin:], w[names["query"]]).split(sizes[asked[0] :], 1)
+        queries = self._scaled(matmul(x[:, begin:], w[names["query"]]), batch).split(sizes[asked[0] :], 1)
         memories = memory.split(sizes, 1)
         mixed = x.new_empty(len(x), sum(states[p] for p in asked), net.width)
         attended = torch.empty_like(mixed)
@@ -160,11 +161,15 @@ class PrefixKernel(Kernel):
             read = self.prefixes.order[position][0]
             for earlier in range(position + 1):
                 if (earlier, read) not in found:
-                    found[earlier, read] = look_up(memories[earlier], self._where(i, batch, read, earlier))
+                    found[earlier, read] = look_up(
+                        memories[earlier], self._where(i, batch, read, earlier), collects=batch.collects
+                    )
             where, index = slice(start, start + states[position]), self._where(i, batch, read, position)
             seen = [found[earlier, read] for earlier in range(position + 1)]
-            mixes.append(mix(net.heads, net.attention_rate, look_up(query, index), seen, mixed[:, where]))
-            attended[:, where] = look_up(row, index)
+            asking = look_up(query, index, collects=batch.collects)
+            at_once = not batch.collects
+            mixes.append(mix(net.heads, net.attention_rate, asking, seen, mixed[:, where], at_once=at_once))
+            attended[:, where] = look_up(row, index, collects=batch.collects)
             start = where.stop
         attended = matmul(mixed, w[names["out"]], attended)
         middle, first = normalise(self.net, w, names, "attention", attended)
@@ -209,21 +214,27 @@ class PrefixKernel(Kernel):
         start = 0
         for k, (position, seen) in enumerate(zip(layer.asked, layer.mixes, strict=True)):
             read, where = self.prefixes.order[position][0], slice(start, start + states[position])
-            for earlier in range(position + 1):
-                if (earlier, read) not in totals:
-                    index = self._where(i, batch, read, earlier)
-                    totals[earlier, read] = self._total(memories[earlier], index, states[position])
+            own = [(earlier, read) for earlier in range(position + 1)]
+            if not seen.at_once:
+                for earlier, _ in own:
+                    if (earlier, read) not in totals:
+                        index = self._where(i, batch, read, earlier)
+                        totals[earlier, read] = self._total(memories[earlier], index, states[position])
             index = self._where(i, batch, read, position)
-            own = [totals[earlier, read] for earlier in range(position + 1)]
-            hand_back(queries[k], mix_back(seen, at_mixed[:, where], own), index, collects=batch.collects)
+            at_query = mix_back(seen, at_mixed[:, where], totals, own)
+            hand_back(queries[k], at_query, index, collects=batch.collects)
             hand_back(rows[k], added[:, where], index, collects=batch.collects)
             start = where.stop
         for (earlier, read), total in totals.items():
             if total is not memories[earlier]:
                 hand_back(memories[earlier], total, self._where(i, batch, read, earlier), collects=batch.collects)
-        return entered, query, memory
+        return entered, self._scaled(query, batch), memory
 
-    def _total(self, memory: Tensor, index: Tensor | None, rows: int) -> Tensor:
+    def _scaled(self, query: Tensor, batch: Batch) -> Tensor:
+        """Divide queries, or gradients at them, by √B, where attention to all memories at once has not done so."""
+        return query if batch.collects else query.div_(math.sqrt(self.net.width // self.net.heads))
+
+    def _total(self, memory: Tensor, index: Places | None, rows: int) -> Tensor:
         """Return where to add up the gradients of a looked-up memory: in place, if nothing needed to be looked up."""
         if index is None and memory.shape[1] == rows:
             return memory

@@ -1,5 +1,9 @@
 """The map: laws it must obey whatever the data, and known truths it must find."""
 
+import dataclasses
+import gc
+import weakref
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -286,3 +290,42 @@ def test_unknown_names_are_answered_with_the_nearest(known_map):
         known_map.grid(x="decay", y="decay")
     with pytest.raises(DataError, match="knows only the rule of the fit"):
         known_map.member_probabilities("labels", known_map.runs, RegimeRule(budget=500, ratio=2.0))
+
+
+# What is kept -----------------------------------------------------------------------------------------------------
+
+
+def recorded(frame):
+    """Return runs with their milestones at all thresholds, later at higher ones."""
+    columns = {}
+    for split, name in (("train", "t_mem"), ("val", "t_gen")):
+        for threshold, factor in ((50, 0.7), (90, 1.0), (95, 1.1), (99, 1.3)):
+            step = np.minimum(np.ceil(frame[name] * np.where(frame[f"{name}_event"], factor, 1.0)), 10_000)
+            columns[f"t_{split}_{threshold:03d}"] = step
+            columns[f"t_{split}_{threshold:03d}_event"] = frame[f"{name}_event"] & (step < 10_000)
+    return frame.assign(**columns)
+
+
+def test_a_map_that_is_dropped_is_forgotten_whatever_it_was_asked(known):
+    fitted = RegimeMap.fit(recorded(known.runs(32, 0)), known.scales(), rule=known.rule)
+    points = known.points(8, 1)
+    fitted.milestones(points)
+    fitted.milestones(points, 0.5)
+    fitted.probabilities(points)
+    dropped = weakref.ref(fitted)
+    del fitted
+    gc.collect()
+    assert dropped() is None
+
+
+def test_times_at_another_threshold_are_nearly_those_of_a_fit_of_its_own(known):
+    frame = recorded(known.runs(64, 0))
+    fitted = RegimeMap.fit(frame, known.scales(), rule=known.rule)
+    own = RegimeMap.fit(frame, known.scales(), rule=dataclasses.replace(known.rule, threshold=0.5))
+    points = known.points(64, 5)
+    adapted, anew = fitted.milestones(points, 0.5), own.milestones(points)
+    # Reached earlier at the lower threshold, by the factor .7 that is a shift of .155 in log10.
+    shift = (fitted.milestones(points)["t_mem_mean"] - adapted["t_mem_mean"]).median()
+    assert shift == pytest.approx(-np.log10(0.7), abs=0.03)
+    difference = (adapted["t_mem_mean"] - anew["t_mem_mean"]).abs()
+    assert difference.median() < 0.03

@@ -6,7 +6,8 @@ from scipy.optimize import approx_fprime
 
 from analysis.models import gaussian_process
 from analysis.models.classifiers import PLAIN
-from analysis.models.gaussian_process import Posterior, train, trained
+from analysis.models.evidence import Evidence, train, trained
+from analysis.models.gaussian_process import Posterior
 from analysis.models.kernels import Kernel, Prior
 from analysis.models.likelihoods import Observations
 
@@ -28,7 +29,7 @@ def test_the_evidence_has_the_gradient_it_says(prior):
     low = seen.low.copy()
     low[:5] = -np.inf
     seen = Observations(points=seen.points, low=low, high=np.where(np.arange(40) < 5, 0.7, seen.high), blur=seen.blur)
-    evidence = gaussian_process._Evidence(seen, 0.5, prior)
+    evidence = Evidence(seen, 0.5, prior)
     step = np.array([0.2, -0.3, 0.1, 0.2, 0.3])[: len(prior.spread(2))]
     numeric = approx_fprime(step, lambda t: evidence(t)[0], 1e-5)
     assert evidence(step)[1] == pytest.approx(numeric, abs=2e-2, rel=1e-3)
@@ -36,7 +37,7 @@ def test_the_evidence_has_the_gradient_it_says(prior):
 
 def test_the_evidence_of_a_step_has_the_gradient_it_says():
     seen = observations(above=1.0)
-    evidence = gaussian_process._Evidence(seen, 0.5, Prior(), (seen.points[:, 0] > 0.5).astype(float))
+    evidence = Evidence(seen, 0.5, Prior(), (seen.points[:, 0] > 0.5).astype(float))
     step = np.array([0.2, -0.3, 0.1, 0.2, 0.3])
     evidence(step)  # the mode is found from the one before, and numeric differences are taken from the first
     numeric = approx_fprime(step, lambda t: evidence(t)[0], 1e-5)

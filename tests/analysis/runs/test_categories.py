@@ -112,3 +112,10 @@ def test_an_axis_of_few_values_knows_them_and_powers_are_logarithmic():
     assert scale_of(frame["model.width"]) == "log"
     assert [are_powers(v) for v in ([16, 64], [1, 2, 4, 8], [1, 10, 100], [0.25, 0.5, 1.0])] == [True] * 4
     assert [are_powers(v) for v in ([1, 2, 3], [0, 2, 4], [5], [0.3, 0.6], range(1, 40))] == [False] * 5
+
+
+def test_an_axis_of_few_values_is_held_at_one_of_them():
+    (axis,) = make_axes(table(width=[16, 64, 128]), {"width": "log"})
+    assert axis.middle == 64
+    (axis,) = make_axes(table(), {"fraction": "linear"})
+    assert axis.middle == pytest.approx((axis.low + axis.high) / 2)

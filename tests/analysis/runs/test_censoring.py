@@ -36,6 +36,15 @@ def test_without_a_last_step_a_budget_is_asked_for_and_then_heeded(tmp_path):
     assert done.notes == ("t_gen is empty in 6 runs: taken as not reached within the budget, 3,000 steps.",)
 
 
+@pytest.mark.parametrize("word", ["None", "none", "NaN", "null", "", "NA", "inf"])
+def test_words_for_nothing_are_empty_cells(tmp_path, word):
+    frame = table().astype({"t_gen": object})
+    frame.loc[REACHED:, "t_gen"] = word
+    frame.to_csv(tmp_path / "runs.csv", index=False)
+    for source in (frame, tmp_path / "runs.csv"):
+        assert read_source(source).completed(3000).frame["t_gen"].tolist()[REACHED:] == [3000] * 6
+
+
 def test_a_column_of_last_steps_says_until_when():
     for name in ("steps", "last_step", "_step", "global_step"):
         source = read_source(table(**{name: [4000] * N}))

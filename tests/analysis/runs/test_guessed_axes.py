@@ -37,6 +37,34 @@ def test_a_column_called_like_an_axis_that_is_not_all_numbers_is_refused_with_th
     assert f"column {name}: {shown} is not a number" in str(error.value)
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        [f"{10 + i}%" for i in range(N)],
+        [f"10^{-i}" for i in range(N)],
+        pd.date_range("2026", periods=N),
+        pd.to_timedelta(np.arange(N), unit="s"),
+        np.arange(N) + 1j,
+    ],
+    ids=["percent", "powers", "dates", "durations", "complex"],
+)
+def test_an_axis_of_no_numbers_at_all_does_not_vanish(values):
+    with pytest.raises(DataError, match=r"column rate: .* \(row 0\) is not a number \(12 of 12 rows\)"):
+        _ = read_source(table(rate=values)).scales
+
+
+def test_numbers_stored_as_categories_or_text_are_numbers():
+    for kind in ("category", "string", object):
+        frame = table(decay=pd.Series(BASE["decay"]).astype(str).astype(kind))
+        assert read_source(frame).scales == {"fraction": "linear", "decay": "log"}
+    assert read_source(table(decay=pd.Categorical(BASE["decay"]))).scales == {"fraction": "linear", "decay": "log"}
+
+
+def test_words_at_a_few_levels_are_a_category_whatever_the_column_is_called():
+    assert read_source(table(rate=["slow", "fast"] * 6)).scales["rate"] == "categorical"
+    assert read_source(table(flag=[True, False] * 6)).scales["flag"] == "categorical"
+
+
 def test_a_row_left_empty_on_an_axis_is_refused_too():
     from analysis.runs.run_table import check_runs
 

@@ -120,6 +120,17 @@ def test_a_line_that_names_the_separator_is_heeded(tmp_path):
     same(read_runs(tmp_path / "runs.csv"))
 
 
+def test_comments_above_and_separators_after_the_last_cell_do_not_count(tmp_path):
+    lines = text().splitlines()
+    for content in (
+        ["# made by hand", *lines],
+        [f"{line}," for line in lines],
+        [lines[0], *(f"{x}," for x in lines[1:])],
+    ):
+        (tmp_path / "runs.csv").write_text("\n".join(content))
+        same(read_runs(tmp_path / "runs.csv"))
+
+
 def test_blanks_in_headers_and_around_cells_do_not_count(tmp_path):
     spaced = text().replace(",", " , ").replace("t_mem_event", "T Mem Event")
     (tmp_path / "runs.csv").write_text(spaced)
@@ -190,13 +201,16 @@ def frames(draw):
 
 def mapped_or_refused(source):
     """Read a source as `grokmap map` does, up to the fit."""
+    from analysis.runs.categories import make_categories, split_scales
     from analysis.runs.run_table import check_runs
 
     try:
         found = read_source(source)
         rule = found.rule_with(budget=3000)
         found = found.completed(rule.budget)
-        checked = check_runs(found.frame, found.scales, rule.threshold, found.box)
+        numeric, categories = split_scales(found.scales)
+        make_categories(found.frame, categories)
+        checked = check_runs(found.frame, numeric, rule.threshold, found.box)
     except GrokmapError as error:
         assert str(error)  # noqa: PT017 - either way is right
         return False

@@ -8,7 +8,7 @@ import ray
 
 from cluster.diagnosis.node_survey import CensusError, joined
 from grokcore.errors import ConfigError
-from sweeps.execution import address, ray_session
+from sweeps.execution import address, joining
 
 
 def test_a_cluster_is_found_where_ray_notes_it(tmp_path, monkeypatch):
@@ -49,13 +49,13 @@ def test_who_asks_hosts_of_a_cluster_that_is_gone_is_told_at_once(noted, tmp_pat
 
 def test_the_token_of_an_embedded_ray_is_read_by_its_user_alone(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr(ray_session.ray, "init", lambda **_: None)
-    ray_session._connect("local")
+    monkeypatch.setattr(joining.ray, "init", lambda **_: None)
+    joining.connect("local")
     token = tmp_path / ".ray" / "auth_token"
     made = token.read_text()
     assert len(made) == 64
     assert stat.S_IMODE(token.stat().st_mode) == 0o600
     token.chmod(0o644)
-    ray_session._connect("local")
+    joining.connect("local")
     assert token.read_text() == made, "another Ray of this user may be using it"
     assert stat.S_IMODE(token.stat().st_mode) == 0o600

@@ -3,7 +3,7 @@
 import pytest
 
 from grokcore.errors import ConfigError
-from sweeps.execution import ray_session, versions
+from sweeps.execution import joining, versions
 from sweeps.execution.versions import differences
 
 
@@ -30,9 +30,9 @@ def test_another_ray_or_python_at_that_address_is_said_in_one_sentence(monkeypat
     def refuse(**_):
         check_version_info({"ray_version": "2.9.0", "python_version": "3.8.1"}, "10.0.0.1:6379")
 
-    monkeypatch.setattr(ray_session.ray, "init", refuse)
+    monkeypatch.setattr(joining.ray, "init", refuse)
     with pytest.raises(ConfigError) as caught:
-        ray_session._connect("10.0.0.1:6379")
+        joining.connect("10.0.0.1:6379")
     (complaint,) = caught.value.complaints
     assert complaint.startswith("Ray at '10.0.0.1:6379' cannot be joined: ")
     assert "Ray: 2.9.0 Python: 3.8.1" in complaint
