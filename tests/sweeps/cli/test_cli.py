@@ -203,9 +203,8 @@ def test_compare_says_what_moved_and_shows_in_the_mlflow_of_both(grokmap, mirror
         }
 
 
-def test_run_on_a_device_that_is_not_there_is_refused_before_any_folder_is_made(grokmap, tmp_path):
-    if torch.cuda.is_available():
-        pytest.skip("this machine has a GPU")
+def test_run_on_a_device_that_is_not_there_is_refused_before_any_folder_is_made(grokmap, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     code, out, err = grokmap("run", "steps=20", "task.modulus=7", "--device", "cuda")
     assert code == 2
     assert 'device = "cuda"' in err
