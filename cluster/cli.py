@@ -153,19 +153,19 @@ def plan(
         part = "" if share == 1 else f", each on {share:g} of it"
         typer.echo(f"  {node:20} {device:8} {count} cohort{'s' if count > 1 else ''}{part}")
     base, run = made.footprint.base / 1e6, made.footprint.per_run / 1e6
-    typer.echo(f"memory per cohort: {made.memory / 1e6:.0f} MB ({base:.0f} MB of libraries, {run:.1f} MB a run)")
+    typer.echo(f"memory per cohort: {made.memory / 1e6:.0f} MB ({base:.0f} MB shared, {run:.1f} MB a run)")
     typer.echo(f"time: at most {_duration(made.seconds)}, at {made.speed:,.0f} run-steps/s a slot as measured here")
     if read.device == "cuda":
-        typer.echo("speed and memory were measured on this machine's CPU; on GPUs they are unverified")
+        typer.echo("where no card is here, width and memory are counted on paper, and the speed is one core's")
 
 
 def _nodes(address: str | None) -> tuple[Node, ...]:
     from cluster.plan import Node, nodes_of
 
     if address is None:
-        import os
+        from sweeps.execution.embedded_ray import usable_cores
 
-        return (Node(name="here", cpus=len(os.sched_getaffinity(0))),)
+        return (Node(name="here", cpus=usable_cores()),)
     from cluster.diagnosis.node_survey import joined
 
     with joined(address) as entries:

@@ -16,6 +16,7 @@ from grokcore.config.component import Component
 from grokcore.errors import ConfigError
 
 if TYPE_CHECKING:
+    from grokcore.engine.devices.base import Device
     from grokcore.run_config import RunConfig
     from sweeps.spec.sweep_spec import SweepSpec
 
@@ -60,7 +61,7 @@ class Footprint:
     """Memory of a cohort: a part that every process needs, and a part for each run in it."""
 
     base: float
-    """Bytes of the process without runs."""
+    """Bytes without runs: of the process on a CPU, of what a cohort shares on a card."""
     per_run: float
     """Bytes for each run."""
 
@@ -147,18 +148,19 @@ def slots(nodes: Sequence[Node], device: str, share: float = 1.0) -> tuple[Slot,
 def make_plan(spec: SweepSpec, nodes: Sequence[Node]) -> Plan:
     """Return what of `spec` will run where on `nodes`; measures a step and the memory of a run on this machine.
 
+    For cards that this machine does not have, widths and memory are the device's own, on paper; the speed is a core's.
+
     Raises `ConfigError` if no host has what the sweep asks for.
     """
-    from grokcore.engine.width_tuning import measured_width, run_steps_per_second
-
     places = slots(nodes, spec.device, spec.device_share)
     if not places:
         what = "a GPU and a core to feed it" if spec.device == "cuda" else "a core"
         have = ", ".join(f"{node.name} {node.cpus} cores {node.gpus} GPUs" for node in nodes) or "no hosts"
         raise ConfigError([f'device = "{spec.device}": no host has {what} ({have}). Take "cpu", or other hosts.'])
     config = example(spec)
-    footprint = measured_footprint(config)
-    width = spec.width or measured_width(config, "cpu", wanted=spec.runs)
+    device = _device(spec.device)
+    footprint = measured_footprint(config) if spec.device == "cpu" else predicted_footprint(config, device)
+    width = spec.width or _width(config, device, spec)
     sizes = [node.gpu_memory * spec.device_share for node in nodes if spec.device == "cuda" and node.gpu_memory]
     if sizes and (fits := footprint.width(min(sizes))) < width:
         if fits == 0:
@@ -171,9 +173,42 @@ def make_plan(spec: SweepSpec, nodes: Sequence[Node]) -> Plan:
         width=width,
         runs=spec.runs,
         steps=spec.runs * config.steps,
-        speed=run_steps_per_second(config, width),
+        speed=_speed(config, device, width),
         footprint=footprint,
     )
+
+
+def _device(name: str) -> Device:
+    """Return a device, a card also where this machine has none: then only what is said of it on paper may be used."""
+    from grokcore.engine.devices.cpu import Cpu
+    from grokcore.engine.devices.cuda import Cuda
+
+    return Cpu(name) if name == "cpu" else Cuda(name)
+
+
+def _is_here(device: Device) -> bool:
+    from grokcore.engine.devices import cuda
+
+    return device.kind == "cpu" or cuda.trouble(device.name) is None
+
+
+def _width(config: RunConfig, device: Device, spec: SweepSpec) -> int:
+    """Return the width that is fastest on the device; its largest, where it is not here to be timed."""
+    from grokcore.engine.width_tuning import measured_width
+
+    if not _is_here(device):
+        return min(spec.runs, max(device.widths))
+    sharing = 1 if device.kind == "cpu" else math.floor(1 / spec.device_share + 1e-9)
+    return measured_width(config, device, spec.runs, sharing)
+
+
+def _speed(config: RunConfig, device: Device, width: int) -> float:
+    """Return the run-steps per second of a cohort on the device, or of the best one on a core where it is not here."""
+    from grokcore.engine.width_tuning import measured_width, run_steps_per_second
+
+    if _is_here(device):
+        return run_steps_per_second(config, width, device)
+    return run_steps_per_second(config, measured_width(config, "cpu", width))
 
 
 def example(spec: SweepSpec) -> RunConfig:
@@ -188,11 +223,16 @@ def example(spec: SweepSpec) -> RunConfig:
     return configs[len(configs) // 2]
 
 
-def measured_footprint(config: RunConfig) -> Footprint:
-    """Measure the main memory of cohorts of two widths, each in a process of its own, on a CPU.
+def predicted_footprint(config: RunConfig, device: Device) -> Footprint:
+    """Return what cohorts take of a device's memory, counted on paper for its own layout."""
+    from grokcore.engine.memory import predicted_bytes
 
-    Weights, optimizer state and activations take the same bytes on a GPU; its own context (some 0.5 GB) comes on top.
-    """
+    one, two = (predicted_bytes(config, runs, device) for runs in (1, 2))
+    return Footprint(base=float(max(0, 2 * one - two)), per_run=float(two - one))
+
+
+def measured_footprint(config: RunConfig) -> Footprint:
+    """Measure the main memory of cohorts of two widths, each in a process of its own, on a CPU."""
     narrow, wide = 1, 33
     context = multiprocessing.get_context("spawn")
     with context.Pool(1, maxtasksperchild=1) as pool:

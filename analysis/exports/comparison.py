@@ -25,8 +25,6 @@ from grokcore.output_paths import check_outputs
 if TYPE_CHECKING:
     from grokcore.records.regimes import RegimeRule
 
-HEADINGS = {"first_edge": "edge in A", "second_edge": "edge in B"}
-"""How the page calls columns of the crossings' table."""
 EDGE = ("memorization", "grokking")
 """The edge that is compared unless another is named."""
 
@@ -131,6 +129,7 @@ def finding(found: Comparison, names: tuple[str, str]) -> dict[str, Any]:
 
 def _page(shown: comparison.Compared, maps: tuple[RegimeMap, RegimeMap], figure: str, command: str) -> str:
     found = shown.comparison
+    headings = {f"{side}_edge": f"edge in {name}" for side, name in zip(("first", "second"), shown.names, strict=True)}
     facts = zip(*(_facts(name, one).items() for name, one in zip(shown.names, maps, strict=True)), strict=True)
     return render(
         "compare.html",
@@ -141,10 +140,11 @@ def _page(shown: comparison.Compared, maps: tuple[RegimeMap, RegimeMap], figure:
             *(f"{letter}: {text}" for letter, one in zip("AB", maps, strict=True) for text in one.warnings),
         ],
         figure=markup(figure),
+        names=shown.names,
         first=found.first,
         second=found.second,
         table=markup(
-            found.table.rename(columns=lambda name: HEADINGS.get(name, base.pretty(name))).to_html(
+            found.table.rename(columns=lambda name: headings.get(name, base.pretty(name))).to_html(
                 index=False, na_rep="", border=0, float_format=base.number
             )
         ),

@@ -110,14 +110,14 @@ def draw(what: Compared, style: Style = STYLES["screen"]) -> Figure:
 
 
 def _edges(axes: Axes, what: Compared, style: Style) -> None:
-    for edge, (colour, dashes), letter in zip(what.edges, LOOKS, "AB", strict=True):
+    for edge, (colour, dashes), letter, name in zip(what.edges, LOOKS, "AB", what.names, strict=True):
         grid = plane.position(what.x, edge.grid_x), plane.position(what.y, edge.grid_y)
         share = np.ma.masked_invalid(edge.share)
         if share.count():
             axes.contourf(*grid, share, levels=[0.05, 0.95], colors=[colour], alpha=0.16)
         for index, curve in enumerate(edge.curves):
             u, v = plane.position(what.x, curve[:, 0]), plane.position(what.y, curve[:, 1])
-            label = letter if index == 0 else None
+            label = f"{letter}: {name}" if index == 0 else None
             axes.plot(u, v, color=colour, linestyle=dashes, linewidth=style.line * 1.3, label=label)
 
 

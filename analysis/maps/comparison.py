@@ -121,6 +121,8 @@ def compare(
     shift = float((edges[1] - edges[0])[both].mean() * axis.width) if both.any() else float("nan")
     spread = 1.96 * float(np.std(shifts, ddof=1)) * axis.width if len(shifts) > 1 else float("nan")
     table = lines.assign(first_edge=axis.value(edges[0]), second_edge=axis.value(edges[1]))
+    if len(lines.columns):
+        table = table.sort_values(list(lines.columns), ignore_index=True)
     return Comparison(
         first=regimes[0],
         second=regimes[1],

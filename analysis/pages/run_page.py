@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.figures import base, run_curves, run_inspection
-from analysis.figures.base import REGIME_COLOURS, REGIME_INK, number, pretty
+from analysis.figures.base import REGIME_COLOURS, number, pretty
 from analysis.statistics.assembly import assembly_order
 from grokcore.atomic_files import write_text
 from grokcore.inspection.inspection import Inspection
@@ -69,7 +69,6 @@ def _page(
         details=curves.details,
         regime=curves.regime,
         colour=REGIME_COLOURS[curves.regime],
-        ink=REGIME_INK[curves.regime],
         sentence=run_curves.ending(curves),
         notes=notes,
         alt=f"Curves and measures of run {record.run_id}",

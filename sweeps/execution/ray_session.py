@@ -139,13 +139,20 @@ class RaySession:
         kind = json.dumps([values[name] for name in ("task", "model", "batch", "dtype")], sort_keys=True)
         if kind not in self._widths:
             if self.embedded and self.spec.device == "cpu":
-                self._widths[kind] = measured_width(config, "cpu")
+                self._widths[kind] = measured_width(config, "cpu", sharing=self.slots())
             else:
                 measure: Any = ray.remote(_width_there).options(**_resources(self.spec, "num_cpus", "num_gpus"))
                 self._widths[kind] = ray.get(
-                    measure.remote(config.to_dict(), self.spec.device, self.spec.component_files)
+                    measure.remote(config.to_dict(), self.spec.device, self.spec.component_files, self._sharing())
                 )
         return self._widths[kind]
+
+    def _sharing(self) -> int:
+        """Return how many cohorts share the memory of one device: of a card, or of the host with the most cores."""
+        if self.spec.device == "cuda":
+            return math.floor(1 / self.spec.device_share + 1e-9)
+        nodes = ray.nodes()  # type: ignore[no-untyped-call]
+        return max([1, *(int(node["Resources"].get("CPU", 0)) for node in nodes if node["Alive"])])
 
     def tune(self, driver: Driver, watcher: Watcher) -> None:
         """Run the driver's cohorts until there are no more, or an interrupt."""
@@ -233,11 +240,11 @@ def gpu_slots(nodes: Iterable[Mapping[str, Any]], share: float) -> int:
     return sum(min(int(have.get("CPU", 0)), per_gpu * int(have.get("GPU", 0))) for have in living)
 
 
-def _width_there(values: dict[str, Any], device: str, components: Mapping[str, bytes]) -> int:
+def _width_there(values: dict[str, Any], device: str, components: Mapping[str, bytes], sharing: int) -> int:
     """Return the best width of a run on another host, where the sweep's components may be unknown yet."""
     if components:
         use_files(components)
-    return measured_width(RunConfig.from_dict(values), device)
+    return measured_width(RunConfig.from_dict(values), device, sharing=sharing)
 
 
 def _resources(spec: SweepSpec, cpu: str, gpu: str) -> dict[str, float]:

@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
@@ -26,7 +27,7 @@ LOOK_SECONDS: Final = 2.0
 SILENT_LOOKS: Final = 4
 """Looks in a row at which a cluster does not answer before it is given up."""
 
-REACT_SECONDS: Final = 10.0
+REACT_SECONDS: Final = 15.0
 """How long the main thread may take to hear of it."""
 
 EXIT_CODE: Final = 75
@@ -106,10 +107,12 @@ class RayWatch:
     def _interrupt(self, error: GrokmapError) -> None:
         self._error = error
         thread = threading.main_thread().ident
-        if thread is not None:
+        deadline = time.monotonic() + REACT_SECONDS
+        while thread is not None and time.monotonic() < deadline:
+            # Again and again: Ray and Tune swallow errors in some places, and go on waiting.
             signal.pthread_kill(thread, signal.SIGUSR1)
-        if self._heard.wait(REACT_SECONDS):
-            return
+            if self._heard.wait(REACT_SECONDS / 10):
+                return
         # The main thread sits in a call of Ray's that never returns.
         sys.stderr.write(f"\n\x1b[?25h{error} Finished runs are kept; the same command goes on.\n")
         sys.stderr.flush()

@@ -106,13 +106,16 @@ class CohortTrainable(tune.Trainable):
         for record in records:
             del self._going[record.run_id]
         steps = self._cohort.run_steps - before
-        if self._cohort.done and self._waiting:
+        while self._cohort.done and self._waiting:
             self._go_on_with(self._waiting.pop())
         return records, steps
 
     def _go_on_with(self, runs: Sequence[RunConfig]) -> None:
         self._halved, self._going = True, {config.run_id: config for config in runs}
-        self._cohort = self._cohort.again(runs, self._uploader.fetch())
+        try:
+            self._cohort = self._cohort.again(runs, self._uploader.fetch())
+        except CheckpointError:
+            self._cohort = self._cohort.again(runs, None)
 
     def cleanup(self) -> None:
         """Keep what an interrupted cohort has done."""

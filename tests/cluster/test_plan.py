@@ -103,6 +103,20 @@ def test_a_plan_is_measured_and_adds_up():
     assert made.memory == made.footprint.base + 4 * made.footprint.per_run
 
 
+def test_a_plan_for_cards_takes_their_own_widths_and_memory():
+    from grokcore.engine.devices.cuda import Cuda
+
+    wanted = spec(device="cuda", width=None, runs=20_000)
+    roomy = make_plan(wanted, parse_nodes("4cpu1gpu@80G"))
+    assert roomy.width == max(Cuda.widths), "a core's width would leave a card idle"
+    tight = make_plan(wanted, parse_nodes("4cpu1gpu@0.01G"))
+    assert 1 < tight.width < roomy.width
+    shared = make_plan(spec(device="cuda", width=None, runs=20_000, device_share=0.5), parse_nodes("4cpu1gpu@0.01G"))
+    assert shared.width == pytest.approx(tight.width / 2, abs=1), "two cohorts share the card's memory"
+    with pytest.raises(ConfigError, match="one run needs"):
+        make_plan(wanted, parse_nodes("4cpu1gpu@0.00001G"))
+
+
 def test_a_wide_cohort_leaves_no_slot_idle():
     assert make_plan(spec(width=32), parse_nodes("16cpu")).width == 3
 

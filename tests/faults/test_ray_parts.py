@@ -23,16 +23,24 @@ def part(process, word):
 
 
 @pytest.mark.parametrize("word", ["raylet", "RuntimeEnvAgent", "DashboardAgent"])
-def test_an_embedded_ray_that_loses_a_part_is_started_again_under_the_same_sweep(folder, word):
+def test_an_embedded_ray_that_loses_a_part_is_started_again_or_the_sweep_ends_with_a_sentence(folder, word):
+    """Which of the two depends on what Ray was asked at that moment: some of its calls never return."""
     process = start(folder)
     try:
         wait_for(lambda: len(finished(folder)) >= 2, 180, "the second run")
         part(process, word).kill()
-        before, killed = len(finished(folder)), time.monotonic()
+        killed = time.monotonic()
         output, _ = process.communicate(timeout=400)
-        assert process.returncode == 0, output
-        assert "the embedded Ray lost its raylet. It is started again" in output, (before, time.monotonic() - killed)
+        assert "the embedded Ray lost its raylet." in output
         assert "Traceback" not in output
+        if process.returncode == EXIT_CODE:
+            assert time.monotonic() - killed < 45  # of which the raylet may take some to end itself without its agent
+            assert output.rstrip().endswith("Finished runs are kept; the same command goes on.")
+            process = start(folder)
+            output, _ = process.communicate(timeout=400)
+        else:
+            assert "It is started again" in output
+        assert process.returncode == 0, output
         assert_complete(folder)
     finally:
         end(process, [])

@@ -50,6 +50,17 @@ def test_the_page_says_the_finding_and_asks_nothing_of_the_network(written):
     assert RULE.sentence() in page.replace("&gt;", ">")
 
 
+def test_names_are_said_and_lines_are_in_order(written):
+    found, paths, _ = written
+    assert found.table["optimizer.decay"].is_monotonic_increasing
+    drawn = paths["svg"].read_text()
+    page = paths["html"].read_text()
+    for letter in "AB":
+        assert f">{letter}: runs {letter}<" in drawn
+        assert f"<th>edge in runs {letter}</th>" in page
+        assert f'<th scope="col">{letter}: runs {letter}</th>' in page
+
+
 @pytest.mark.parametrize(
     ("change", "error", "says"),
     [

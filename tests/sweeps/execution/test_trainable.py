@@ -46,7 +46,14 @@ def worker(configs, **settings):
     """Return a worker that was given a cohort."""
     members = json.dumps([config.to_dict() for config in configs])
     given = {"cohort": "0" * 16, "members": members, "device": "cpu", "retire": False, "measures": "none"}
-    given |= {"keep_weights": False, "checkpoint_seconds": 1e6, "storage": None, "keeper": "x"}
+    given |= {
+        "keep_weights": False,
+        "threshold": 0.9,
+        "checkpoint_seconds": 1e6,
+        "components": {},
+        "storage": None,
+        "keeper": "x",
+    }
     made = object.__new__(CohortTrainable)
     made.setup(given | settings)
     return made
@@ -54,11 +61,10 @@ def worker(configs, **settings):
 
 def finish(made):
     """Train to the end; return the records."""
-    records, reports = [], 0
+    records = []
     while True:
         report = made.step()
-        records += [RunRecord.from_json(text) for text in report["records"]]
-        reports += 1
+        records += [RunRecord.from_json(values["record"]) for values in report["records"]]
         if report["done"]:
             return records
 
