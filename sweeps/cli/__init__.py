@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from sweeps.cli import listing, maps, runs, sweep
+from sweeps.cli import importing, listing, maps, runs, sweep
 
 if TYPE_CHECKING:
     from sweeps.spec.sweep_spec import SweepSpec
@@ -31,6 +31,7 @@ for command in (
     sweep.track,
     maps.map_,
     maps.compare,
+    importing.import_,
     listing.list_,
 ):
     app.command(command.__name__.rstrip("_"))(command)

@@ -27,7 +27,7 @@ def _held(option: str, words: list[str]) -> dict[str, float | str]:
     return held
 
 
-def _pairs(option: str, words: list[str], example: str) -> dict[str, str]:
+def pairs(option: str, words: list[str], example: str) -> dict[str, str]:
     """Return the words NAME=VALUE of an option as a mapping."""
     from grokcore.errors import ConfigError
 
@@ -42,8 +42,8 @@ def _source(path: Path, column: list[str] | None, axis: list[str] | None, rule: 
     """Return the runs at a path, completed under the rule that is asked for, and say how they were understood."""
     from analysis.runs.sources import read_source
 
-    columns = _pairs("--column", column or [], "a name and the column it stands for, as t_gen=grokked_at")
-    axes = _pairs("--axis", axis or [], "a column and its scale, as decay=log")
+    columns = pairs("--column", column or [], "a name and the column it stands for, as t_gen=grokked_at")
+    axes = pairs("--axis", axis or [], "a column and its scale, as decay=log")
     runs = read_source(path, columns, axes)
     runs = runs.completed(runs.rule_with(**rule).budget)
     for note in [*runs.notes, *([f"{runs.guess} Others: --axis NAME=log"] if runs.guess else [])]:

@@ -40,7 +40,7 @@ ROOMS = {
         {"engine"},
         {"training", "inspection", "transfer"},
     ],
-    "analysis": [{"runs"}, {"models", "statistics"}, {"maps"}, {"figures"}, {"pages"}, {"exports"}],
+    "analysis": [{"runs"}, {"importing", "models", "statistics"}, {"maps"}, {"figures"}, {"pages"}, {"exports"}],
     "cluster": [{"launch", "plan"}, {"diagnosis", "services"}, {"commands"}, {"cli"}],
 }
 """Rooms of a package, from the ground up: a room imports from those below it, and from none beside or above it."""

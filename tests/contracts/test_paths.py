@@ -188,7 +188,7 @@ def test_signs_that_mean_something_in_addresses_are_letters_in_a_path(here, grok
     table = here / "what? #1 & more" / "runs?#.csv"
     table.write_bytes((here / "runs.csv").read_bytes())
     code, out, err = grokmap("map", table)
-    assert (code, err) == (0, "")
+    assert code == 0, err
     assert "map.html" in out
     assert table.read_bytes() == (here / "runs.csv").read_bytes()
     assert (table.parent / "map.csv").stat().st_size > 100

@@ -1,0 +1,47 @@
+"""Importing others' runs: from curves to a table of runs that a map, a comparison and the laws can be made of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sweeps.cli.maps import pairs
+from sweeps.cli.options import Columns
+
+
+def import_(
+    source: Annotated[
+        Path,
+        typer.Argument(help="A long table of curves, or a folder with a file of curves a run (as Hydra's multirun)."),
+    ],
+    out: Annotated[Path, typer.Option(help="Table of runs to write, .parquet or .csv.")] = Path("runs.parquet"),
+    column: Columns = None,
+    settings: Annotated[Path | None, typer.Option(help="Table of the runs' settings, by run_id.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over a table that is there.")] = False,
+) -> None:
+    """Make a table of runs from curves that others recorded.
+
+    Milestones are found at every threshold, as in runs of our own. For example: grokmap import multirun/ --out runs.csv
+    """
+    from analysis.importing.folders import import_curves
+    from grokcore.atomic_files import replacing
+    from grokcore.errors import ConfigError
+    from grokcore.output_paths import check_outputs
+
+    if out.suffix.lower() not in (".parquet", ".csv"):
+        raise ConfigError([f"--out {out}: give a table to write, as runs.parquet or runs.csv."])
+    check_outputs([out], [path for path in (source, settings) if path is not None])
+    if out.exists() and not force:
+        raise ConfigError([f"{out} is there already: give --force to write over it, or --out another name."])
+    columns = pairs("--column", column or [], "a name and the column it stands for, as val_accuracy=test/acc")
+    found = import_curves(source, columns, settings)
+    for note in found.notes:
+        typer.echo(f"{source.name}: {note}")
+    with replacing(out) as temporary:
+        if out.suffix.lower() == ".csv":
+            found.frame.to_csv(temporary, index=False)
+        else:
+            found.frame.to_parquet(temporary, index=False)
+    typer.echo(f"{len(found.frame)} runs written to {out}; their map: grokmap map {out} --out maps")
