@@ -130,7 +130,7 @@ function strips(px, py) {
     const p = NAMES.map(name => Math.exp(layers[name][i]));
     const rgb = SCALARS[layer] ? ramp(layer, layers[layer][i]) : blend(p, 0);
     const place = `x="${px(a)}" y="${py(d)}" width="${px(b) - px(a) + 0.4}" height="${py(c) - py(d) + 0.4}"`;
-    parts.push(`<rect ${place} fill="rgb(${rgb.map(Math.round)})"/>`);
+    parts.push(`<rect ${place} fill="rgb(${rgb.map(Math.round)})" shape-rendering="crispEdges"/>`);
   };
   const ends = (j, n) => [clamp((j - 0.5) / (n - 1)), clamp((j + 0.5) / (n - 1))];
   if (zx) for (let j = 0; j < ny - zy; j++) rect(low, high, ...ends(j, ny - zy), (j + zy) * nx);

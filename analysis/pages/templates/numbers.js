@@ -72,7 +72,7 @@ function phi(x) {
   return x > 0 ? 1 - tail : tail;
 }
 
-const NODES = 14;
+const NODES = 11;
 // Add, to out[o..o+3], `weight` times the chances of the four regimes where log10 of t_mem and of the delay are normal.
 function addRegimes(mean, sd, delay, spread, rule, weight, out, o) {
   const end = (Math.log10(rule.budget) - mean) / sd, memorised = phi(end), step = (Math.min(end, 4) + 4) / NODES;

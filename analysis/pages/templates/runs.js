@@ -38,7 +38,8 @@ function showRun() {
   panel.dataset.run = id;
   const own = Object.assign(document.createElement("a"), { textContent: "its own page" });
   own.href = `${DATA.show}/${encodeURIComponent(id)}.html`;
-  if (DATA.show) $("links").append("writes ", own, ": all settings, and what is inside");
+  if (DATA.show) $("links").append("writes ", own, ": all settings, and what is inside. In MLflow: ",
+    Object.assign(document.createElement("code"), { textContent: `tags.run_id = '${id}'` }));
   if (has) drawCurves(i, t, regime, measures);
 }
 
