@@ -10,7 +10,7 @@ from typing import Any
 
 import ray
 
-from cluster.diagnosis.host_report import HostReport
+from cluster.diagnosis.host_report import HostReport, host_report
 from grokcore.errors import GrokmapError
 from sweeps.execution import preflight
 from sweeps.execution.address import noted, silence
