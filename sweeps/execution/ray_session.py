@@ -36,7 +36,7 @@ from sweeps.execution.searcher import CohortSearcher, Recorder, StartsInPeace
 from sweeps.execution.trainable import CohortTrainable
 from sweeps.progress import Watcher
 from sweeps.spec.sweep_spec import SweepSpec
-from sweeps.store.checkpoint_store import Keeper
+from sweeps.store.checkpoint_store import CheckpointStore
 from sweeps.store.run_store import Store
 
 TUNE_SETTINGS = {
@@ -87,13 +87,13 @@ class RaySession:
             self._check_devices()
             if not self.embedded:
                 self._preflight(ray.nodes())  # type: ignore[no-untyped-call]
-            self._keeper_name = f"grokmap-keeper-{uuid.uuid4().hex[:12]}"
+            self._store_name = f"grokmap-checkpoints-{uuid.uuid4().hex[:12]}"
             here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-            options = {"name": self._keeper_name, "num_cpus": 0, "scheduling_strategy": here}
+            options = {"name": self._store_name, "num_cpus": 0, "scheduling_strategy": here}
             options |= {"max_restarts": -1, "max_task_retries": -1}
             # The handle keeps the actor alive as long as the session.
-            actor: Any = ray.remote(Keeper)
-            self._keeper = actor.options(**options).remote(str(store.path.resolve()), store.storage)
+            actor: Any = ray.remote(CheckpointStore)
+            self._checkpoints = actor.options(**options).remote(str(store.path.resolve()), store.storage)
         except BaseException:
             self.close()
             raise
@@ -105,9 +105,9 @@ class RaySession:
         self.close()
 
     def close(self) -> None:
-        """Stop the keeper, and Ray itself if this session started or joined it."""
-        if (keeper := getattr(self, "_keeper", None)) and not self._lost:
-            ray.kill(keeper)
+        """Stop the checkpoint store, and Ray itself if this session started or joined it."""
+        if (store := getattr(self, "_checkpoints", None)) and not self._lost:
+            ray.kill(store)
         if self._own:
             ray.shutdown()
         pin_threads(self._threads)
@@ -131,7 +131,7 @@ class RaySession:
 
     def forget(self, cohort: str) -> None:
         """Delete the checkpoint of a cohort that is over, and refuse those still on their way."""
-        ray.get(self._keeper.forget.remote(cohort))
+        ray.get(self._checkpoints.forget.remote(cohort))
 
     def width(self, config: RunConfig) -> int:
         """Return how many runs shaped like `config` train best together."""
@@ -176,7 +176,7 @@ class RaySession:
             "checkpoint_seconds": self.spec.checkpoint_seconds,
             # The workers of an embedded Ray write where the driver does.
             "storage": self._store.storage if self.embedded else self.spec.own_storage,
-            "keeper": self._keeper_name,
+            "checkpoint_store": self._store_name,
         }
         # One cohort waits, so that a slot that falls free has work at once.
         searcher = CohortSearcher(driver, settings, limit=lambda: self.slots() + 1, layout=self.layout)
