@@ -77,7 +77,10 @@ class RunConfig(Component):
 
         Raises `ConfigError` with every complaint at once.
         """
-        nested = nest(values)
+        try:
+            nested = nest(values)
+        except RecursionError:
+            raise ConfigError(["a configuration is nested too deeply; its sections go three levels down."]) from None
         complaints: list[str] = []
         own = {field.name for field in fields(cls)}
         complaints += [unknown_name("field", name, own) for name in nested if name not in own]

@@ -105,6 +105,16 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
         path.write_bytes(content)
 
 
+def keep_files(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Make `folder` hold these files and no other, at once; one that does already stays as it is."""
+    if folder.is_dir() and folder_files(folder) == files:
+        return
+    written = Path(tempfile.mkdtemp(prefix=".components-", dir=folder.parent))
+    write_files(written, files)
+    shutil.rmtree(folder, ignore_errors=True)
+    written.rename(folder)
+
+
 def folders() -> tuple[Path, ...]:
     """Return the folders in use, the one used last first."""
     return tuple(_folders)

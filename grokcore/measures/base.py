@@ -113,7 +113,7 @@ def chosen_measures(choice: MeasureChoice) -> dict[str, Measure]:
     """Return the measures that `choice` names; raises `ConfigError` for a name that is neither set nor measure."""
     words = choice.split(",") if isinstance(choice, str) else list(choice)
     found, unknown = set[str](), []
-    for word in (word.strip() for word in words):
+    for word in (str(word).strip() for word in words):
         if word in SETS:
             found |= {name for name, measure in measures().items() if measure.cost in SETS[word]}
         elif word in measures():

@@ -158,11 +158,11 @@ class RunRecord:
         """Read a record that `to_json` wrote; raises `DataError` for anything else, `ConfigError` for a bad config."""
         try:
             values = json.loads(text)
-            columns = {
+            columns: dict[str, npt.NDArray[Any]] = {
                 name: np.array([float(v) for v in column], dtype=np.float64)
                 for name, column in values["columns"].items()
             }
-            columns["step"] = columns["step"].astype(np.int64)
+            columns["step"] = _steps(columns["step"])
             if len({len(column) for column in columns.values()}) != 1:
                 raise ValueError("columns differ in length")
             return cls(
@@ -173,13 +173,22 @@ class RunRecord:
                 reason=str(values["reason"]),
                 trained=_moments(values.get("trained")),
             )
-        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise DataError(f"not a run record: {error}. Was the line cut or edited by hand?") from error
 
 
 def _step_of(place: Mapping[str, Any]) -> int:
     step = place.get("from_step", 0)
     return step if isinstance(step, int) else 0
+
+
+def _steps(values: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    """Return the steps of evaluations as whole numbers; raises ValueError for what can be none, or does not rise."""
+    if not (np.isfinite(values).all() and (values == values.round()).all() and (np.abs(values) < 2**53).all()):
+        raise ValueError("a step is no whole number")
+    if (np.diff(values) <= 0).any() or (values < 0).any():
+        raise ValueError("steps do not rise")
+    return values.astype(np.int64)
 
 
 def _listed(values: npt.NDArray[Any]) -> list[Any]:

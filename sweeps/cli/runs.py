@@ -34,6 +34,9 @@ def run(
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     measures: Annotated[str, typer.Option(help="none, light, full, or measures with commas between.")] = "light",
     keep_weights: Annotated[bool, typer.Option("--keep-weights", help="Keep the weights at log-spaced steps.")] = False,
+    components: Annotated[
+        Path | None, typer.Option(help="Folder of tasks, models and so on of one's own; a file may name it too.")
+    ] = None,
 ) -> None:
     """Train one network and draw its curves.
 
@@ -42,49 +45,78 @@ def run(
     from rich.console import Console
 
     from grokcore.atomic_files import write_text
+    from grokcore.config.folders import folder_files, keep_files, use_folder
+    from grokcore.engine.devices.named import device_named
     from grokcore.output_paths import check_outputs
 
-    config = _config_of(settings or [])
+    own = use_folder(components) if components else None
+    config, named = _config_of(settings or [])
+    own = own or named
     read = [Path(word) for word in settings or [] if "=" not in word]
-    check_outputs([out / config.run_id / name for name in ("record.json", "curves.png")], read)
+    folder = out / config.run_id
+    check_outputs([folder / name for name in ("record.json", "curves.png")], read)
+    device_named(device).check(config)
     console = Console(highlight=False)
     with console.status("starting") as status:
-        folder = out / config.run_id
-        folder.mkdir(parents=True, exist_ok=True)
         record = _train_one(config, device, status.update, measures, folder if keep_weights else None)
     write_text(folder / "record.json", record.to_json() + "\n")
+    if own is not None:
+        keep_files(folder / "components", folder_files(own))
     _tell(record, None, folder / "curves.png", console)
 
 
-def _config_of(settings: list[str]) -> RunConfig:
-    """Return the run that the words of `grokmap run` describe: files first, then changes, over the default run."""
-    import tomllib
+def _config_of(settings: list[str]) -> tuple[RunConfig, Path | None]:
+    """Return the run that the words of `grokmap run` describe, and the folder of components that a file names.
 
+    Files come first, then changes, over the default run.
+    """
     from grokcore.errors import ConfigError
-    from grokcore.run_config import REGISTRIES, RunConfig, flatten, nest
+    from grokcore.run_config import REGISTRIES, RunConfig, flatten
 
-    flat = flatten(DEFAULT_RUN)
+    flat, own = flatten(DEFAULT_RUN), None
     changes: dict[str, Any] = {}
-    for word in settings:
-        name, equals, text = word.partition("=")
-        if equals:
-            try:
-                value = json.loads(text)
-            except ValueError:
-                value = text
+    try:
+        for word in settings:
+            name, equals, text = word.partition("=")
+            if not equals:
+                flat, own = _file(word)
+                continue
+            value = _value(text)
             if name in REGISTRIES and isinstance(value, str):
                 name = f"{name}.name"
             changes |= flatten({name: value})
-            continue
-        try:
-            flat = flatten(nest(tomllib.loads(Path(word).read_text(encoding="utf-8"))))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise ConfigError([f"{word!r} is neither a change (name=value) nor a TOML file: {error}."]) from None
-    for name, value in changes.items():
-        if name.endswith(".name") and value != flat.get(name, flat.get(name.removesuffix(".name"))):
-            # Another member of a family has other fields than the one that was changed.
-            flat = {key: old for key, old in flat.items() if not f"{key}.".startswith(name.removesuffix("name"))}
-    return RunConfig.from_dict(flat | changes)
+        for name, value in changes.items():
+            if name.endswith(".name") and value != flat.get(name, flat.get(name.removesuffix(".name"))):
+                # Another member of a family has other fields than the one that was changed.
+                flat = {key: old for key, old in flat.items() if not f"{key}.".startswith(name.removesuffix("name"))}
+        return RunConfig.from_dict(flat | changes), own
+    except RecursionError:
+        raise ConfigError(["these settings are nested too deeply; a run's go three levels down."]) from None
+
+
+def _value(text: str) -> Any:
+    """Return what a word means: JSON where it is some, else itself."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _file(word: str) -> tuple[dict[str, Any], Path | None]:
+    """Return the fields of a run's TOML file under their dotted names, and its folder of components, in use."""
+    import tomllib
+
+    from grokcore.config.folders import use_folder
+    from grokcore.errors import ConfigError
+    from grokcore.run_config import flatten, nest
+
+    try:
+        values = tomllib.loads(Path(word).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError([f"{word!r} is neither a change (name=value) nor a TOML file: {error}."]) from None
+    named = values.pop("components", None)
+    own = use_folder(Path(word).parent / named) if isinstance(named, str) else None
+    return flatten(nest(values)), own
 
 
 def _train_one(config: RunConfig, device: str, say: Any, measures: str, keep: Path | None) -> RunRecord:

@@ -106,7 +106,7 @@ class SweepSpec(Component):
         wrong = [name for name, dimension in self.space.items() if not isinstance(dimension, (Range, Choice))]
         yield from (f"space.{name}: should be a Range or a Choice, not {self.space[name]!r}." for name in wrong)
         try:
-            chosen_measures(self.measures)
+            chosen_measures(self.measures if isinstance(self.measures, str) else "none")
         except ConfigError as error:
             yield from error.complaints
         if isinstance(self.storage, str):
@@ -200,6 +200,8 @@ class SweepSpec(Component):
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Build a spec from plain values, as a TOML file holds them; raises `ConfigError` with every complaint."""
+        if not isinstance(values, Mapping):
+            raise ConfigError([f"{values!r}: a specification is a table of fields."])
         own = {item.name: item for item in dataclasses.fields(cls)}
         complaints = [unknown_name("field", name, own) for name in values if name not in own]
         missing = dataclasses.MISSING

@@ -22,11 +22,18 @@ LARGEST = 2**63
 """Whole numbers are below this, as in TOML and in Parquet."""
 
 
-def plain(value: Any, where: str, complaints: list[str]) -> Any:
+DEEPEST = 16
+"""Levels of tables and lists that a value may have."""
+
+
+def plain(value: Any, where: str, complaints: list[str], level: int = 0) -> Any:
     """Return `value` as None, truth values, numbers, text, lists and tables; append what cannot be one of them.
 
     Numbers and arrays of NumPy, pandas and torch become Python's, tuples become lists, components their tables.
     """
+    if level > DEEPEST:
+        complaints.append(f"{where.partition('.')[0].partition('[')[0]}: is nested more than {DEEPEST} levels deep.")
+        return None
     if isinstance(value, Component):
         family = next((family for family in REGISTRIES.values() if isinstance(value, family.base)), None)
         value = value if family is None else family.to_section(value)
@@ -34,9 +41,9 @@ def plain(value: Any, where: str, complaints: list[str]) -> Any:
         value = value.tolist()
     if isinstance(value, Mapping):
         named = [(_text(key, f"{where}: the name", complaints), inner) for key, inner in value.items()]
-        return {key: plain(inner, f"{where}.{key}", complaints) for key, inner in named}
+        return {key: plain(inner, f"{where}.{key}", complaints, level + 1) for key, inner in named}
     if isinstance(value, (list, tuple, range)):
-        return [plain(inner, f"{where}[{number}]", complaints) for number, inner in enumerate(value)]
+        return [plain(inner, f"{where}[{number}]", complaints, level + 1) for number, inner in enumerate(value)]
     return _scalar(value, where, complaints)
 
 

@@ -12,8 +12,6 @@ import contextlib
 import fcntl
 import json
 import re
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +19,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
 from grokcore.atomic_files import write_text
-from grokcore.config.folders import folder_files, folders_kept, use_folder, write_files
+from grokcore.config.folders import folders_kept, keep_files, use_folder
 from grokcore.errors import ConfigError, GrokmapError, SweepExistsError
 from grokcore.records.run_record import RunRecord
 from sweeps.spec import toml
@@ -129,7 +127,9 @@ class Store:
                     f"give at least {chosen}, or a new name."
                 )
             self.changes = list(toml.differences(old, new))
-        self._keep_components()
+        if files := self.spec.component_files:
+            # A copy of the folder of components, beside the records of the runs that are made of them.
+            keep_files(self.path / "components", files)
         # A specification that says the same in its author's own words, with comments, stays as it is.
         if self.changes or not path.exists() or _definition(path) != self.spec.definition():
             self._write_spec(path)
@@ -139,16 +139,6 @@ class Store:
         write_text(path, self.spec.to_toml(components="components"))
         if _definition(path) != self.spec.definition():
             raise ConfigError([f"{path} does not read back as it was written; give plain numbers, texts and lists."])
-
-    def _keep_components(self) -> None:
-        """Keep a copy of the sweep's folder of components beside its records."""
-        there, files = self.path / "components", self.spec.component_files
-        if not files or (there.is_dir() and folder_files(there) == files):
-            return
-        written = Path(tempfile.mkdtemp(prefix=".components-", dir=self.path))
-        write_files(written, files)
-        shutil.rmtree(there, ignore_errors=True)
-        written.rename(there)
 
     def ask(self, asked: Iterable[Asked]) -> None:
         """Write down that these runs were chosen."""
@@ -183,6 +173,8 @@ class Store:
 
         def parse(line: bytes) -> Asked:
             item = Asked.from_json(line)
+            if other := item.params.keys() - distributions.keys():
+                raise ValueError(f"{', '.join(sorted(other))} is not varied in the sweep")
             for name, distribution in distributions.items():
                 if not distribution._contains(distribution.to_internal_repr(item.params[name])):
                     raise ValueError(f"{name} = {item.params[name]!r} is not in the space of the sweep")
@@ -253,7 +245,7 @@ def read_records(path: Path, *, offset: int = 0) -> Iterator[RunRecord]:
     """
     if (path / "components").is_dir():
         use_folder(path / "components")
-    return lines.parsed(path / "records.jsonl", RunRecord.from_json, RETRAINED, offset)
+    return lines.parsed(path / "records.jsonl", _record, RETRAINED, offset)
 
 
 def record_ids(path: Path) -> Iterator[str]:
@@ -261,8 +253,18 @@ def record_ids(path: Path) -> Iterator[str]:
     return lines.parsed(path / "records.jsonl", _record_id, RETRAINED)
 
 
+ACCURACIES = frozenset({"train_accuracy", "val_accuracy"})
+"""Curves that every run has that was evaluated at all."""
+
 RETRAINED = "its run is then trained again when the sweep goes on"
 """What leaving out a line of records costs."""
+
+
+def _record(line: bytes) -> RunRecord:
+    record = RunRecord.from_json(line)
+    if len(record.columns["step"]) and (missing := ACCURACIES - record.columns.keys()):
+        raise ValueError(f"there is no curve {', '.join(sorted(missing))}")
+    return record
 
 
 def _record_id(line: bytes) -> str:

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import pickle
+import tomllib
 
 import numpy as np
 import pandas as pd
@@ -20,8 +21,11 @@ from cluster.diagnosis.checks import file_complaints, host_complaints, read_laun
 from grokcore import RunConfig, RunRecord, train
 from grokcore.engine.cohort import Cohort
 from grokcore.errors import CheckpointError, ConfigError, DataError, GrokmapError
+from sweeps.cli.runs import _config_of
+from sweeps.driver import Driver
 from sweeps.spec.sweep_spec import SweepSpec
-from sweeps.store.run_store import Store, read_records, record_ids
+from sweeps.store.run_store import Asked, Store, read_records, record_ids
+from sweeps.store.tables import write_tables
 
 FUZZ = settings(
     max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -88,7 +92,7 @@ def record(config):
 @pytest.fixture(scope="module")
 def checkpoint(config):
     cohort = Cohort([config])
-    cohort.train_to(5)
+    cohort.advance(seconds=0)
     return cohort.to_bytes()
 
 
@@ -167,6 +171,112 @@ def test_a_torn_last_line_costs_that_run_alone(tmp_path, record):
     with Store(spec, tmp_path) as store:
         assert store.finished == {record.run_id}
     assert [found.run_id for found in read_records(path)] == [record.run_id]
+
+
+def changes_of(value):
+    """Strategy: plain values with one of them, at any depth, replaced by anything or left out."""
+
+    def inner(found, path):
+        yield path
+        for key in found if isinstance(found, dict) else range(len(found)) if isinstance(found, list) else ():
+            yield from inner(found[key], (*path, key))
+
+    def changed(choice):
+        path, put, gone = choice
+        copy = json.loads(json.dumps(value))
+        if not path:
+            return put
+        place = copy
+        for key in path[:-1]:
+            place = place[key]
+        if gone:
+            del place[path[-1]]
+        else:
+            place[path[-1]] = put
+        return copy
+
+    return st.tuples(st.sampled_from(list(inner(value, ()))), values | EXTREME, st.booleans()).map(changed)
+
+
+EXTREME = st.sampled_from(
+    [2**64, -(2**70), 10**400, 1e308, "\x00", "../..", [[1]], {"name": "x"}, {"low": 1, "high": 2}]
+)
+
+
+@settings(FUZZ, max_examples=200)
+@given(changed=changes_of(tomllib.loads(SPEC)))
+@example(changed={**tomllib.loads(SPEC), "measures": [1]})
+@example(changed={**tomllib.loads(SPEC), "measures": 3})
+def test_a_specification_with_another_value_anywhere_is_made_or_refused(changed):
+    try:
+        spec = SweepSpec.from_dict(changed)
+    except ConfigError:
+        return
+    assert SweepSpec.from_dict(spec.to_dict()) == spec
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory):
+    """Return a sweep's results folder with three runs chosen, two finished and one cohort out."""
+    results = tmp_path_factory.mktemp("swept")
+    (results / "spec.toml").write_text(SPEC)
+    spec = SweepSpec.from_toml(results / "spec.toml")
+    params = [{"fraction": 0.4 + 0.1 * n, "optimizer.decay": 0.2} for n in range(3)]
+    configs = [spec.whole_space.config(chosen) for chosen in params]
+    with Store(spec, results) as store:
+        asked = enumerate(zip(params, configs, strict=True))
+        store.ask(Asked(number=n, params=chosen, run_id=config.run_id) for n, (chosen, config) in asked)
+        store.add(train(configs[:2], measures="none"))
+        store.hand_out("0" * 16, [config.run_id for config in configs])
+    return results
+
+
+@settings(FUZZ, max_examples=120)
+@given(data=st.data(), name=st.sampled_from(["asked", "cohorts", "records"]))
+def test_a_sweep_with_a_line_of_anything_goes_on_or_is_refused_by_line(swept, data, name):
+    """What was read is used: a driver takes the sweep up, and hands out what is left of it."""
+    path = swept / "s" / f"{name}.jsonl"
+    whole = {file: file.read_bytes() for file in path.parent.glob("*.jsonl")}
+    lines = whole[path].splitlines(keepends=True)
+    place = data.draw(st.integers(0, len(lines) - 1))
+    changed = data.draw(changes_of(json.loads(lines[place])))
+    lines[place] = json.dumps(changed, separators=(",", ":")).encode() + b"\n"
+    path.write_bytes(b"".join(lines))
+    try:
+        with Store(SweepSpec.from_toml(swept / "spec.toml"), swept) as store:
+            driver = Driver(store, key=lambda _: "", width=lambda _: 2)
+            driver.next_cohort()
+            write_tables(store.path, store.spec.rule)
+    except DataError as error:
+        assert f"{name}.jsonl, line {place + 1}: " in str(error)  # noqa: PT017 - either way is right
+        assert "sed -i" in str(error)  # noqa: PT017
+    finally:
+        for file, content in whole.items():
+            file.write_bytes(content)
+
+
+NAMES = st.sampled_from(
+    ["task", "model", "optimizer.decay", "steps", "task.name", "transform.first", "a.b", "", "loss"]
+)
+
+
+@settings(FUZZ, max_examples=200)
+@given(
+    words=st.lists(
+        st.tuples(NAMES, values.map(json.dumps) | st.text(max_size=9)).map("=".join) | st.text(max_size=12), max_size=4
+    )
+)
+@example(words=["task=" + "[" * 5000])
+@example(words=["x=" + '{"a":' * 3000 + "1" + "}" * 3000])
+@example(words=["." * 3000 + "=1"])
+@example(words=["a\x00.toml"])
+@example(words=["/"])
+def test_the_words_of_a_run_are_read_or_refused(words):
+    try:
+        config, _ = _config_of(words)
+    except ConfigError:
+        return
+    assert RunConfig.from_dict(config.to_dict()).run_id == config.run_id
 
 
 # ---- Run tables ------------------------------------------------------------------------------------------------------
@@ -283,9 +393,32 @@ def test_no_reader_runs_code(tmp_path, config):
 
 
 def _spec():
-    import tomllib
-
     return tomllib.loads(SPEC)
+
+
+TENSORS = st.sampled_from(["flat", "state.first", "run.0.seen", "run.0.diverged"])
+
+
+@settings(FUZZ, max_examples=100)
+@given(name=TENSORS, way=st.sampled_from(["gone", "flat", "short", "twice", "empty", "whole numbers", "half", "nan"]))
+def test_a_checkpoint_with_a_tensor_of_another_form_is_read_or_refused(config, checkpoint, name, way):
+    from grokcore.engine import checkpoint as files
+
+    tensors, known = files.from_bytes(checkpoint)
+    tensor = tensors.pop(name)
+    ways = {
+        "flat": tensor.reshape(-1),
+        "short": tensor[..., :-1] if tensor.dim() else tensor,
+        "twice": torch.cat([tensor.reshape(1, -1)] * 2),
+        "empty": torch.zeros(0),
+        "whole numbers": tensor.long(),
+        "half": tensor.half(),
+        "nan": tensor.double() * float("nan"),
+    }
+    if way in ways:
+        tensors[name] = ways[way]
+    with contextlib.suppress(CheckpointError):
+        Cohort.from_bytes(files.to_bytes(tensors, known), [config]).advance()
 
 
 # ---- Launch files ----------------------------------------------------------------------------------------------------

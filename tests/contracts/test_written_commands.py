@@ -49,7 +49,7 @@ def test_a_command_of_grokmap_is_parsed(command, line):
         return  # names a command
     context = command.make_context(path[-1], words)
     if path[-1] == "run":
-        assert _config_of(context.params["settings"] or []).run_id
+        assert _config_of(context.params["settings"] or [])[0].run_id
 
 
 @pytest.mark.parametrize("line", written("python -m"))

@@ -1,13 +1,16 @@
 """The command line: quick help, one clear sentence for each mistake, and the same results as the packages give."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 import grokcore
+from grokcore.config import folders
 from grokcore.errors import ConfigError
 from sweeps import cli
 from sweeps.cli import runs, sweep
@@ -66,9 +69,9 @@ def test_run_trains_one_network_and_draws_it(grokmap, tmp_path):
 
 
 def test_another_member_of_a_family_leaves_the_fields_of_the_first_behind():
-    config = runs._config_of(["model.heads=2", "model=transformer", "model.width=16", "model.mlp_width=32"])
+    config, _ = runs._config_of(["model.heads=2", "model=transformer", "model.width=16", "model.mlp_width=32"])
     assert config.model.heads == 2
-    config = runs._config_of(["model.name=transformer", "model.width=16", "model.heads=2", "model.mlp_width=32"])
+    config, _ = runs._config_of(["model.name=transformer", "model.width=16", "model.heads=2", "model.mlp_width=32"])
     assert config.to_dict()["model"]["name"] == "transformer"
 
 
@@ -198,3 +201,41 @@ def test_compare_says_what_moved_and_shows_in_the_mlflow_of_both(grokmap, mirror
         assert logged(path, "compare/one and two") == {
             f"compare.{suffix}" for suffix in ("png", "svg", "pdf", "html", "csv", "json")
         }
+
+
+def test_run_on_a_device_that_is_not_there_is_refused_before_any_folder_is_made(grokmap, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    code, out, err = grokmap("run", "steps=20", "task.modulus=7", "--device", "cuda")
+    assert code == 2
+    assert 'device = "cuda"' in err
+    assert "Traceback" not in out + err
+    assert list(tmp_path.iterdir()) == []
+
+
+COMPONENTS = Path(__file__).parents[2] / "contracts" / "components"
+
+
+@pytest.mark.parametrize("by_file", [False, True])
+def test_run_takes_components_of_ones_own_and_keeps_them_beside_its_record(grokmap, tmp_path, by_file):
+    shutil.copytree(COMPONENTS, tmp_path / "my_parts", ignore=shutil.ignore_patterns("__pycache__"))
+    words = ["task.name=modular_maximum", "task.modulus=5", "steps=20", f"seed={int(by_file)}"]
+    if by_file:
+        text = (
+            'components = "my_parts"\nfraction = 0.5\nsteps = 3\ntask = "parity"\nmodel = "mlp"\noptimizer = "signed"\n'
+        )
+        (tmp_path / "run.toml").write_text(text)
+        words.insert(0, "run.toml")
+    else:
+        words += ["--components", "my_parts"]
+    with folders.folders_kept():
+        folders._use([])
+        code, _, err = grokmap("run", *words)
+        assert code == 0, err
+    (folder,) = (tmp_path / "results" / "runs").iterdir()
+    assert (folder / "components" / "tasks" / "modular_maximum.py").is_file()
+    shutil.rmtree(tmp_path / "my_parts")
+    with folders.folders_kept():
+        folders._use([])
+        code, out, err = grokmap("reproduce", folder.name)
+        assert code == 0, out + err
+        assert "1 of 1 runs reproduced bit for bit" in out
