@@ -139,7 +139,7 @@ def _driver(store: Store, session: RaySession | None, known: Callable[[RunRecord
     """Return the driver of a sweep; one whose runs are all there needs no session."""
     return Driver(
         store,
-        key=cohort_key,
+        key=session.key if session else cohort_key,
         width=session.width if session else lambda _: 1,
         slots=session.slots if session else lambda: 1,
         forget=session.forget if session else None,

@@ -54,8 +54,8 @@ def test_an_experiment_becomes_a_run_table(uri, tmp_path):
         "wd": "log",
     }
     frame = source.frame.sort_values("train_frac")
-    assert frame["t_gen"].tolist() == [3000] * 5 + [1000] * 5
-    assert frame["t_gen_event"].tolist() == [False] * 5 + [True] * 5
+    assert frame["t_gen"].tolist() == [3000] * 4 + [1000] * 6
+    assert frame["t_gen_event"].tolist() == [False] * 4 + [True] * 6
     assert set(frame["outcome"]) == {"finished"}
 
 
