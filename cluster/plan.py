@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 MEMORY_SHARE = 0.8
 """Part of a device's memory that cohorts may fill; the rest is the allocator's and the framework's."""
-PROBE_STEPS = 3
+MEMORY_STEPS = 3
 """Optimizer steps after which the memory of a cohort has reached its height."""
 
 _NODE = re.compile(r"(?:(\d+)x)?(\d+)cpu(?:(\d+)gpu(?:@(\d+(?:\.\d+)?)G)?)?")
@@ -249,6 +249,6 @@ def _peak(values: dict[str, Any], width: int) -> float:
     # The height that importing reached is forgotten, so that the cohort's own is seen.
     Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
     cohort = Cohort([config] * width)
-    cohort.train_to(PROBE_STEPS)
+    cohort.train_to(MEMORY_STEPS)
     status = Path("/proc/self/status").read_text(encoding="utf-8")
     return 1024.0 * float(status.partition("VmHWM:")[2].split()[0])

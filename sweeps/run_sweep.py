@@ -23,7 +23,7 @@ from sweeps.spec.sweep_spec import SweepSpec
 from sweeps.store.run_store import Store
 from sweeps.store.storage import deliver
 from sweeps.store.tables import write_tables
-from sweeps.tracking.database import tracking_uri
+from sweeps.tracking.database import database_file, tracking_uri
 from sweeps.tracking.follower_process import MirrorProcess
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def _driver(store: Store, session: RaySession | None, known: Callable[[RunRecord
     """Return the driver of a sweep; one whose runs are all there needs no session."""
     return Driver(
         store,
-        key=cohort_key,
+        key=session.key if session else cohort_key,
         width=session.width if session else lambda _: 1,
         slots=session.slots if session else lambda: 1,
         forget=session.forget if session else None,
@@ -223,8 +223,11 @@ def few_generalised(runs: pd.DataFrame) -> str:
 
 def is_mirrored(path: Path) -> bool:
     """Say whether MLflow, where it is now, has all that the sweep in folder `path` left."""
-    marker = path / MIRRORED
-    return is_newer(path, (MIRRORED,)) and marker.read_text(encoding="utf-8").strip() == tracking_uri(path.parent)
+    marker, uri = path / MIRRORED, tracking_uri(path.parent)
+    file = database_file(uri)
+    if file is not None and not file.exists():
+        return False
+    return is_newer(path, (MIRRORED,)) and marker.read_text(encoding="utf-8").strip() == uri
 
 
 def is_newer(path: Path, names: Sequence[str]) -> bool:

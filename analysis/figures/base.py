@@ -156,7 +156,8 @@ def _settle(figure: Figure) -> None:
 
     if isinstance(figure.get_layout_engine(), ConstrainedLayoutEngine):
         figure.draw_without_rendering()
-        figure.set_layout_engine("none")
+        # None, not "none": where a placeholder stands, matplotlib draws twice for every file.
+        figure.set_layout_engine(None)
 
 
 def svg(figure: Figure, style: Style) -> str:

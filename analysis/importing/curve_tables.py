@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analysis.runs.cells import Array, as_numbers, empty, shown
+from analysis.runs.cells import Array, as_numbers, empty, plain, shown, typed
 from analysis.runs.censoring import steps_of
 from analysis.runs.run_table import milestone_columns
 from grokcore.errors import DataError
@@ -41,6 +41,15 @@ class Imported:
     """What was understood, left out, or should be known of it, in sentences."""
 
 
+def is_accuracy(name: str) -> bool:
+    """Say whether a column or metric is called like the accuracy of training or of validation."""
+    return any(re.fullmatch(SPELLINGS[f"{split}_accuracy"], _plain(name)) for split in _SPLITS)
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\s./-]+", "_", name.lower())
+
+
 def named_curves(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     """Return a table of curves with our names for run, step and accuracies, and in sentences what was taken for what.
 
@@ -51,7 +60,7 @@ def named_curves(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     for ours, pattern in SPELLINGS.items():
         if ours in frame.columns:
             continue
-        found = [name for name in frame.columns if re.fullmatch(pattern, re.sub(r"[\s./-]+", "_", name.lower()))]
+        found = [name for name in frame.columns if re.fullmatch(pattern, _plain(name))]
         if ours == "run_id" and len(found) > 1:
             found = found[:1]
         if not found and ours != "run_id":
@@ -88,10 +97,17 @@ def runs_of_curves(curves: pd.DataFrame, settings: pd.DataFrame | None = None) -
         {"run_id": run_id, **{name: rows[name].iloc[0] for name in constant}, **_milestones(run_id, rows)}
         for run_id, rows in curves.groupby("run_id", sort=False)
     ]
-    frame = pd.DataFrame(rows)
+    frame = _alike(pd.DataFrame(rows))
     if settings is not None:
         frame = _joined(frame, settings)
     return Imported(frame=frame, notes=(*notes, *_doubts(frame, curves)))
+
+
+def _alike(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a table whose columns hold one kind of value each, so that every format can keep them."""
+    frame = typed(plain(frame))
+    mixed = [str(name) for name in frame if frame[name].dtype == object and len(set(map(type, frame[name]))) > 1]
+    return frame.assign(**{name: frame[name].map(lambda value: "" if pd.isna(value) else str(value)) for name in mixed})
 
 
 def _accuracy(curves: pd.DataFrame, name: str) -> tuple[Array, list[str]]:

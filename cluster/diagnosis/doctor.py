@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from cluster.diagnosis.host_report import PACKAGES, Probe, probe
+from cluster.diagnosis.host_report import PACKAGES, HostReport, host_report
 from cluster.launch import recipe
 
 CLOCK_SECONDS = 5.0
@@ -31,9 +31,9 @@ class Finding:
     """What was found and, if it is not well, what to do."""
 
 
-def here(probed: Probe | None = None) -> Iterator[Finding]:
+def here(reported: HostReport | None = None) -> Iterator[Finding]:
     """Yield what is well and what is not with this machine alone."""
-    found = probed or probe()
+    found = reported or host_report()
     missing = [name for name in PACKAGES if name not in found.versions]
     if missing:
         yield Finding("error", f"{', '.join(missing)} not installed: pip install -r cluster/requirements.txt.")
@@ -45,7 +45,7 @@ def here(probed: Probe | None = None) -> Iterator[Finding]:
     yield from _token(Path.home() / ".ray" / "auth_token")
 
 
-def _host(found: Probe) -> Iterator[Finding]:
+def _host(found: HostReport) -> Iterator[Finding]:
     """Yield what one host's own numbers say."""
     yield Finding(
         "ok", f"{found.host}: Python {found.python}, torch {found.versions.get('torch', 'none')}, {found.cpus} cores"
@@ -88,11 +88,11 @@ def _token(path: Path) -> Iterator[Finding]:
         yield Finding("error", f"Ray's token {path} can be read by others: chmod 600 {path}.")
 
 
-def together(probes: Sequence[Probe], delays: Sequence[float]) -> Iterator[Finding]:
+def together(reports: Sequence[HostReport], delays: Sequence[float]) -> Iterator[Finding]:
     """Yield what does not match between hosts; `delays` are their clocks minus the asking host's, in seconds."""
     for name in ("python", *PACKAGES):
         found: dict[str, list[str]] = {}
-        for host in probes:
+        for host in reports:
             version = host.python if name == "python" else host.versions.get(name, "none")
             found.setdefault(version, []).append(host.host)
         if len(found) > 1:
@@ -101,12 +101,12 @@ def together(probes: Sequence[Probe], delays: Sequence[float]) -> Iterator[Findi
                 "error",
                 f"{name} differs: {said}. Launch again with one cluster/requirements.txt: ray up -y cluster.yaml.",
             )
-    for host, delay in zip(probes, delays, strict=True):
+    for host, delay in zip(reports, delays, strict=True):
         if abs(delay) > CLOCK_SECONDS:
             yield Finding(
                 "warning", f"{host.host}: its clock is {delay:+.1f} s off; start a time service there (chrony)."
             )
-    for host in probes:
+    for host in reports:
         if host.threads > 1:
             yield Finding(
                 "warning",
@@ -117,11 +117,11 @@ def together(probes: Sequence[Probe], delays: Sequence[float]) -> Iterator[Findi
 
 def cluster(address: str = "auto", storage: str | None = None) -> Iterator[Finding]:
     """Yield what is well and what is not with a running Ray; `storage` is a folder that all hosts should share."""
-    from cluster.diagnosis.node_survey import blind, census
+    from cluster.diagnosis.node_survey import blind, survey
 
-    probes, delays = census(address)
-    yield Finding("ok", f"{len(probes)} hosts answer")
-    yield from together(probes, delays)
+    reports, delays = survey(address)
+    yield Finding("ok", f"{len(reports)} hosts answer")
+    yield from together(reports, delays)
     if storage is not None:
         if reasons := blind(storage):
             hosts = ", ".join(reasons)

@@ -1,4 +1,4 @@
-"""Probe: what one host says of itself; runs on the laptop or, as a Ray task, on every host of a cluster."""
+"""Host report: what one host says of itself; runs on the laptop or, as a Ray task, on every host of a cluster."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PACKAGES = ("ray", "torch", "numpy", "optuna", "mlflow", "pandas", "pyarrow")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Probe:
+class HostReport:
     """What a host says of itself."""
 
     host: str
@@ -48,10 +48,10 @@ class Probe:
     """GPUs that the kernel shows, whether torch can use them or not."""
 
 
-def probe() -> Probe:
+def host_report() -> HostReport:
     """Return what this host says of itself now."""
     everywhere, loopback = _listening()
-    return Probe(
+    return HostReport(
         host=socket.gethostname(),
         clock=time.time(),
         python=platform.python_version(),

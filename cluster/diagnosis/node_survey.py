@@ -1,4 +1,4 @@
-"""Census: asks every host of a running Ray cluster the same question, each on its own soil."""
+"""Node survey: asks every host of a running Ray cluster the same question, each on its own soil."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import ray
 
-from cluster.diagnosis.host_report import Probe, probe
+from cluster.diagnosis.host_report import HostReport, host_report
 from grokcore.errors import GrokmapError
 from sweeps.execution import preflight
 from sweeps.execution.address import noted, silence
@@ -21,7 +21,7 @@ ANSWER_SECONDS = 60.0
 """How long a host may take; its first answer starts a process."""
 
 
-class CensusError(GrokmapError):
+class SurveyError(GrokmapError):
     """No cluster is there, or a host of it does not answer."""
 
 
@@ -52,34 +52,34 @@ def _join(address: str) -> None:
             reason = str(error).partition(". ")[0]
     if reason:
         there = "here" if address == "auto" else f"at {address!r}"
-        raise CensusError(f"no Ray cluster answers {there} ({reason}). Launch one: ray up -y cluster.yaml.")
+        raise SurveyError(f"no Ray cluster answers {there} ({reason}). Launch one: ray up -y cluster.yaml.")
 
 
 def ask(nodes: list[dict[str, Any]], question: Callable[..., Any], *words: Any) -> list[Any]:
-    """Return every node's answer to `question`, in the order of `nodes`; raises `CensusError` if one has none."""
+    """Return every node's answer to `question`, in the order of `nodes`; raises `SurveyError` if one has none."""
     answers = preflight.ask(nodes, question, *words, patience=ANSWER_SECONDS)
     for node, answer in zip(nodes, answers, strict=True):
         if answer is None or isinstance(answer, Exception):
             reason = f"it is silent for {ANSWER_SECONDS:g} s." if answer is None else preflight.last_line(answer)
-            raise CensusError(f"host {node['NodeManagerHostname']} does not answer: {reason} See: ray status.")
+            raise SurveyError(f"host {node['NodeManagerHostname']} does not answer: {reason} See: ray status.")
     return answers
 
 
-def census(address: str) -> tuple[list[Probe], list[float]]:
+def survey(address: str) -> tuple[list[HostReport], list[float]]:
     """Return what each host says of itself, and its clock minus ours in seconds."""
     with joined(address) as nodes:
         ask(nodes, versions)  # starts a process on each host, so that the clocks are read without that wait
-        probes, delays = [], []
+        reports, delays = [], []
         for node in nodes:
             before = time.time()
-            (found,) = ask([node], probe)
+            (found,) = ask([node], host_report)
             after = time.time()
-            probes.append(found)
+            reports.append(found)
             # Off by at most half the wait; within it we cannot tell.
             slack = (after - before) / 2
             delay = found.clock - (before + after) / 2
             delays.append(0.0 if abs(delay) <= slack else delay)
-    return probes, delays
+    return reports, delays
 
 
 def blind(storage: str) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """Where the head's MLflow server keeps its runs: PostgreSQL where it is installed, SQLite otherwise.
 
-The PostgreSQL server is the cluster's own. It listens on no network: its one door is a socket in a folder that only its
-user may enter.
+The PostgreSQL server is the cluster's own. It listens on no network: its one entrance is a socket in a folder that only
+its user may enter.
 """
 
 from __future__ import annotations
@@ -60,10 +60,10 @@ def postgres_folder() -> Path:
 
 def _postgres() -> str:
     programs, folder = postgres_programs(), postgres_folder()
-    data, door = folder / "data", folder / "socket"
+    data, socket_folder = folder / "data", folder / "socket"
     # PostgreSQL refuses to run as root.
     as_user = ["setpriv", "--reuid", "postgres", "--regid", "postgres", "--clear-groups"] if os.geteuid() == 0 else []
-    for path in (folder, door):
+    for path in (folder, socket_folder):
         path.mkdir(parents=True, exist_ok=True)
         path.chmod(0o700)
         if as_user:
@@ -80,13 +80,13 @@ def _postgres() -> str:
                 f"--pgdata={data}",
             ]
         )
-    network = ["-c", "listen_addresses=", "-c", f"unix_socket_directories={door}"]
-    client = ["--host", str(door), "--username", "grokmap"]
+    network = ["-c", "listen_addresses=", "-c", f"unix_socket_directories={socket_folder}"]
+    client = ["--host", str(socket_folder), "--username", "grokmap"]
     _until_ready([*as_user, f"{programs}/postgres", "-D", str(data), *network], [f"{programs}/pg_isready", *client])
     listed = _run([f"{programs}/psql", *client, "--dbname=postgres", "-Atc", "SELECT datname FROM pg_database"])
     if "mlflow" not in listed.split():
         _run([f"{programs}/createdb", *client, "mlflow"])
-    return f"postgresql+psycopg2://grokmap@/mlflow?host={door}"
+    return f"postgresql+psycopg2://grokmap@/mlflow?host={socket_folder}"
 
 
 def _until_ready(start: list[str], ask: list[str]) -> subprocess.Popen[bytes]:

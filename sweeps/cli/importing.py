@@ -13,12 +13,15 @@ from sweeps.cli.options import Columns
 
 def import_(
     source: Annotated[
-        Path,
+        str,
         typer.Argument(help="A long table of curves, or a folder with a file of curves a run (as Hydra's multirun)."),
     ],
     out: Annotated[Path, typer.Option(help="Table of runs to write, .parquet or .csv.")] = Path("runs.parquet"),
     column: Columns = None,
     settings: Annotated[Path | None, typer.Option(help="Table of the runs' settings, by run_id.")] = None,
+    mlflow: Annotated[
+        str | None, typer.Option(help="Tracking URI of MLflow, as sqlite:///mlflow.db; SOURCE is then an experiment.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Write over a table that is there.")] = False,
 ) -> None:
     """Make a table of runs from curves that others recorded.
@@ -32,13 +35,18 @@ def import_(
 
     if out.suffix.lower() not in (".parquet", ".csv"):
         raise ConfigError([f"--out {out}: give a table to write, as runs.parquet or runs.csv."])
-    check_outputs([out], [path for path in (source, settings) if path is not None])
+    check_outputs([out], [Path(path) for path in (source, settings) if path is not None])
     if out.exists() and not force:
         raise ConfigError([f"{out} is there already: give --force to write over it, or --out another name."])
     columns = pairs("--column", column or [], "a name and the column it stands for, as val_accuracy=test/acc")
-    found = import_curves(source, columns, settings)
+    if mlflow is None:
+        found = import_curves(Path(source), columns, settings)
+    else:
+        from analysis.importing.mlflow_experiment import import_experiment
+
+        found = import_experiment(source, mlflow, columns)
     for note in found.notes:
-        typer.echo(f"{source.name}: {note}")
+        typer.echo(f"{Path(source).name}: {note}")
     with replacing(out) as temporary:
         if out.suffix.lower() == ".csv":
             found.frame.to_csv(temporary, index=False)

@@ -38,7 +38,7 @@ class CheckpointUploader:
         upload = uuid.uuid4().hex
         for start in range(0, max(1, len(content)), PART_BYTES):
             part, last = content[start : start + PART_BYTES], start + PART_BYTES >= len(content)
-            ray.get(self._store.keep_part.remote(self._cohort, upload, start, part, last))
+            ray.get(self._store.save_part.remote(self._cohort, upload, start, part, last))
 
     def _wanted(self) -> bool:
         return bool(ray.get(self._store.wants.remote(self._cohort)))

@@ -32,9 +32,9 @@ FIRST_SECONDS = 0.25
 class CohortTrainable(tune.Trainable):
     """Trains one cohort in steps of `REPORT_SECONDS`; the process is used again for the next cohort.
 
-    Its configuration: `cohort` (name), `members` (JSON list of run configurations), `device`, `retire`,
+    Its configuration: `cohort` (name), `members` (JSON list of run configurations), `device`, `layout`, `retire`,
     `measures`, `keep_weights`, `threshold` (of the rule),
-    `checkpoint_seconds`, `storage` (or None) and `keeper` (name of the actor).
+    `checkpoint_seconds`, `storage` (or None) and `checkpoint_store` (name of the actor).
     """
 
     def setup(self, config: dict[str, Any], components: Mapping[str, bytes] | None = None) -> None:
@@ -42,12 +42,13 @@ class CohortTrainable(tune.Trainable):
         if components:
             use_files(components)
         self._every, self._threshold = float(config["checkpoint_seconds"]), float(config["threshold"])
-        self._keeper: Any = ray.get_actor(config["keeper"])
-        self._uploader = CheckpointUploader(str(config["cohort"]), self._keeper, config["storage"])
+        self._checkpoints: Any = ray.get_actor(config["checkpoint_store"])
+        self._uploader = CheckpointUploader(str(config["cohort"]), self._checkpoints, config["storage"])
         configs = [RunConfig.from_dict(values) for values in json.loads(config["members"])]
         early_stopping = EarlyStopping() if config["retire"] else None
         options: dict[str, Any] = {
             "device": config["device"],
+            "layout": config["layout"],
             "early_stopping": early_stopping,
             "measures": config["measures"],
         }
@@ -58,7 +59,7 @@ class CohortTrainable(tune.Trainable):
         self._halved = False
         self._kept_at, self._began = time.monotonic(), time.time()
         # Another worker had this cohort before, and was lost: whatever comes of this one is kept soon.
-        self._hasty = bool(ray.get(self._keeper.begin.remote(str(config["cohort"]))))
+        self._hasty = bool(ray.get(self._checkpoints.begin.remote(str(config["cohort"]))))
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take the next cohort in this process."""
@@ -135,14 +136,14 @@ class CohortTrainable(tune.Trainable):
         return ""
 
     def _keep_weights(self, config: RunConfig, step: int, weights: dict[str, Any]) -> None:
-        ray.get(self._keeper.keep_weights.remote(config.run_id, step, pack_snapshot(config, step, weights)))
+        ray.get(self._checkpoints.save_weights.remote(config.run_id, step, pack_snapshot(config, step, weights)))
 
     def _resumed(self, configs: list[RunConfig], options: dict[str, Any]) -> Cohort | None:
         content = self._uploader.fetch()
         if content is None:
             return None
         try:
-            return Cohort.from_bytes(content, configs, **options)
+            return Cohort.from_bytes(content, configs, **{**options, "layout": None})  # its own
         except CheckpointError:
             # A damaged checkpoint costs the work since the start of the cohort, never the cohort.
             return None

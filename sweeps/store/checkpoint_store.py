@@ -1,8 +1,8 @@
-"""Keeper: an actor beside the driver that holds the checkpoints of unfinished cohorts.
+"""CheckpointStore: an actor beside the driver that holds the checkpoints of unfinished cohorts.
 
 Checkpoints travel to it over Ray, so that workers and driver need no file system in common and a cohort can go on on
 another host. Where the spec names a storage that all hosts see, workers write them there themselves and only ask the
-keeper whether they are still wanted: a cohort that is over leaves none behind. Its process imports nothing heavy.
+store whether they are still wanted: a cohort that is over leaves none behind. Its process imports nothing heavy.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def checkpoint_name(cohort: str) -> str:
     return f"{FOLDER}/{cohort}.pt"
 
 
-class Keeper:
+class CheckpointStore:
     """Keeps one checkpoint a cohort, each in place of the one before it, and the weights of runs at single steps."""
 
     def __init__(self, folder: str, storage: str) -> None:
@@ -40,7 +40,7 @@ class Keeper:
         """Say whether a cohort's checkpoints are wanted: a worker may be late, or wait for a cohort that is over."""
         return cohort not in self._over
 
-    def keep_part(self, cohort: str, upload: str, start: int, part: bytes, last: bool) -> None:
+    def save_part(self, cohort: str, upload: str, start: int, part: bytes, last: bool) -> None:
         """Take a part of a checkpoint; with the last it takes the old one's place, unless the cohort is over.
 
         Parts of an upload come in order; those of a worker that another one has replaced are dropped.
@@ -67,7 +67,7 @@ class Keeper:
         self._over.add(cohort)
         self._place.delete(checkpoint_name(cohort))
 
-    def keep_weights(self, run_id: str, step: int, content: bytes) -> None:
+    def save_weights(self, run_id: str, step: int, content: bytes) -> None:
         """Keep `content` as the weights of a run at a step, in the sweep's folder."""
         folder = f"weights/{run_id}"
         self._results.make(folder)

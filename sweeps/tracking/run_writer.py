@@ -232,7 +232,7 @@ def _insert(connection: Connection, table: Any, rows: list[dict[str, Any]]) -> N
 
 
 def engine_of(uri: str) -> Engine:
-    """Return a door to the database at that address."""
+    """Return the engine of the database at that address."""
     import sqlalchemy
     from sqlalchemy import event
 

@@ -61,7 +61,7 @@ OWNERS = {
     "torch": ("grokcore/", "cluster/", "benchmarks/"),
     "ray": ("sweeps/", "cluster/", "benchmarks/"),
     "optuna": ("sweeps/", "cluster/", "benchmarks/"),
-    "mlflow": ("sweeps/tracking/", "analysis/runs/mlflow.py"),
+    "mlflow": ("sweeps/tracking/", "analysis/runs/mlflow.py", "analysis/importing/mlflow_experiment.py"),
     "matplotlib": ("analysis/figures/", "analysis/exports/map.py", "benchmarks/"),
     "typer": ("sweeps/", "cluster/"),
     "rich": ("sweeps/", "cluster/"),

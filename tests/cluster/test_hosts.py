@@ -92,7 +92,7 @@ def test_ports_between_hosts_are_those_that_the_recipe_names(lab):
     known = {recipe.GCS_PORT, *recipe.FIXED_PORTS.values(), 22}
     known |= {int(port) for name, port in recipe.ENVIRONMENT.items() if name.endswith("_METRIC_PORT")}
     span = range(recipe.FIXED_PORTS["min-worker-port"], recipe.FIXED_PORTS["max-worker-port"] + 1)
-    script = "from cluster.diagnosis.host_report import probe; print(*probe().open_ports)"
+    script = "from cluster.diagnosis.host_report import host_report; print(*host_report().open_ports)"
     for name in lab.hosts.names:
         ports = map(int, lab.hosts.run(name, f'. ~/.bashrc; python -c "{script}"').split())
         strangers = [port for port in ports if port not in known and port not in span]

@@ -254,3 +254,12 @@ def test_survival_counts_every_run_once_an_axis_and_ends_at_those_that_never_did
 def test_p_values_are_not_written_as_zero():
     assert laws.p_words(1e-9) == "p < 0.0001"
     assert laws.p_words(0.0312) == "p = 0.031"
+
+
+def test_a_figure_is_laid_out_once_and_drawn_once_for_each_file(fitted, tmp_path, monkeypatch):
+    figure = regime_map.draw(regime_map.info(fitted, resolution=9))
+    drawn = []
+    draw = type(figure).draw
+    monkeypatch.setattr(type(figure), "draw", lambda self, renderer: (drawn.append(1), draw(self, renderer)))
+    base.save(figure, [tmp_path / "map.png", tmp_path / "map.svg"], base.STYLES["screen"])
+    assert len(drawn) == 3

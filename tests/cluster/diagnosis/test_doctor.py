@@ -9,14 +9,14 @@ from typer.testing import CliRunner
 
 from cluster import cli
 from cluster.diagnosis import doctor
-from cluster.diagnosis.host_report import Probe, probe
+from cluster.diagnosis.host_report import HostReport, host_report
 from cluster.launch import recipe
 
 
 @pytest.fixture
 def healthy():
     pins = {name.partition("[")[0]: version for name, version in recipe.versions().items()}
-    return Probe(
+    return HostReport(
         host="a",
         clock=1000.0,
         python="3.11.7",
@@ -39,7 +39,7 @@ def said(findings, level):
 
 def test_a_probe_sees_this_machine():
     with socket.create_server(("127.0.0.1", 0)) as closed, socket.create_server(("0.0.0.0", 0)) as open_:
-        found = probe()
+        found = host_report()
         assert closed.getsockname()[1] in found.loopback_ports
         assert open_.getsockname()[1] in found.open_ports
         assert closed.getsockname()[1] not in found.open_ports

@@ -6,7 +6,7 @@ import stat
 import pytest
 import ray
 
-from cluster.diagnosis.node_survey import CensusError, joined
+from cluster.diagnosis.node_survey import SurveyError, joined
 from grokcore.errors import ConfigError
 from sweeps.execution import address, joining
 
@@ -43,7 +43,7 @@ def test_who_asks_hosts_of_a_cluster_that_is_gone_is_told_at_once(noted, tmp_pat
     (tmp_path / "ray").mkdir()
     (tmp_path / "ray" / "ray_current_cluster").write_text(noted)
     for place, said in (("auto", "here"), ("127.0.0.9:1", "at '127.0.0.9:1'")):
-        with pytest.raises(CensusError, match=rf"no Ray cluster answers {said} \(.+\)\. Launch one"), joined(place):
+        with pytest.raises(SurveyError, match=rf"no Ray cluster answers {said} \(.+\)\. Launch one"), joined(place):
             pass
 
 

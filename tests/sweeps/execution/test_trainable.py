@@ -12,7 +12,7 @@ from grokcore.engine.cohort import Cohort
 from grokcore.records.run_record import RunRecord
 from sweeps.execution import checkpoint_uploader, trainable
 from sweeps.execution.trainable import CohortTrainable
-from sweeps.store.checkpoint_store import Keeper
+from sweeps.store.checkpoint_store import CheckpointStore
 
 
 class Remote:
@@ -28,7 +28,7 @@ class Remote:
 @pytest.fixture
 def store(tmp_path, monkeypatch):
     """Return the checkpoint store of a sweep without a storage that all hosts see."""
-    actor = Keeper(str(tmp_path), str(tmp_path))
+    actor = CheckpointStore(str(tmp_path), str(tmp_path))
     monkeypatch.setattr(trainable.ray, "get", lambda value: value)
     monkeypatch.setattr(trainable.ray, "get_actor", lambda _: Remote(actor))
     return actor
@@ -45,14 +45,21 @@ def configs(spec):
 def worker(configs, **settings):
     """Return a worker that was given a cohort."""
     members = json.dumps([config.to_dict() for config in configs])
-    given = {"cohort": "0" * 16, "members": members, "device": "cpu", "retire": False, "measures": "none"}
+    given = {
+        "cohort": "0" * 16,
+        "members": members,
+        "device": "cpu",
+        "layout": "bucketed",
+        "retire": False,
+        "measures": "none",
+    }
     given |= {
         "keep_weights": False,
         "threshold": 0.9,
         "checkpoint_seconds": 1e6,
         "components": {},
         "storage": None,
-        "keeper": "x",
+        "checkpoint_store": "x",
     }
     made = object.__new__(CohortTrainable)
     made.setup(given | settings)
@@ -138,9 +145,9 @@ def test_checkpoints_larger_than_a_part_arrive_whole(store, monkeypatch):
         uploader.upload(content)
         assert uploader.fetch() == content
     # Parts of a worker that another one has replaced, and of a cohort that is over, change nothing.
-    store.keep_part("a" * 16, "old", 0, b"half", False)
+    store.save_part("a" * 16, "old", 0, b"half", False)
     uploader.upload(b"new")
-    store.keep_part("a" * 16, "old", 4, b"rest", True)
+    store.save_part("a" * 16, "old", 4, b"rest", True)
     assert uploader.fetch() == b"new"
     store.forget("a" * 16)
     uploader.upload(b"late")

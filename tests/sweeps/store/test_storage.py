@@ -6,7 +6,7 @@ import pytest
 
 from grokcore.errors import ConfigError
 from sweeps.spec.sweep_spec import SweepSpec
-from sweeps.store.checkpoint_store import Keeper
+from sweeps.store.checkpoint_store import CheckpointStore
 from sweeps.store.storage import Marker, deliver, place, trouble_seeing
 
 
@@ -104,18 +104,18 @@ def test_results_are_copied(storage, tmp_path):
 
 
 def test_a_late_checkpoint_of_a_cohort_that_is_over_is_refused(tmp_path):
-    keeper = Keeper(str(tmp_path), str(tmp_path))
-    keeper.keep_part("a", "one", 0, b"first", True)
-    assert keeper.fetch_part("a", 0, 100) == b"first"
-    keeper.forget("a")
-    keeper.keep_part("a", "two", 0, b"late", True)
-    assert keeper.fetch_part("a", 0, 100) is None
-    assert not keeper.wants("a")
-    keeper.keep_part("b", "one", 0, b"another", True)
-    assert keeper.fetch_part("b", 0, 100) == b"another"
+    store = CheckpointStore(str(tmp_path), str(tmp_path))
+    store.save_part("a", "one", 0, b"first", True)
+    assert store.fetch_part("a", 0, 100) == b"first"
+    store.forget("a")
+    store.save_part("a", "two", 0, b"late", True)
+    assert store.fetch_part("a", 0, 100) is None
+    assert not store.wants("a")
+    store.save_part("b", "one", 0, b"another", True)
+    assert store.fetch_part("b", 0, 100) == b"another"
 
 
 def test_weights_stay_in_the_sweeps_own_folder(tmp_path, storage):
-    keeper = Keeper(str(tmp_path / "results"), storage)
-    keeper.keep_weights("3f2a", 10, b"weights")
+    store = CheckpointStore(str(tmp_path / "results"), storage)
+    store.save_weights("3f2a", 10, b"weights")
     assert (tmp_path / "results" / "weights" / "3f2a" / "00000010.safetensors").read_bytes() == b"weights"
