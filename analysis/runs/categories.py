@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -144,8 +145,13 @@ def with_choices(frame: pd.DataFrame, space: Mapping[str, object]) -> pd.DataFra
 
     For example transform = [{name = "grokfast_ema", alpha = 0.9}, {name = "grokfast_ema", alpha = 0.98}].
     """
-    columns = {}
+    columns: dict[str, Any] = {}
     for key, choice in space.items():
+        if isinstance(choice, list) and None in choice:
+            # "Not set" is no number, so the choice is one among names.
+            for name in (name for name in frame.columns if name == key or str(name).endswith(f".{key}")):
+                columns[name] = level_texts(frame[name])
+            continue
         inner = [str(name) for name in frame.columns if str(name).startswith(f"{key}.")]
         if key in frame.columns or not isinstance(choice, list) or not inner:
             continue

@@ -242,11 +242,22 @@ def _read_spec(path: Path) -> Mapping[str, Any]:
     if not path.is_file():
         return {}
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        spec = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise DataError(
             f"{path} cannot be read: {error}. Mend it, or move it away to map the runs without it."
         ) from error
+    if isinstance(space := spec.get("space"), dict):
+        spec["space"] = {name: _choice(dimension) for name, dimension in space.items()}
+    return spec
+
+
+def _choice(dimension: Any) -> Any:
+    """Return a choice as the list of its values, where None is written as a table; anything else as it is."""
+    values = dimension.get("values") if isinstance(dimension, dict) else dimension
+    if not isinstance(values, list):
+        return dimension
+    return [None if value == {"unset": True} else value for value in values]
 
 
 def _column(name: str, frame: pd.DataFrame) -> str | None:
