@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Annotated, Any, Literal, Self
@@ -169,10 +170,8 @@ def _split_complaints(task: Task, fraction: object, batch: object) -> Iterator[s
         least = 1 / task.examples
         yield f"fraction = {fraction}: leaves no training example of {task.examples}; take at least {least:.3g}."
     elif train >= task.examples:
-        yield (
-            f"fraction = {fraction}: leaves no validation example of {task.examples}; "
-            f"take at most {(task.examples - 1) / task.examples:.3g}."
-        )
+        most = math.floor(1e6 * (task.examples - 1) / task.examples) / 1e6
+        yield f"fraction = {fraction}: leaves no validation example of {task.examples}; take at most {most:.6f}."
     elif isinstance(batch, int) and batch > train:
         yield f'batch = {batch}: is more than the {train} training examples; take at most {train}, or "full".'
 

@@ -13,16 +13,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from grokcore.atomic_files import write_text
+from grokcore.cautions import cautions
 from grokcore.engine.grouping import cohort_key
 from grokcore.errors import GrokmapError
-from grokcore.records.run_record import RunRecord
+from grokcore.records.run_record import Outcome, RunRecord
 from sweeps.driver import Driver
 from sweeps.progress import Watcher
 from sweeps.spec.sweep_spec import SweepSpec
 from sweeps.store.run_store import Store
 from sweeps.store.storage import deliver
 from sweeps.store.tables import write_tables
-from sweeps.tracking.database import tracking_uri
+from sweeps.tracking.database import database_file, tracking_uri
 from sweeps.tracking.follower_process import MirrorProcess
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class SweepResult:
     @property
     def overhead(self) -> float:
         """Return the share of slot-seconds after start-up that was not spent training."""
-        return 1.0 - self.busy_seconds / max(self.slots * self.train_seconds, 1e-9)
+        return max(0.0, 1.0 - self.busy_seconds / max(self.slots * self.train_seconds, 1e-9))
 
 
 def run_sweep(spec: SweepSpec, options: SweepOptions | None = None, *, watcher: Watcher | None = None) -> SweepResult:
@@ -139,7 +140,7 @@ def _driver(store: Store, session: RaySession | None, known: Callable[[RunRecord
     """Return the driver of a sweep; one whose runs are all there needs no session."""
     return Driver(
         store,
-        key=cohort_key,
+        key=session.key if session else cohort_key,
         width=session.width if session else lambda _: 1,
         slots=session.slots if session else lambda: 1,
         forget=session.forget if session else None,
@@ -154,6 +155,8 @@ def _train(store: Store, options: SweepOptions, watcher: Watcher) -> tuple[Drive
     """
     for name, reason in store.spec.unmeasured().items():
         watcher.note(f"{name} is not measured: {reason}")
+    for caution in dict.fromkeys(said for run in store.spec.whole_space.ends() for said in cautions(run)):
+        watcher.note(f"caution: {caution}")
     # Ray takes seconds to import: a refusal should not, nor a sweep that is complete.
     from sweeps.execution.ray_session import RaySession
     from sweeps.execution.ray_watch import RayLostError
@@ -190,6 +193,8 @@ def _finish(
 
     What prevents one of them is said.
     """
+    if caution := few_generalised(result.runs):
+        watcher.note(f"caution: {caution}")
     drawn = is_newer(result.path, MAP)
     seconds = draw_map(result.path, watcher) if options.map and not drawn else 0.0
     if spec.own_storage is not None and not (drawn and result.run_steps == 0):
@@ -203,10 +208,26 @@ def _finish(
     return seconds
 
 
+MOST = 0.8
+"""Share of runs that did not generalise from which a sweep is said to show little."""
+
+
+def few_generalised(runs: pd.DataFrame) -> str:
+    """Return in a sentence that most runs of a sweep had not generalised; empty if enough had."""
+    over = runs[runs["outcome"] != str(Outcome.FAILED)]
+    late = int((~over["t_gen_event"].astype(bool)).sum())
+    if not late or late < MOST * len(over):
+        return ""
+    return f"{late} of {len(over)} runs had not generalised when they ended; raise steps or the fraction to see where."
+
+
 def is_mirrored(path: Path) -> bool:
     """Say whether MLflow, where it is now, has all that the sweep in folder `path` left."""
-    marker = path / MIRRORED
-    return is_newer(path, (MIRRORED,)) and marker.read_text(encoding="utf-8").strip() == tracking_uri(path.parent)
+    marker, uri = path / MIRRORED, tracking_uri(path.parent)
+    file = database_file(uri)
+    if file is not None and not file.exists():
+        return False
+    return is_newer(path, (MIRRORED,)) and marker.read_text(encoding="utf-8").strip() == uri
 
 
 def is_newer(path: Path, names: Sequence[str]) -> bool:

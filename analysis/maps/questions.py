@@ -18,6 +18,7 @@ from analysis.maps.outcomes import OutcomeLayer
 from analysis.maps.uncertainty import entropy_split, side_share
 from analysis.models.ensemble import law_member, learned_rows
 from analysis.models.milestone_times import MilestoneTimes
+from analysis.models.threads import single_threaded
 from analysis.runs.axes import Array, features
 from grokcore.errors import DataError, unknown_name
 from grokcore.records.regimes import RegimeRule
@@ -29,10 +30,14 @@ T = TypeVar("T", pd.DataFrame, pd.Series, Array)
 def by_level(
     ask: Callable[Concatenate[MapQuestions, pd.DataFrame, P], T],
 ) -> Callable[Concatenate[MapQuestions, pd.DataFrame, P], T]:
-    """Let a map with categories ask the map of each point's level, and put the answers in the points' order."""
+    """Let a map with categories ask the map of each point's level, on one thread, and answer in the points' order."""
 
     @functools.wraps(ask)
     def asked(self: MapQuestions, points: pd.DataFrame, *args: P.args, **kwargs: P.kwargs) -> T:
+        with single_threaded():
+            return _answered(self, points, *args, **kwargs)
+
+    def _answered(self: MapQuestions, points: pd.DataFrame, *args: P.args, **kwargs: P.kwargs) -> T:
         if not self.parts:
             return ask(self, points, *args, **kwargs)
         rows = self.rows_by_level(points)

@@ -45,6 +45,7 @@ def run(
     from rich.console import Console
 
     from grokcore.atomic_files import write_text
+    from grokcore.cautions import cautions
     from grokcore.config.folders import folder_files, keep_files, use_folder
     from grokcore.engine.devices.named import device_named
     from grokcore.output_paths import check_outputs
@@ -57,6 +58,8 @@ def run(
     check_outputs([folder / name for name in ("record.json", "curves.png")], read)
     device_named(device).check(config)
     console = Console(highlight=False)
+    for caution in cautions(config):
+        console.print(f"caution: {caution}", markup=False, soft_wrap=True)
     with console.status("starting") as status:
         record = _train_one(config, device, status.update, measures, folder if keep_weights else None)
     write_text(folder / "record.json", record.to_json() + "\n")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import math
 import os
@@ -21,7 +20,10 @@ from ray.tune.error import TuneError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from grokcore.config.folders import use_files
-from grokcore.engine.width_tuning import measured_width
+from grokcore.data.bucketed import Bucketed
+from grokcore.engine.devices.cpu import Cpu
+from grokcore.engine.grouping import cohort_key, problem_key
+from grokcore.engine.width_tuning import Tuning, tuned
 from grokcore.errors import ConfigError, GrokmapError
 from grokcore.numerics.processor import pin_threads
 from grokcore.run_config import RunConfig
@@ -70,7 +72,7 @@ class RaySession:
         self.spec, self._store, self._say, self._most = spec, store, say, slots
         self._checked: set[str] = set()
         self._lost = False
-        self._widths: dict[str, int] = {}
+        self._tunings: dict[str, Tuning] = {}
         self._slots, self._slots_at = 0, float("-inf")
         for name, value in TUNE_SETTINGS.items():
             os.environ.setdefault(name, value)
@@ -132,20 +134,29 @@ class RaySession:
         ray.get(self._checkpoints.forget.remote(cohort))
 
     def width(self, config: RunConfig) -> int:
-        """Return how many runs shaped like `config` train best together, measured once per model and task."""
-        if self.spec.width is not None:
-            return self.spec.width
-        values = config.to_dict()
-        kind = json.dumps([values[name] for name in ("task", "model", "batch", "dtype")], sort_keys=True)
-        if kind not in self._widths:
-            if self.embedded and self.spec.device == "cpu":
-                self._widths[kind] = measured_width(config, "cpu", sharing=self.slots())
+        """Return how many runs shaped like `config` train best together."""
+        return self.spec.width or self._tuning(config).width
+
+    def layout(self, config: RunConfig) -> str:
+        """Return how the examples of such runs lie best; a CPU knows one way."""
+        return Bucketed.name if self.spec.device == Cpu.kind else self._tuning(config).layout
+
+    def key(self, config: RunConfig) -> str:
+        """Return what the runs of a cohort share."""
+        return cohort_key(config, self.layout(config))
+
+    def _tuning(self, config: RunConfig) -> Tuning:
+        """Return what is best on a worker, measured once per problem."""
+        kind = problem_key(config)
+        if kind not in self._tunings:
+            if self.embedded and self.spec.device == Cpu.kind:
+                self._tunings[kind] = tuned(config, sharing=self.slots())
             else:
-                measure: Any = ray.remote(_width_there).options(**_resources(self.spec, "num_cpus", "num_gpus"))
-                self._widths[kind] = ray.get(
+                measure: Any = ray.remote(_tuned_there).options(**_resources(self.spec, "num_cpus", "num_gpus"))
+                self._tunings[kind] = ray.get(
                     measure.remote(config.to_dict(), self.spec.device, self.spec.component_files, self._sharing())
                 )
-        return self._widths[kind]
+        return self._tunings[kind]
 
     def _sharing(self) -> int:
         """Return how many cohorts share the memory of one device: of a card, or of the host with the most cores."""
@@ -168,7 +179,7 @@ class RaySession:
             "checkpoint_store": self._store_name,
         }
         # One cohort waits, so that a slot that falls free has work at once.
-        searcher = CohortSearcher(driver, settings, limit=lambda: self.slots() + 1)
+        searcher = CohortSearcher(driver, settings, limit=lambda: self.slots() + 1, layout=self.layout)
         watch = RayWatch(embedded=self.embedded, newcomers=self._preflight)
         if not self.embedded and (said := full(_resources(self.spec, "CPU", "GPU"))):
             watcher.note(said)
@@ -240,11 +251,11 @@ def gpu_slots(nodes: Iterable[Mapping[str, Any]], share: float) -> int:
     return sum(min(int(have.get("CPU", 0)), per_gpu * int(have.get("GPU", 0))) for have in living)
 
 
-def _width_there(values: dict[str, Any], device: str, components: Mapping[str, bytes], sharing: int) -> int:
-    """Return the best width of a run on another host, where the sweep's components may be unknown yet."""
+def _tuned_there(values: dict[str, Any], device: str, components: Mapping[str, bytes], sharing: int) -> Tuning:
+    """Return what is best for a run on another host, where the sweep's components may be unknown yet."""
     if components:
         use_files(components)
-    return measured_width(RunConfig.from_dict(values), device, sharing=sharing)
+    return tuned(RunConfig.from_dict(values), device, sharing=sharing)
 
 
 def _resources(spec: SweepSpec, cpu: str, gpu: str) -> dict[str, float]:

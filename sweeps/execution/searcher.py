@@ -15,6 +15,7 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
+from grokcore.run_config import RunConfig
 from sweeps.driver import Driver
 from sweeps.progress import Watcher, Work
 
@@ -22,9 +23,15 @@ from sweeps.progress import Watcher, Work
 class CohortSearcher(Searcher):
     """Suggests one cohort per Tune trial, as long as the driver has any and `limit` allows."""
 
-    def __init__(self, driver: Driver, settings: dict[str, Any], limit: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        driver: Driver,
+        settings: dict[str, Any],
+        limit: Callable[[], int],
+        layout: Callable[[RunConfig], str],
+    ) -> None:
         super().__init__()
-        self._driver, self._settings, self._limit = driver, settings, limit
+        self._driver, self._settings, self._limit, self._layout = driver, settings, limit, layout
         self._cohorts: dict[str, str] = {}
 
     def suggest(self, trial_id: str) -> Any:
@@ -38,7 +45,8 @@ class CohortSearcher(Searcher):
             return None
         self._cohorts[trial_id] = task.name
         members = json.dumps([config.to_dict() for config in task.configs])
-        return {**self._settings, "cohort": task.name, "members": members}
+        layout = self._layout(task.configs[0])
+        return {**self._settings, "cohort": task.name, "members": members, "layout": layout}
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Take the cohort back; with an error its reason was noted by the callback."""

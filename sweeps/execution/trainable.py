@@ -32,7 +32,7 @@ FIRST_SECONDS = 0.25
 class CohortTrainable(tune.Trainable):
     """Trains one cohort in steps of `REPORT_SECONDS`; the process is used again for the next cohort.
 
-    Its configuration: `cohort` (name), `members` (JSON list of run configurations), `device`, `retire`,
+    Its configuration: `cohort` (name), `members` (JSON list of run configurations), `device`, `layout`, `retire`,
     `measures`, `keep_weights`, `threshold` (of the rule),
     `checkpoint_seconds`, `storage` (or None) and `checkpoint_store` (name of the actor).
     """
@@ -48,6 +48,7 @@ class CohortTrainable(tune.Trainable):
         early_stopping = EarlyStopping() if config["retire"] else None
         options: dict[str, Any] = {
             "device": config["device"],
+            "layout": config["layout"],
             "early_stopping": early_stopping,
             "measures": config["measures"],
         }
@@ -142,7 +143,7 @@ class CohortTrainable(tune.Trainable):
         if content is None:
             return None
         try:
-            return Cohort.from_bytes(content, configs, **options)
+            return Cohort.from_bytes(content, configs, **{**options, "layout": None})  # its own
         except CheckpointError:
             # A damaged checkpoint costs the work since the start of the cohort, never the cohort.
             return None

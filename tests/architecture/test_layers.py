@@ -34,7 +34,7 @@ ROOMS = {
         {"losses", "optimizers", "initialisations"},
         {"transforms"},
         {"run_config"},
-        {"data", "records"},
+        {"data", "records", "cautions"},
         {"views"},
         {"measures"},
         {"engine"},

@@ -232,7 +232,7 @@ def test_a_click_on_a_run_opens_its_curves(page, made):
     shown = page.inner_text("#run")
     assert page.get_attribute("#run", "data-run") == run["run_id"]
     assert run["regime"] in shown
-    assert f"step {run['t_mem']:,}" in shown
+    assert f"step {run['t_mem']:,.0f}" in shown
     steps = page.evaluate("curve('val_accuracy', state.chosen).length")
     for panel, lines in (("accuracy", 2), ("loss", 2), ("measured", 1)):
         drawn = page.eval_on_selector_all(f"#{panel} polyline", "found => found.map(line => line.points.length)")

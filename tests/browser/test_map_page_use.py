@@ -169,12 +169,25 @@ def test_a_dragged_box_is_a_command_whose_sweep_has_that_box(page):
         page.mouse.move(left + x, top + y, steps=4)
         act()
     command = page.inner_text("#box-command")
+    assert page.evaluate("state.chosen") == -1
     sides = re.findall(r"--within (\S+)", command)
     assert re.match(r"grokmap sweep \S+/demo/spec.toml --name demo-finer --within", command)
     part = within(SPEC, sides)
     for name, (low, high) in {"fraction": (0.34, 0.62), "decay": (0.079, 1.26)}.items():
         assert part.space[name].low == pytest.approx(low, rel=0.05), name
         assert part.space[name].high == pytest.approx(high, rel=0.05), name
+
+
+def test_a_box_by_keys_lies_around_the_chosen_run(page, made):
+    page.focus("#map")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    run = made[0].runs.iloc[page.evaluate("state.chosen")]
+    part = within(SPEC, re.findall(r"--within (\S+)", page.inner_text("#box-command")))
+    for name, column in (("fraction", "fraction"), ("decay", "optimizer.decay")):
+        assert part.space[name].low <= run[column] * 1.01
+        assert part.space[name].high >= run[column] * 0.99
+        assert part.space[name] != SPEC.space[name]
 
 
 def test_every_control_is_reached_and_used_by_keys(page):

@@ -13,6 +13,7 @@ function curve(name, i) {
   return CURVES[name].subarray(from, to);
 }
 
+const panelOf = id => `<svg id="${id}" role="img" aria-label="${id} over optimizer steps"></svg>`;
 function showRun() {
   const i = state.chosen, panel = $("run");
   if (i < 0) return;
@@ -30,9 +31,9 @@ function showRun() {
     `<option${n === kept ? " selected" : ""}>${escapeHtml(n)}</option>`).join("");
   panel.innerHTML = `<h2>Run ${escapeHtml(id)}</h2><p>${swatch(COLOURS[regime], NAMES[regime])}` +
     `${labels.known[i] ? "" : " so far: it stopped before this budget"}</p>` +
-    (has ? '<svg id="accuracy"></svg><svg id="loss"></svg>' : `<p class="note">${none}</p>`) +
+    (has ? panelOf("accuracy") + panelOf("loss") : `<p class="note">${none}</p>`) +
     (options ? `<label for="measure">measure</label><select id="measure">${options}</select>` : "") +
-    (options ? '<svg id="measured"></svg>' : "") +
+    (options ? panelOf("measured") : "") +
     `<dl>${Object.entries(facts).map(row).join("")}</dl>` +
     (DATA.show ? `<pre>grokmap show ${escapeHtml(id)}</pre><p class="note" id="links"></p>` : "");
   panel.dataset.run = id;

@@ -85,8 +85,12 @@ function boxCommand(from, to) {
   return `grokmap sweep ${DATA.spec} --name ${DATA.name}-finer${within.join("")}${fixed.join("")}`;
 }
 function bindBox() {
-  const map = $("map"), box = $("drag");
-  let start = null;
+  if (!DATA.spec) return;
+  const map = $("map"), box = $("drag"), tell = (from, to) => {
+    $("box-command").textContent = boxCommand(from, to);
+    $("box-words").hidden = false;
+  };
+  let start = null, dragged = false;
   const unit = ([x, y]) => {
     const { px, py } = placer(boxOf(map), ...drawnAxes());
     return [(x - px(0)) / (px(1) - px(0)), (y - py(0)) / (py(1) - py(0))];
@@ -100,8 +104,17 @@ function bindBox() {
     for (const [name, value] of Object.entries(style)) box.style[name] = `${value}px`;
   });
   window.addEventListener("pointerup", event => {
-    if (start && !box.hidden && DATA.spec) $("box-command").textContent = boxCommand(unit(start), unit(placeOf(event)));
-    $("box-words").hidden = !$("box-command").textContent;
+    dragged = start !== null && !box.hidden;
+    if (dragged) tell(unit(start), unit(placeOf(event)));
     start = null; box.hidden = true;
+  });
+  window.addEventListener("pointercancel", () => { start = null; box.hidden = true; });
+  // The click that ends a drag chooses no run.
+  map.addEventListener("click", event => { if (dragged) event.stopImmediatePropagation(); }, true);
+  map.addEventListener("keydown", event => {
+    const chosen = placed.find(d => d.i === state.chosen);
+    if (event.key !== "Enter" || !chosen) return;
+    const [u, v] = unit([chosen.x, chosen.y]);
+    tell([u - 0.1, v - 0.1], [u + 0.1, v + 0.1]);
   });
 }

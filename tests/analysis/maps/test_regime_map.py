@@ -7,8 +7,10 @@ import weakref
 import numpy as np
 import pandas as pd
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from analysis import RegimeMap
+from analysis.models.ensemble import Ensemble
 from grokcore.errors import DataError
 from grokcore.records.regimes import REGIMES, RegimeRule
 
@@ -329,3 +331,18 @@ def test_times_at_another_threshold_are_nearly_those_of_a_fit_of_its_own(known):
     assert shift == pytest.approx(-np.log10(0.7), abs=0.03)
     difference = (adapted["t_mem_mean"] - anew["t_mem_mean"]).abs()
     assert difference.median() < 0.03
+
+
+def test_what_a_user_asks_is_computed_on_one_thread(known, known_map, monkeypatch):
+    seen = []
+    mixture = Ensemble.mixture
+
+    def counted(self, points):
+        seen.extend(library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas")
+        return mixture(self, points)
+
+    monkeypatch.setattr(Ensemble, "mixture", counted)
+    with threadpool_limits(2):
+        known_map.boundary("memorization", "grokking", x="fraction", y="decay", resolution=9)
+        known_map.probabilities(known.points(4, 0))
+    assert set(seen) == {1}

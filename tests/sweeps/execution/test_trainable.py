@@ -45,7 +45,14 @@ def configs(spec):
 def worker(configs, **settings):
     """Return a worker that was given a cohort."""
     members = json.dumps([config.to_dict() for config in configs])
-    given = {"cohort": "0" * 16, "members": members, "device": "cpu", "retire": False, "measures": "none"}
+    given = {
+        "cohort": "0" * 16,
+        "members": members,
+        "device": "cpu",
+        "layout": "bucketed",
+        "retire": False,
+        "measures": "none",
+    }
     given |= {
         "keep_weights": False,
         "threshold": 0.9,
