@@ -37,10 +37,15 @@ def import_curves(path: Path, columns: Mapping[str, str], settings: Path | None 
         tidy = tidied(frame, columns)
         found = _runs(path, tidy.frame, table)
         return Imported(frame=found.frame, notes=(*notes, *tidy.notes, *found.notes))
-    parts = list(_curves_in(path, columns))
+    parts: list[pd.DataFrame] = []
+    said: dict[str, None] = {}
+    for frame, notes in _curves_in(path, columns):
+        parts.append(frame)
+        said |= dict.fromkeys(notes)
     if not parts:
         raise DataError(f"{path} holds no file of curves (.csv, .tsv, .parquet).")
-    return _runs(path, pd.concat(parts, ignore_index=True), table)
+    found = _runs(path, pd.concat(parts, ignore_index=True), table)
+    return Imported(frame=found.frame, notes=(*said, *found.notes))
 
 
 def _runs(path: Path, frame: pd.DataFrame, settings: pd.DataFrame | None) -> Imported:
@@ -50,19 +55,19 @@ def _runs(path: Path, frame: pd.DataFrame, settings: pd.DataFrame | None) -> Imp
         raise DataError(f"{path}: {error}") from None
 
 
-def _curves_in(folder: Path, columns: Mapping[str, str]) -> Iterator[pd.DataFrame]:
-    """Yield the curves of each file, with the run's name and settings as columns."""
+def _curves_in(folder: Path, columns: Mapping[str, str]) -> Iterator[tuple[pd.DataFrame, list[str]]]:
+    """Yield the curves of each file, with the run's name and settings as columns, and how they were read."""
     files = sorted(path for path in folder.rglob("*") if path.is_file() and _CURVES.fullmatch(path.name))
     for file in files:
         name = file.relative_to(folder).as_posix()
         try:
-            frame, _ = named_curves(tidied(read_table(file)[0], columns).frame)
+            frame, notes = named_curves(tidied(read_table(file)[0], columns).frame)
         except GrokmapError as error:
             said = str(error) if str(file) in str(error) else f"{file}: {error}"
             raise DataError(f"{said} Every table in the folder is taken for a run's curves.") from None
         known = dict(_PAIR.findall(re.sub(r"\.(csv|tsv|parquet|pq).*$", "", name))) | _config(file.parent, folder)
         fresh = {key: value for key, value in known.items() if key not in frame.columns}
-        yield frame.assign(**({} if "run_id" in frame.columns else {"run_id": name}), **fresh)
+        yield frame.assign(**({} if "run_id" in frame.columns else {"run_id": name}), **fresh), notes
 
 
 def _config(place: Path, top: Path) -> dict[str, Any]:

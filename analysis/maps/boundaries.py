@@ -22,7 +22,7 @@ NAMES = [str(regime) for regime in REGIMES]
 Pair = tuple[int, int]
 """Two regimes, as indices into `REGIMES`."""
 POLISHINGS = 2
-"""Newton steps that a line on the grid takes towards where the regimes are equally likely."""
+"""Secants that a line on the grid takes towards where the regimes are equally likely, before the last."""
 
 
 def regime_pair(first: str, second: str) -> Pair:
@@ -111,19 +111,31 @@ class BoundaryFinder:
     ) -> list[Array]:
         """Return polylines moved, by less than a cell, to where the two are equally likely and not just nearly so.
 
-        Newton's steps along the slope of the log-odds, which is taken from their (ny, nx) grid.
+        Along the slope of the log-odds on their (ny, nx) grid, by secants: at a cliff they are far steeper than there.
         """
         if not lines:
             return []
         cell = 1.0 / (len(field_yx) - 1)
-        slopes = np.gradient(field_yx, cell)[::-1]
         points = np.concatenate(lines)
-        units = np.column_stack([axis.unit(points[:, k]) for k, axis in enumerate(drawn)])
+        begun = np.column_stack([axis.unit(points[:, k]) for k, axis in enumerate(drawn)])
+        places = begun.T[::-1] / cell
+        slope = np.stack([map_coordinates(each, places, order=1) for each in np.gradient(field_yx, cell)[::-1]])
+        rate = np.maximum(np.linalg.norm(slope, axis=0), 1e-6)
+        direction = (slope / rate).T
+
+        def odds_at(along: Array) -> Array:
+            units = np.clip(begun + along[:, None] * direction, 0.0, 1.0)
+            return _log_odds(self.ensemble.mixture(self._rows(_table(units, drawn, held))), pair)
+
+        along, odds = np.zeros(len(begun)), odds_at(np.zeros(len(begun)))
         for _ in range(POLISHINGS):
-            odds = _log_odds(self.ensemble.mixture(self._rows(_table(units, drawn, held))), pair)
-            slope = np.stack([map_coordinates(each, units.T[::-1] / cell, order=1) for each in slopes])
-            shift = -odds * slope / np.maximum((slope**2).sum(axis=0), 1e-9)
-            units = np.clip(units + np.clip(shift, -cell / 2, cell / 2).T, 0.0, 1.0)
+            before, found = along, odds
+            along = np.clip(along - odds / rate, -cell / 2, cell / 2)
+            odds = odds_at(along)
+            gone = np.where(along == before, np.inf, along - before)
+            rate = np.maximum(np.where(np.isfinite(gone), (odds - found) / gone, rate), 1e-6)
+        along = np.clip(along - odds / rate, -cell / 2, cell / 2)
+        units = np.clip(begun + along[:, None] * direction, 0.0, 1.0)
         moved = np.column_stack([axis.value(units[:, k]) for k, axis in enumerate(drawn)])
         return np.split(moved, np.cumsum([len(line) for line in lines])[:-1])
 

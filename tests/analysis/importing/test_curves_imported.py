@@ -145,6 +145,7 @@ def test_hydras_folders_become_runs_with_their_settings(multirun):
     assert found.frame["run_id"].tolist() == [f"{i}/metrics.csv" for i in range(10)]
     assert read_source(found.frame).scales == {"data.train_frac": "linear", "optimizer.weight_decay": "log"}
     assert found.frame["t_gen_event"].tolist() == [f > 0.4 for f in FRACTIONS]
+    assert found.notes[0] == "Read as curves: val/acc is val_accuracy."
 
 
 def test_settings_may_stand_in_names_or_in_a_table_of_their_own(tmp_path):

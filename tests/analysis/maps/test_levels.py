@@ -146,3 +146,11 @@ def test_a_rule_is_changed_for_every_level(fitted):
     late = fitted.under(RegimeRule(budget=500, ratio=5.0))
     assert set(late.runs["regime"]) == {"memorization"}
     assert late.levels.shared == fitted.levels.shared
+
+
+def test_a_line_is_where_both_regimes_are_equally_likely_at_a_cliff_too(fitted):
+    (curve,) = fitted.boundary("memorization", "grokking", x="fraction", y="decay", at={"method": "none"}).curves
+    inside = curve[(curve[:, 0] > curve[:, 0].min()) & (curve[:, 0] < curve[:, 0].max())]
+    points = pd.DataFrame({"fraction": inside[:, 0], "decay": inside[:, 1], "method": "none"})
+    found = fitted.probabilities(points)
+    assert (found["memorization"] - found["grokking"]).abs().max() < 0.02
