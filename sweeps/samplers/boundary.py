@@ -20,7 +20,6 @@ from annotated_types import Ge, Le
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import TrialState
-from scipy.stats import qmc
 
 from analysis.runs.axes import are_powers
 from analysis.runs.categories import CATEGORICAL
@@ -137,7 +136,7 @@ class BoundarySampler(BaseSampler):
     def _sobol_point(self, index: int, dimensions: int) -> npt.NDArray[np.float64]:
         if index >= len(self._points):
             size = 2 ** math.ceil(math.log2(index + 256))
-            self._points = qmc.Sobol(dimensions, scramble=True, rng=self._seed).random(size)
+            self._points = _sobol(dimensions, self._seed, size)
         return np.asarray(self._points[index])
 
     def _look(self, study: Study, space: Mapping[str, BaseDistribution]) -> None:
@@ -155,7 +154,7 @@ class BoundarySampler(BaseSampler):
         if self._map is None:
             return
         rng = np.random.default_rng([self._seed, len(done)])
-        self._candidates = qmc.Sobol(len(space), scramble=True, rng=rng).random(CANDIDATES)
+        self._candidates = _sobol(len(space), rng, CANDIDATES)
         values = {
             name: [_from_unit(distribution, float(u)) for u in self._candidates[:, i]]
             for i, (name, distribution) in enumerate(space.items())
@@ -210,6 +209,14 @@ class BoundarySampler(BaseSampler):
         radius = SPREAD * max(self._told, 8) ** (-1.0 / len(axes))
         gap = ((self._candidates[:, axes] - unit[axes]) ** 2).sum(axis=1)
         self._scores = self._scores * (1.0 - np.exp(-gap / (2 * radius**2)))
+
+
+def _sobol(dimensions: int, seed: int | np.random.Generator, size: int) -> npt.NDArray[np.float64]:
+    """Return scrambled Sobol points, (size, dimensions)."""
+    from scipy.stats import qmc  # a second to import, which a sweep that is complete does not need
+
+    points: npt.NDArray[np.float64] = qmc.Sobol(dimensions, scramble=True, rng=seed).random(size)
+    return points
 
 
 def _axes(space: Mapping[str, BaseDistribution]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +13,6 @@ import numpy.typing as npt
 from optuna.distributions import BaseDistribution
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import QMCSampler
-from scipy.stats import qmc
 
 from sweeps.samplers.base import Problem, Sampler
 
@@ -46,9 +46,15 @@ class SobolSampler(QMCSampler):
             warnings.simplefilter("ignore", ExperimentalWarning)
             super().__init__(qmc_type="sobol", scramble=True, seed=seed)
         self._distributions = dict(sorted(distributions.items()))
-        self._engine = qmc.Sobol(len(self._distributions), scramble=True, rng=seed)
+        self._scrambled_by = seed
         self._points = np.empty((0, len(self._distributions)))
         self._number = 0
+
+    @functools.cached_property
+    def _engine(self) -> Any:
+        from scipy.stats import qmc  # a second to import, which a sweep that is complete does not need
+
+        return qmc.Sobol(len(self._distributions), scramble=True, rng=self._scrambled_by)
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:  # noqa: ARG002
         """Return the whole space, known since the start."""

@@ -15,9 +15,10 @@ import grokcore
 from grokcore.records.regimes import RegimeRule
 from sweeps.spec.space import Choice, Range
 from sweeps.spec.sweep_spec import SweepSpec
-from sweeps.store.run_store import Store
+from sweeps.store.run_store import Store, read_records, record_ids
 from sweeps.store.tables import write_tables
 from sweeps.tracking.mlflow_mirror import Mirror, track, tracking_uri
+from sweeps.tracking.run_entry import entry_of
 
 pytestmark = [
     pytest.mark.browser,
@@ -108,22 +109,16 @@ def test_the_experiment_lists_every_run_and_the_sweep_first(page, server, mirror
     page.goto(f"{server}/#/experiments/{mirror._experiment}/runs?workflowType=machine_learning")
     page.get_by_text(f"sweep {SPEC.name}", exact=True).first.wait_for()
     page.screenshot(path=tmp_path / "runs.png")
-    names = {mirror.run_name(record) for record in Store.records(_Reading(mirror.path))}
+    names = {entry_of(record, SPEC, mirror.sweep_id).name for record in read_records(mirror.path)}
+    assert names
     for name in names:
         page.get_by_text(name, exact=True).first.wait_for(state="attached")
     text = page.inner_text("body")
     assert text.index(f"sweep {SPEC.name}") < min(text.index(name) for name in names)
 
 
-class _Reading:
-    """A store that is only read: `Store.records` needs no more than its folder."""
-
-    def __init__(self, path):
-        self.path = path
-
-
 def test_a_run_shows_its_curves_against_optimizer_steps(page, server, mirror, tmp_path):
-    run, _ = next(iter(mirror._known.values()))
+    run = mirror.find(next(record_ids(mirror.path)))
     # MLflow draws a chart only when it comes into view.
     page.set_viewport_size({"width": 1500, "height": 3000})
     page.goto(f"{server}/#/experiments/{mirror._experiment}/runs/{run}/model-metrics?workflowType=machine_learning")
@@ -150,7 +145,8 @@ def test_a_runs_own_page_and_picture_are_shown_with_the_run(page, server, mirror
     from sweeps.finished_runs.inspect import show
 
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    run_id, (run, _) = next(iter(mirror._known.items()))
+    run_id = next(record_ids(results))
+    run = mirror.find(run_id)
     said = []
     show(run_id, results.parent, None, again=True, style="screen", say=said.append)
     assert said == ["training run " + run_id + " again, 400 steps"], "nothing stood in the way of MLflow"

@@ -2,12 +2,14 @@
 
 import contextlib
 import time
+from dataclasses import replace
 
 import psutil
 import pytest
 
+from grokcore.records.regimes import RegimeRule
 from sweeps.execution.ray_watch import EXIT_CODE
-from tests.faults.test_driver import assert_complete, end, finished, folder, start, wait_for
+from tests.faults.test_driver import SPEC, assert_complete, end, finished, folder, start, wait_for
 
 __all__ = ["folder"]
 
@@ -67,15 +69,17 @@ def test_a_sweep_whose_ray_lost_its_control_store_ends_with_a_sentence_and_the_s
 
 
 def test_workers_that_are_killed_every_few_seconds_still_make_progress(folder):
-    """Each is killed as soon as it has trained for a moment: less than a report takes where nothing is lost."""
+    """Each is killed as soon as it has trained for a moment, while runs take longer than any of them lives."""
+    longer = {**SPEC.run, "steps": 16000}
+    (folder / "spec.toml").write_text(replace(SPEC, run=longer, rule=RegimeRule(budget=16000, ratio=5.0)).to_toml())
     process = start(folder)
     try:
         wait_for(lambda: len(finished(folder)) >= 1, 180, "the first run")
-        deadline, kills, born = time.monotonic() + 60, 0, {}
+        deadline, kills, born = time.monotonic() + 40, 0, {}
         while time.monotonic() < deadline and process.poll() is None:
             for worker in psutil.Process(process.pid).children(recursive=True):
                 with contextlib.suppress(psutil.Error):
-                    ours = "CohortTrainable" in " ".join(worker.cmdline()[:2])
+                    ours = "Trainable" in " ".join(worker.cmdline()[:2])
                     if ours and time.monotonic() - born.setdefault(worker.pid, time.monotonic()) > 4:
                         worker.kill()
                         kills += 1
