@@ -108,7 +108,8 @@ def ray_folder() -> Path:
     raise ConfigError(
         [
             f"an embedded Ray needs a folder of at most {FOLDER_LETTERS - 4} letters that can be written and has "
-            f"{ROOM / 2**20:.0f} MiB free, for its sockets and logs; {named!r} and /tmp are not. Name one in RAY_TMPDIR."
+            f"{ROOM / 2**20:.0f} MiB free, for its sockets and logs; {named!r} and /tmp are none. Name one in "
+            "RAY_TMPDIR."
         ]
     )
 
