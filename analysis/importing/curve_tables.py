@@ -13,9 +13,9 @@ import pandas as pd
 
 from analysis.runs.cells import Array, as_numbers, empty, plain, shown, typed
 from analysis.runs.censoring import steps_of
-from analysis.runs.run_table import milestone_columns
+from analysis.runs.run_table import FINE, milestone_columns
 from grokcore.errors import DataError
-from grokcore.records.milestones import THRESHOLDS, first_passage
+from grokcore.records.milestones import THRESHOLDS, evaluated_before, first_passage
 from grokcore.records.regimes import RegimeRule
 
 _SPLITS = {"train": "train|training", "val": "val|valid|validation|test|eval"}
@@ -27,8 +27,6 @@ SPELLINGS = {
 """What a column is called, in small letters with underscores, where it is what one of ours is."""
 RULE_THRESHOLD = RegimeRule.threshold
 """Accuracy at which t_mem and t_gen stand."""
-FINE = 1.1
-"""Factor between two evaluations up to which a milestone's step is taken for exact."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,8 +77,9 @@ def runs_of_curves(curves: pd.DataFrame, settings: pd.DataFrame | None = None) -
 
     `curves` has step, train_accuracy and val_accuracy, under these or usual names, run_id unless it is one run, and a
     run's settings as columns that do not change within a run; `settings`, by run_id, adds others. A milestone is the
-    first evaluated step whose accuracy is at least the threshold, as in our own runs; else it is censored at the run's
-    last. Raises `DataError` for accuracies that are none and steps that go back.
+    first evaluated step whose accuracy is at least the threshold, as in our own runs, beside it (`t_gen_lower`, …) the
+    evaluation before; else it is censored at the run's last. Raises `DataError` for accuracies that are none and steps
+    that go back.
     """
     curves, notes = named_curves(curves)
     if "run_id" not in curves.columns:
@@ -136,9 +135,12 @@ def _settings(curves: pd.DataFrame) -> list[str]:
 
 
 def _milestones(run_id: Any, rows: pd.DataFrame) -> dict[str, Any]:
-    """Return a run's milestones at every threshold; others are censored at the last step that both curves have."""
+    """Return a run's milestones at every threshold, each with the evaluation before it; others are censored.
+
+    They are censored at the last step that both curves have.
+    """
     steps = rows["step"].to_numpy(dtype=np.int64)
-    found: dict[str, tuple[int, bool]] = {}
+    found: dict[str, tuple[int, bool, int]] = {}
     ends = []
     for split, name in (("train", "t_mem"), ("val", "t_gen")):
         values = rows[f"{split}_accuracy"].to_numpy(dtype=float)
@@ -150,11 +152,11 @@ def _milestones(run_id: Any, rows: pd.DataFrame) -> dict[str, Any]:
         for threshold in THRESHOLDS:
             milestone = first_passage(at, accuracies, threshold)
             for column in [milestone_columns(split, threshold)[0], *([name] if threshold == RULE_THRESHOLD else [])]:
-                found[column] = milestone.step, milestone.event
-    last = max(min(ends), *(step for step, event in found.values() if event), 0)
+                found[column] = milestone.step, milestone.event, evaluated_before(at, milestone.step)
+    last = max(min(ends), *(step for step, event, _ in found.values() if event), 0)
     row: dict[str, Any] = {"last_step": last}
-    for name, (step, event) in found.items():
-        row |= {name: step if event else last, f"{name}_event": event}
+    for name, (step, event, before) in found.items():
+        row |= {name: step if event else last, f"{name}_event": event, f"{name}_lower": before if event else np.nan}
     return row
 
 
@@ -207,7 +209,10 @@ def _doubts(frame: pd.DataFrame, curves: pd.DataFrame) -> list[str]:
     reached = frame[frame["t_gen_event"]]
     gap = _gap(curves[curves["val_accuracy"].notna()], reached)
     if gap > FINE:
-        notes.append(f"Accuracy was evaluated up to a factor of {gap:.3g} apart before it rose: t_gen is late by that.")
+        notes.append(
+            f"Accuracy was evaluated up to a factor of {gap:.3g} apart before it rose: t_gen lies between t_gen_lower, "
+            "the evaluation before, and t_gen, and models take it so."
+        )
     return notes
 
 

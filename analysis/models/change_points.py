@@ -30,7 +30,7 @@ from analysis.models.evidence import Trained, spread_rows, thinned, trained
 from analysis.models.gaussian_process import Posterior
 from analysis.models.initial_splits import first_guesses
 from analysis.models.kernels import STEEP, Array, Prior
-from analysis.models.likelihoods import LOGISTIC, Observations, sided
+from analysis.models.likelihoods import LOGISTIC, Observations, log_mass, sided
 
 PRICE = 8.0
 """Log odds against a change point, which its gain in evidence must exceed."""
@@ -263,6 +263,9 @@ def _log_chance(seen: Observations, mean: Array, variance: Array, noise: float) 
     spread = np.sqrt(noise**2 + variance + np.where(exact, seen.blur**2, 0.0))
     off = (seen.edges - mean) / spread
     tail = log_ndtr(np.where(np.isfinite(seen.low), -off, off))
+    if seen.between.any():
+        ends = np.where(seen.between, (seen.low - mean) / spread, -1.0), (seen.high - mean) / spread
+        tail = np.where(seen.between, log_mass(ends[0], np.where(seen.between, ends[1], 1.0)), tail)
     return np.asarray(np.where(exact, -0.5 * off**2 - np.log(spread) - 0.5 * np.log(2 * np.pi), tail))
 
 

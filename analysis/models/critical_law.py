@@ -1,20 +1,29 @@
 """Laws of the delay: the censored critical law with intervals, and what survival analysis says of a cell of runs.
 
 The law is t_gen − t_mem = C · decay^-a · rate^-b · (f − f_c)^-γ with f_c = f_0 + f_1 · log10 decay, seed noise that is
-normal in log10, and runs that did not generalise counted as "longer than seen". Dropping them, as least squares on the
+normal in log10, runs that did not generalise counted as "longer than seen", and those whose time is known only between
+two evaluations as "between". Dropping them, as least squares on the
 generalised runs does, biases the exponents at any number of runs: the slow half of every edge is missing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
-from analysis.models.critical_law_likelihood import DISTANCE, Problem, median_delay, posterior_draws, profile
+from analysis.models.critical_law_likelihood import (
+    DISTANCE,
+    FOREVER,
+    Problem,
+    median_delay,
+    posterior_draws,
+    profile,
+)
 from analysis.runs.axes import Array, Axis
+from analysis.runs.intervals import delay_ends
 from analysis.runs.run_table import Runs
 from grokcore.errors import DataError
 
@@ -106,16 +115,17 @@ def fit_critical_law(
     Raises `DataError` where there is no fraction axis, or fewer than `FEWEST_EVENTS` delays were seen.
     """
     fraction, powers = law_axes(runs.axes)
-    mem, mem_event = runs.milestone("t_mem")
-    gen, gen_event = runs.milestone("t_gen")
-    gen = np.where(np.isfinite(gen), gen, runs.budget_limit)
-    delay = gen - np.where(np.isfinite(mem), mem, gen)
+    _, mem_event = runs.milestone("t_mem")
+    _, gen_event = runs.milestone("t_gen")
+    least, delay, between = delay_ends(runs)
     table = runs.table
     positive = np.all([table[axis.name].to_numpy(dtype=float) > 0 for axis in powers], axis=0) if powers else True
     rows = np.flatnonzero(mem_event & (delay >= 1.0) & positive)
-    event = gen_event[rows]
-    if event.sum() < FEWEST_EVENTS:
-        raise DataError(f"{int(event.sum())} delays were seen; the critical law takes at least {FEWEST_EVENTS}.")
+    between = between[rows] & gen_event[rows]
+    event = gen_event[rows] & ~between
+    events = int((event | between).sum())
+    if events < FEWEST_EVENTS:
+        raise DataError(f"{events} delays were seen; the critical law takes at least {FEWEST_EVENTS}.")
     table = table.iloc[rows]
     origins = tuple(float(np.log10(axis.middle)) for axis in powers)
     logs = np.column_stack(
@@ -125,13 +135,14 @@ def fit_critical_law(
     problem = Problem(
         fraction=table[fraction.name].to_numpy(dtype=float),
         logs=logs,
-        low=np.log10(delay[rows]),
+        low=np.where(between, np.log10(np.maximum(least[rows], 10.0**-FOREVER)), np.log10(delay[rows])),
+        high=np.where(between, np.log10(delay[rows]), np.inf) if between.any() else None,
         event=event,
         sloped=False,
     )
     best, loss = _best_start(problem, start)
     if powers:
-        widened = Problem(fraction=problem.fraction, logs=logs, low=problem.low, event=event, sloped=True)
+        widened = replace(problem, sloped=True)
         sloped, sloped_loss = widened.solve(np.insert(best, len(best) - 1, 0.0), polish=start is None)
         if loss - sloped_loss > SLOPE_GAIN:
             problem, best, loss = widened, sloped, sloped_loss
@@ -148,7 +159,7 @@ def fit_critical_law(
         origins=origins,
         estimates=estimates,
         runs=len(rows),
-        events=int(event.sum()),
+        events=events,
         draws=drawn,
     )
 
@@ -164,7 +175,7 @@ def law_axes(axes: Sequence[Axis]) -> tuple[Axis, tuple[Axis, ...]]:
 
 def _best_start(problem: Problem, start: CriticalLaw | None) -> tuple[Array, float]:
     """Return the best of several searches: the likelihood has a ridge in (γ, f_c)."""
-    powers, seen = problem.logs.shape[1], problem.event
+    powers, seen = problem.logs.shape[1], problem.event | problem.between
     lowest = float(problem.fraction[seen].min())
     starts = []
     if start is not None and len(start.powers) == powers:
@@ -176,7 +187,7 @@ def _best_start(problem: Problem, start: CriticalLaw | None) -> tuple[Array, flo
         for critical in (lowest - 0.15, lowest - 0.05, lowest - 0.01):
             distance = np.log10(np.maximum(problem.fraction[seen] - critical, 1e-3) / DISTANCE)
             design = np.column_stack([np.ones(seen.sum()), -problem.logs[seen], -distance])
-            slopes = np.linalg.lstsq(design, problem.low[seen], rcond=None)[0]
+            slopes = np.linalg.lstsq(design, problem.middles[seen], rcond=None)[0]
             slopes[-1] = max(slopes[-1], 0.3)
             starts.append(np.concatenate([slopes, [critical, np.log(0.25)]]))
     found = [problem.solve(one, polish=False) for one in starts]

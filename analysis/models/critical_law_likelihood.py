@@ -10,6 +10,7 @@ import numpy.typing as npt
 from scipy.optimize import minimize
 from scipy.special import log_ndtr
 
+from analysis.models.likelihoods import density_shares, log_mass
 from analysis.runs.axes import Array
 
 HALF_CHI_SQUARE = 1.92
@@ -24,6 +25,8 @@ FOREVER = 30.0
 """log10 of a delay beyond which the law no longer tells one from another."""
 AT_BOUND = 1e-3
 """Distance from a bound within which an estimate lies at it."""
+TINY = 1e-6
+"""Width of an interval, in standard deviations, where none is meant: it is computed there and not used."""
 PROPOSALS = 512
 """Points at which the posterior is looked at, to draw from it by importance."""
 
@@ -52,9 +55,11 @@ class Problem:
     logs: Array
     """(n, powers) log10 of the power columns, from their origins."""
     low: Array
-    """(n,) log10 of the delay seen, or at which it was censored."""
+    """(n,) log10 of the delay seen, or at which it was censored, or at the beginning of its interval (−∞: none)."""
     event: npt.NDArray[np.bool_]
     """(n,) whether the delay was seen."""
+    high: Array | None = None
+    """(n,) log10 of the end of its interval where the delay lies between two evaluations, else ∞; none if nowhere."""
     sloped: bool
     """Whether the critical fraction moves with the first power's logarithm."""
 
@@ -62,8 +67,8 @@ class Problem:
         """Return (S,) minus the log posterior of (S, k) parameters."""
         noise = np.exp(parameters[:, -1:])
         each = [median_delay(one, self.fraction, self.logs, sloped=self.sloped) for one in parameters]
-        z = (self.low - np.minimum(np.stack(each), FOREVER)) / noise
-        value = np.logaddexp(self._inlier(z, noise), self._stray)
+        median = np.minimum(np.stack(each), FOREVER)
+        value = np.logaddexp(self._inlier(median, noise), self._stray)
         middle, width = self._prior()
         off = (parameters - middle) / width
         return np.asarray(0.5 * (off**2).sum(axis=1) - value.sum(axis=1))
@@ -73,14 +78,20 @@ class Problem:
         powers = self.logs.shape[1]
         noise = np.exp(parameters[-1])
         raw = median_delay(parameters, self.fraction, self.logs, sloped=self.sloped)
-        z = (self.low - np.minimum(raw, FOREVER)) / noise
-        inlier = self._inlier(z, noise)
+        median = np.minimum(raw, FOREVER)
+        z = (self.low - median) / noise
+        inlier = self._inlier(median, noise)
         value = np.logaddexp(inlier, self._stray)
         share = np.exp(inlier - value)
         near = np.minimum(z, 1e3)
         hazard = np.where(z > 1e3, z, np.exp(-0.5 * near**2 - _ROOT - log_ndtr(-near)))
         by_median = share * np.where(self.event, z, hazard) / noise
         by_noise = share * np.where(self.event, z**2 - 1.0, hazard * z)
+        if self.between.any():
+            top = (self._ends - median) / noise
+            p, q = density_shares(z, np.maximum(top, z + TINY))
+            by_median = np.where(self.between, share * (p - q) / noise, by_median)
+            by_noise = np.where(self.between, share * (p * z - q * top), by_noise)
         beyond = np.maximum(self.fraction - self._edge(parameters), 1e-12)
         moves = np.where(raw < FOREVER, by_median, 0.0)
         by_edge = parameters[1 + powers] / (np.log(10) * beyond)
@@ -91,17 +102,40 @@ class Problem:
         off = (parameters - middle) / width
         return float(0.5 * off @ off - value.sum()), off / width - gradient
 
-    def _inlier(self, z: Array, noise: Array | float) -> Array:
+    @functools.cached_property
+    def between(self) -> npt.NDArray[np.bool_]:
+        """(n,) where the delay lies between two evaluations."""
+        return np.zeros(len(self.low), dtype=bool) if self.high is None else np.isfinite(self.high)
+
+    @functools.cached_property
+    def _ends(self) -> Array:
+        return self.low if self.high is None else np.where(self.between, self.high, self.low)
+
+    @functools.cached_property
+    def middles(self) -> Array:
+        """(n,) log10 of the delay seen or censored, or of the middle of its interval."""
+        return np.asarray(0.5 * (np.where(self.between, np.maximum(self.low, 0.0), self.low) + self._ends))
+
+    def _inlier(self, median: Array, noise: Array | float) -> Array:
         """Return the log likelihood of runs that the law is right about."""
+        z = (self.low - median) / noise
         inside = np.where(self.event, -0.5 * z**2 - np.log(noise) - _ROOT, log_ndtr(-z))
+        if self.between.any():
+            top = np.maximum((self._ends - median) / noise, z + TINY)
+            inside = np.where(self.between, log_mass(z, top), inside)
         return np.asarray(np.log1p(-OUTLIERS) + inside)
 
     @functools.cached_property
     def _stray(self) -> Array:
         """The log likelihood of runs that the law is wrong about."""
-        off = (self.low - np.median(self.low)) / _OUTLIER_SPREAD
+        middle = np.median(self.middles)
+        off = (self.low - middle) / _OUTLIER_SPREAD
         density = -0.5 * off**2 - np.log(_OUTLIER_SPREAD) - _ROOT
-        return np.asarray(np.where(self.event, np.log(OUTLIERS) + density, np.log(OUTLIERS / 2)))
+        found = np.where(self.event, np.log(OUTLIERS) + density, np.log(OUTLIERS / 2))
+        if self.between.any():
+            top = np.maximum((self._ends - middle) / _OUTLIER_SPREAD, off + TINY)
+            found = np.where(self.between, np.log(OUTLIERS) + log_mass(off, top), found)
+        return np.asarray(found)
 
     def _edge(self, parameters: Array) -> Array:
         powers = self.logs.shape[1]

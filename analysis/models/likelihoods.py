@@ -1,4 +1,4 @@
-"""What runs tell of a noisy value: that it is known, or above or below something, and the likelihood of a latent."""
+"""What runs tell of a noisy value: that it is known, between, above or below something; the likelihood of a latent."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ Array = npt.NDArray[np.float64]
 
 LOGISTIC = np.pi / 8.0
 """Share of a normal variance that widens a logistic."""
+FAR = 100.0
+"""Standard deviations from an interval beyond which only its nearer end counts; the other adds less than rounding."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +25,7 @@ class Observations:
     low: Array
     """(n,) lower end of what is known, or -inf."""
     high: Array
-    """(n,) upper end, or inf; equal to `low` where the value was seen."""
+    """(n,) upper end, or inf; equal to `low` where the value was seen, above it where it lies somewhere between."""
     blur: Array
     """(n,) standard deviation of the rounding of a seen value, beside the noise."""
     logistic: bool = False
@@ -31,8 +33,15 @@ class Observations:
 
     @property
     def edges(self) -> Array:
-        """Return (n,) the values seen, and the one known end of the others."""
-        return np.where(np.isfinite(self.low), self.low, self.high)
+        """Return (n,) the values seen, the middles of intervals, and the one known end of the others."""
+        between = self.between
+        one = np.where(np.isfinite(self.low), self.low, self.high)
+        return np.where(between, 0.5 * (np.where(between, self.low, 0.0) + np.where(between, self.high, 0.0)), one)
+
+    @property
+    def between(self) -> npt.NDArray[np.bool_]:
+        """Return (n,) where a value is known to lie between two finite ends (interval-censored)."""
+        return np.isfinite(self.low) & np.isfinite(self.high) & (self.low < self.high)
 
     def rows(self, chosen: npt.NDArray[np.intp]) -> Observations:
         """Return some of the observations."""
@@ -81,7 +90,7 @@ def likelihood(seen: Observations, latent: Array, noise: float, extra: Array | f
     g = h * (u + h)
     slope = h * ((u + h) * (u + 2 * h) - 1.0)
     r = edge - latent
-    return Likelihood(
+    found = Likelihood(
         value=np.where(exact, -0.5 * r**2 / variance - np.log(tau) - 0.5 * np.log(2 * np.pi), log_tail),
         first=np.where(exact, r / variance, sign * h / tau),
         weight=np.where(exact, 1.0 / variance, np.maximum(g, 1e-12) / variance),
@@ -90,6 +99,61 @@ def likelihood(seen: Observations, latent: Array, noise: float, extra: Array | f
         first_noise=share * np.where(exact, -2.0 * r / variance, sign * (g * u - h) / tau),
         weight_noise=share * np.where(exact, -2.0, u * slope - 2.0 * g) / variance,
     )
+    return _with_intervals(found, seen, latent, tau, share)
+
+
+def log_mass(below: Array, above: Array) -> Array:
+    """Return log(Φ(above) − Φ(below)) of a standard normal for below < above, exact in both tails."""
+    flip = below + above > 0
+    low, high = np.where(flip, -above, below), np.where(flip, -below, above)
+    top = log_ndtr(high)
+    with np.errstate(divide="ignore"):
+        return np.asarray(top + np.log(-np.expm1(np.minimum(log_ndtr(low) - top, 0.0))))
+
+
+def density_shares(below: Array, above: Array) -> tuple[Array, Array]:
+    """Return φ(below) and φ(above), each divided by Φ(above) − Φ(below)."""
+    near, top = np.minimum(below, 1e3), np.maximum(above, -1e3)
+    mass, root = log_mass(np.minimum(near, top), np.maximum(near, top)), 0.5 * np.log(2 * np.pi)
+    with np.errstate(over="ignore"):
+        first, second = (np.exp(-0.5 * z**2 - root - mass) for z in (near, top))
+    # Far out the ratio of density to mass is the distance; the difference of two huge squares would be noise.
+    out, under = below > 1e3, above < -1e3
+    first, second = (
+        np.where(out, below, np.where(under, 0.0, first)),
+        np.where(under, -above, np.where(out, 0.0, second)),
+    )
+    return np.asarray(first), np.asarray(second)
+
+
+def _with_intervals(found: Likelihood, seen: Observations, latent: Array, tau: Array, share: Array) -> Likelihood:
+    """Return the same with the rows that lie between two ends: log(Φ(b) − Φ(a)), a and b the ends' distances in `tau`.
+
+    With p = φ(a)/mass, q = φ(b)/mass and s_k = p aᵏ − q bᵏ every derivative is a polynomial in s_0 … s_3; letting b
+    go to infinity gives the one-sided rows.
+    """
+    rows = np.flatnonzero(seen.between)
+    if not len(rows):
+        return found
+    spread, part = np.broadcast_to(tau, latent.shape)[rows], np.broadcast_to(share, latent.shape)[rows]
+    a, b = ((end[rows] - latent[rows]) / spread for end in (seen.low, seen.high))
+    # Below an interval or above it, far out, it is its nearer end that tells.
+    a, b = np.where(b < -FAR, -np.inf, a), np.where(a > FAR, np.inf, b)
+    p, q = density_shares(np.maximum(a, -1e150), np.minimum(b, 1e150))
+    below, above = np.where(np.isfinite(a), a, 0.0), np.where(np.isfinite(b), b, 0.0)
+    s0, s1, s2, s3 = (p * below**k - q * above**k for k in range(4))
+    values = {
+        "value": log_mass(np.maximum(a, -1e150), np.minimum(b, 1e150)),
+        "first": s0 / spread,
+        "weight": np.maximum(s0**2 - s1, 1e-12) / spread**2,
+        "third": (s2 - s0 - 3 * s0 * s1 + 2 * s0**3) / spread**3,
+        "value_noise": part * s1,
+        "first_noise": part * (s2 - s0 * s1 - s0) / spread,
+        "weight_noise": part * (2 * s0 * (s2 - s0 * s1) - s3 + s1**2 + s1 - 2 * (s0**2 - s1)) / spread**2,
+    }
+    for name, value in values.items():
+        getattr(found, name)[rows] = value
+    return found
 
 
 def _logistic(seen: Observations, latent: Array, extra: Array | float) -> Likelihood:

@@ -2,7 +2,8 @@
 
 Either may jump (`analysis.models.change_points`). The delay, not t_gen, is modelled: a run that generalises later than
 it memorises does so by a mechanism of its own, and a run that never memorised says nothing about it. A delay that the
-evaluation grid or the seeds' spread of t_mem cannot tell from zero is known only to be small (censored from the left).
+evaluation grid or the seeds' spread of t_mem cannot tell from zero is known only to be small (censored from the left);
+a time between two evaluations far apart is known to lie between them (`analysis.runs.intervals`).
 """
 
 from __future__ import annotations
@@ -18,13 +19,10 @@ from scipy.special import ndtr, ndtri
 from analysis.models.change_points import PiecewisePosterior, PiecewiseProcess
 from analysis.models.likelihoods import Observations
 from analysis.runs.axes import Array
+from analysis.runs.intervals import delay_interval, evaluated_before, grid_interval, log_interval, milestone_interval
 from analysis.runs.run_table import Runs
 from grokcore.records.regimes import RegimeRule
 
-GRID_STEP = 1.025
-"""Ratio of neighbouring evaluation steps: a recorded crossing happened in the last 2.5 % before it."""
-SMALLEST_DELAY = 0.1
-"""Delays below this share of t_mem count as "small", since t_mem itself is no surer than that."""
 NODES = 12
 """Nodes over t_mem when its uncertainty is integrated out."""
 _PLACES, _WEIGHTS = (values / 2.0 for values in np.polynomial.legendre.leggauss(NODES))
@@ -43,47 +41,29 @@ class Times(NamedTuple):
 def memorization_times(runs: Runs, points: Array) -> Observations:
     """Return what the runs tell of log10 t_mem."""
     step, event = runs.milestone("t_mem")
-    step = np.where(np.isfinite(step), step, runs.budget_limit)
-    informative = event | (step >= 1)
-    centre, blur = _grid_interval(step)
-    low = np.where(event, centre, np.log10(np.maximum(step, 0.5)))
-    seen = Observations(points=points, low=low, high=np.where(event, low, np.inf), blur=blur)
-    return seen.rows(np.flatnonzero(informative))
+    low, high, blur = log_interval(runs, "t_mem")
+    seen = Observations(points=points, low=low, high=high, blur=blur)
+    return seen.rows(np.flatnonzero(event | (step >= 1)))
 
 
 def delays(runs: Runs, points: Array) -> Observations:
     """Return what the runs tell of the log10 delay; runs that did not memorise tell nothing."""
-    mem, mem_event = runs.milestone("t_mem")
-    gen, gen_event = runs.milestone("t_gen")
-    gen = np.where(np.isfinite(gen), gen, runs.budget_limit)
-    delay = np.maximum(gen - np.where(np.isfinite(mem), mem, gen), 0.0)
-    floor = np.maximum(SMALLEST_DELAY * np.where(mem_event, mem, gen), (GRID_STEP - 1.0) * gen)
-    floor = np.maximum(floor, 1.0)
-    small = gen_event & (delay < floor)
-    value = np.log10(np.maximum(delay, 0.5))
-    _, blur = _grid_interval(gen)
+    low, high, informative = delay_interval(runs)
+    _, gen, _ = milestone_interval(runs, "t_gen")
+    _, blur = grid_interval(gen, evaluated_before(runs, "t_gen"))
     # The grid blurs t_gen; seen from the delay the same interval is wider.
-    blur = blur * gen / np.maximum(delay, 0.5)
-    low = np.where(small, -np.inf, value)
-    high = np.where(small, np.log10(floor), np.where(gen_event, value, np.inf))
-    seen = Observations(points=points, low=low, high=high, blur=blur)
-    informative = (mem_event & (gen_event | (delay >= 1.0))) | (gen_event & ~mem_event)
+    blur = blur * gen / np.maximum(low, 0.5)
+    at_once = (low == 0.0) & np.isfinite(high)
+    low = np.where(at_once, -np.inf, np.log10(np.maximum(low, 0.5)))
+    seen = Observations(points=points, low=low, high=np.log10(np.maximum(high, 0.5)), blur=blur)
     return seen.rows(np.flatnonzero(informative))
 
 
 def _centre(seen: Observations, runs: Runs) -> float:
     """Return the level about which a time is modelled: the median of the values seen, or of what else is known."""
-    values = seen.low[seen.low == seen.high]
+    values = seen.edges[(seen.low == seen.high) | seen.between]
     everything = values if len(values) else seen.edges
     return float(np.median(everything)) if len(everything) else float(np.log10(runs.budget_limit))
-
-
-def _grid_interval(step: Array) -> tuple[Array, Array]:
-    """Return middle and standard deviation, in log10, of where a crossing recorded at `step` happened."""
-    whole = step == np.round(step)
-    before = np.maximum(np.minimum(step - 1.0, step / GRID_STEP), 0.5)
-    width = np.where(whole, np.log10(np.maximum(step, 1.0) / before), 0.0)
-    return np.log10(np.maximum(step, 0.5)) - width / 2, width / np.sqrt(12.0)
 
 
 def regimes_from_times(times: Times, rule: RegimeRule, *, noise: bool = True) -> Array:

@@ -156,6 +156,14 @@ def contradictions(table: pd.DataFrame) -> list[str]:
     remedy = "a censored milestone stands at the last step the run was seen at"
     complain(~mem_event & (gen > mem), "t_mem was not reached by a step before t_gen's", remedy)
     complain(~gen_event & (mem > gen), "t_gen was not reached by a step before t_mem's", remedy)
+    for name in ("t_mem", "t_gen"):
+        if f"{name}_lower" in table.columns:
+            lower = table[f"{name}_lower"].to_numpy(dtype=float)
+            complain(
+                columns[f"{name}_event"] & ((lower >= columns[name]) | (lower < 0)) & (columns[name] > 0),
+                f"{name}_lower is not a step before {name}",
+                "give the last evaluation at which it had not been reached, or leave the cell empty",
+            )
     column = last_step_column(table)
     if column is not None:
         last = last_steps(table)

@@ -23,6 +23,8 @@ from grokcore.records.regimes import REGIMES, RegimeRule
 FEWEST_RUNS = 8
 """Runs below which no map is drawn: four regimes cannot be told apart by fewer than two runs each."""
 MILESTONES = ("t_mem", "t_mem_event", "t_gen", "t_gen_event")
+FINE = 1.1
+"""Factor between two evaluations up to which a milestone is a value with a rounding, not an interval."""
 NEVER = ("diverged",)
 """Outcomes after which nothing can be reached any more: such a run is censored at no step, it never gets there."""
 BoolArray = npt.NDArray[np.bool_]
@@ -109,6 +111,13 @@ class Runs:
         never = self.table["outcome"].isin(NEVER).to_numpy()
         return np.where(never & ~event, np.inf, step), event
 
+    def lower(self, name: str) -> Array:
+        """Return the last evaluations before t_mem or t_gen was reached; NaN where nobody says, or it was not."""
+        column, event = f"{name}_lower", self.table[f"{name}_event"].to_numpy(dtype=bool)
+        if column not in self.table.columns:
+            return np.full(len(event), np.nan)
+        return np.where(event, self.table[column].to_numpy(dtype=float), np.nan)
+
     def at_threshold(self, threshold: float) -> Runs:
         """Return the same runs with t_mem and t_gen at another recorded threshold."""
         table = _named_milestones(self.table, threshold)
@@ -138,6 +147,8 @@ def check_runs(frame: pd.DataFrame, scales: Mapping[str, str], threshold: float,
     for name in ("t_mem", "t_gen"):
         table[f"{name}_event"] = truths(frame, f"{name}_event")
         table[name] = steps_of(frame, name)
+        if f"{name}_lower" in frame.columns:
+            table[f"{name}_lower"] = steps_of(frame, f"{name}_lower")
     complaints = contradictions(table)
     if complaints:
         raise DataError("\n".join(complaints))
@@ -145,6 +156,7 @@ def check_runs(frame: pd.DataFrame, scales: Mapping[str, str], threshold: float,
     thresholds = recorded_thresholds(frame) or (threshold,)
     if not recorded_thresholds(frame) and threshold != RegimeRule.threshold:
         warnings.append(f"the table does not say at which accuracy its milestones were reached: read as {threshold:g}.")
+    warnings += _interval_notes(table)
     axes = make_axes(table, scales, box)
     for axis in axes:
         table[axis.name] = numbers(table, axis.name)
@@ -156,6 +168,22 @@ def check_runs(frame: pd.DataFrame, scales: Mapping[str, str], threshold: float,
         budget_limit=int(np.nanmax([*last, *last_steps(table)])),
         warnings=tuple(warnings),
     )
+
+
+def _interval_notes(table: pd.DataFrame) -> list[str]:
+    """Return in a sentence how many runs say of a milestone only between which evaluations it lies."""
+    notes = []
+    for name in ("t_mem", "t_gen"):
+        if f"{name}_lower" in table.columns:
+            lower = table[f"{name}_lower"]
+            wide = table[f"{name}_event"] & (table[name] > FINE * lower)
+            if wide.any():
+                factor = (table[name] / lower.clip(lower=1))[wide].median()
+                notes.append(
+                    f"{name} is known only between two evaluations, a median factor of {factor:.3g} apart, in "
+                    f"{int(wide.sum())} of {len(table)} runs: interval-censored."
+                )
+    return notes
 
 
 def check_columns(frame: pd.DataFrame, wanted: Sequence[str]) -> None:
@@ -184,6 +212,10 @@ def _named_milestones(frame: pd.DataFrame, threshold: float) -> pd.DataFrame:
     for name, split in (("t_mem", "train"), ("t_gen", "val")):
         step, event = milestone_columns(split, threshold)
         replaced |= {name: frame[step], f"{name}_event": frame[event]}
+        lower = next((column for column in (f"{step}_lower", f"{name}_lower") if column in frame.columns), None)
+        if lower is not None:
+            told = lower.startswith(step) or name not in frame.columns
+            replaced[f"{name}_lower"] = frame[lower] if told else frame[lower].where(frame[step] == frame[name])
     return frame.assign(**replaced)
 
 
@@ -234,14 +266,18 @@ def allowed_regimes(runs: Runs, rule: RegimeRule) -> BoolArray:
     mem, mem_event = runs.milestone("t_mem")
     gen, gen_event = runs.milestone("t_gen")
     budget = rule.budget
+    # The first step at which each may have been reached: the one after the evaluation before, where that is told.
+    lower = runs.lower("t_mem"), runs.lower("t_gen")
+    soon_mem, soon_gen = (np.where(t > FINE * low, low + 1, t) for t, low in zip((mem, gen), lower, strict=True))
     may_confuse = np.where(mem_event, mem > budget, True)
-    may_memorise = np.where(mem_event, mem <= budget, mem < budget)
+    may_memorise = np.where(mem_event, soon_mem <= budget, mem < budget)
     may_stay = np.where(gen_event, gen > budget, True)
-    may_generalise = np.where(gen_event, gen <= budget, gen < budget)
-    finite_gen, finite_mem = np.where(np.isfinite(gen), gen, budget), np.where(np.isfinite(mem), mem, budget)
-    delayed = rule.delayed(finite_mem, finite_gen)
-    may_be_prompt = np.where(gen_event | mem_event, ~delayed, True)
-    may_be_late = np.where(gen_event, delayed, True)
+    may_generalise = np.where(gen_event, soon_gen <= budget, gen < budget)
+    latest, earliest, last_mem, first_mem = (
+        np.where(np.isfinite(step), step, budget) for step in (np.fmin(gen, budget), soon_gen, mem, soon_mem)
+    )
+    may_be_prompt = np.where(gen_event | mem_event, ~rule.delayed(last_mem, earliest), True)
+    may_be_late = np.where(gen_event, rule.delayed(first_mem, latest), True)
     columns = [
         may_confuse,
         may_memorise & may_stay,

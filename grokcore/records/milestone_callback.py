@@ -11,7 +11,7 @@ import numpy as np
 
 from grokcore.atomic_files import replacing
 from grokcore.errors import ConfigError, DataError
-from grokcore.records.milestones import THRESHOLDS, Milestone, Split, first_passage
+from grokcore.records.milestones import THRESHOLDS, Milestone, Split, evaluated_before, first_passage
 
 
 class Milestones:
@@ -62,16 +62,20 @@ class Milestones:
         return self.milestone("val")
 
     def row(self, **axes: Any) -> dict[str, Any]:
-        """Return the run as a row of a table of runs: `axes` (fraction=.5, decay=1.0 …), milestones, last step."""
+        """Return the run as a row of a table of runs: `axes` (fraction=.5, decay=1.0 …), milestones, last step.
+
+        Beside each milestone stands the evaluation before it, since the time itself lies between the two.
+        """
+        wanted: dict[str, tuple[Split, float]] = {"t_mem": ("train", self.threshold), "t_gen": ("val", self.threshold)}
+        splits: tuple[Split, ...] = ("train", "val")
+        wanted |= {f"t_{split}_{round(100 * at):03d}": (split, at) for split in splits for at in THRESHOLDS}
         row: dict[str, Any] = dict(axes)
-        row |= {"t_mem": self.t_mem.step, "t_mem_event": self.t_mem.event}
-        row |= {"t_gen": self.t_gen.step, "t_gen_event": self.t_gen.event, "last_step": self._seen[-1][0]}
-        for split in ("train", "val"):
-            for threshold in THRESHOLDS:
-                milestone = self.milestone(split, threshold)
-                name = f"t_{split}_{round(100 * threshold):03d}"
-                row |= {name: milestone.step, f"{name}_event": milestone.event}
-        return row
+        for name, (split, threshold) in wanted.items():
+            milestone = self.milestone(split, threshold)
+            before = evaluated_before([step for step, _, _ in self._seen], milestone.step)
+            row |= {name: milestone.step, f"{name}_event": milestone.event}
+            row[f"{name}_lower"] = before if milestone.event else ""
+        return row | {"last_step": self._seen[-1][0]}
 
     def append_to(self, path: Path | str, **axes: Any) -> None:
         """Add the run to a CSV of runs; raises `DataError` if its columns are others."""

@@ -39,3 +39,9 @@ def first_passage(
     if reached.size:
         return Milestone(event=True, step=int(steps[reached[0]]))
     return Milestone(event=False, step=int(steps[-1]))
+
+
+def evaluated_before(steps: Sequence[int] | npt.NDArray[np.int64], step: int) -> int:
+    """Return the last of the evaluated, increasing `steps` before `step`, or 0: a milestone at `step` lies after it."""
+    earlier = np.searchsorted(np.asarray(steps), step)
+    return int(np.asarray(steps)[earlier - 1]) if earlier else 0
