@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from sweeps.cli import importing, listing, maps, runs, sweep
+from sweeps.cli import browsing, importing, listing, maps, runs, sweep
 
 if TYPE_CHECKING:
     from sweeps.spec.sweep_spec import SweepSpec
@@ -29,6 +29,7 @@ for command in (
     runs.measure,
     runs.reproduce,
     sweep.track,
+    browsing.ui,
     maps.map_,
     maps.compare,
     importing.import_,

@@ -193,12 +193,9 @@ def _where(path: Path, options: Any, console: Any) -> None:
     if (path / "map.html").exists():
         console.print(f"map:  {path / 'map.html'} (and .png, .svg, .pdf, .csv, .parquet, .nc)", soft_wrap=True)
     if options.mlflow:
-        from sweeps.tracking.database import browse_command, shown, tracking_uri
+        from sweeps.cli.browsing import where_to_browse
 
-        uri = tracking_uri(path.parent)
-        served = f"{shown(uri)} (of a cluster's head: grokmap cluster ui)"
-        how = served if uri.startswith("http") else browse_command(uri)
-        console.print(f"browse: {how}", markup=False, soft_wrap=True)
+        console.print(f"browse: {where_to_browse(path)}", markup=False, soft_wrap=True)
 
 
 def track(
