@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import itertools
 import shlex
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from grokcore.atomic_files import write_text
 from grokcore.cautions import cautions
-from grokcore.engine.grouping import cohort_key
 from grokcore.errors import GrokmapError
-from grokcore.records.run_record import Outcome, RunRecord
-from sweeps.driver import Driver
+from grokcore.records.regimes import Regime
+from grokcore.records.run_record import RunRecord
 from sweeps.progress import Watcher
 from sweeps.spec.sweep_spec import SweepSpec
 from sweeps.store.run_store import Store
 from sweeps.store.storage import deliver
-from sweeps.store.tables import write_tables
 from sweeps.tracking.database import database_file, tracking_uri
 from sweeps.tracking.follower_process import MirrorProcess
 
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     import optuna
     import pandas as pd
 
+    from sweeps.driver import Driver
     from sweeps.execution.ray_session import RaySession
 
 
@@ -69,12 +69,8 @@ class SweepResult:
 
     path: Path
     """Its folder."""
-    runs: pd.DataFrame
-    """Its finished runs, as in `runs.parquet`."""
     complete: bool
     """Whether all runs are there; if not, the same command goes on."""
-    study: optuna.Study
-    """The Optuna study."""
     slots: int
     """Cohorts trained at the same time."""
     startup_seconds: float
@@ -89,6 +85,20 @@ class SweepResult:
     """Optimizer steps times runs."""
     map_seconds: float = 0.0
     """Wall time that drawing the map took; 0 where none was drawn."""
+
+    @functools.cached_property
+    def runs(self) -> pd.DataFrame:
+        """Return its finished runs, as in `runs.parquet`."""
+        import pandas as pd
+
+        return pd.read_parquet(self.path / "runs.parquet")
+
+    @functools.cached_property
+    def study(self) -> optuna.Study:
+        """Return the Optuna study."""
+        from sweeps.finished_runs.load import load
+
+        return load(self.path).study
 
     @property
     def overhead(self) -> float:
@@ -112,18 +122,12 @@ def run_sweep(spec: SweepSpec, options: SweepOptions | None = None, *, watcher: 
         mirror = None
         if options.mlflow and not (whole and is_mirrored(store.path)):
             mirror = open_things.enter_context(MirrorProcess(store.path))
-        if whole:
-            driver, slots = _driver(store, None, lambda record: watcher.known([record])), 0
-            watcher.stop()
-        else:
-            driver, slots = _train(store, options, watcher)
+        complete, slots = (_read(store, watcher), 0) if whole else _train(store, options, watcher)
         startup = time.monotonic() - begun - watcher.seconds
-        driver.close()
+        _write_tables(store)
         result = SweepResult(
             path=store.path,
-            runs=_tables(store),
-            complete=driver.finished,
-            study=driver.study,
+            complete=complete,
             slots=slots,
             startup_seconds=startup,
             train_seconds=watcher.seconds,
@@ -136,20 +140,23 @@ def run_sweep(spec: SweepSpec, options: SweepOptions | None = None, *, watcher: 
     return result
 
 
-def _driver(store: Store, session: RaySession | None, known: Callable[[RunRecord], object] | None) -> Driver:
-    """Return the driver of a sweep; one whose runs are all there needs no session."""
-    return Driver(
-        store,
-        key=session.key if session else cohort_key,
-        width=session.width if session else lambda _: 1,
-        slots=session.slots if session else lambda: 1,
-        forget=session.forget if session else None,
-        known=known,
-    )
+def _read(store: Store, watcher: Watcher) -> bool:
+    """Count the runs of a sweep that is complete, with no driver: Optuna and Ray take long to import."""
+    watcher.known(store.records())
+    watcher.stop()
+    for name in store.cohorts():
+        store.forget(name)
+    return True
 
 
-def _train(store: Store, options: SweepOptions, watcher: Watcher) -> tuple[Driver, int]:
-    """Train what is missing on Ray, and return the driver and how many slots there were.
+def _driver(store: Store, session: RaySession, known: Callable[[RunRecord], object] | None) -> Driver:
+    from sweeps.driver import Driver
+
+    return Driver(store, key=session.key, width=session.width, slots=session.slots, forget=session.forget, known=known)
+
+
+def _train(store: Store, options: SweepOptions, watcher: Watcher) -> tuple[bool, int]:
+    """Train what is missing on Ray, and return whether all runs are there and how many slots there were.
 
     An embedded Ray that loses a part of itself is started again, `RESTARTS` times at most.
     """
@@ -173,17 +180,17 @@ def _train(store: Store, options: SweepOptions, watcher: Watcher) -> tuple[Drive
                 watcher.note(f"{error} It is started again, and cohorts go on from their checkpoints.")
                 continue
             watcher.stop()
-            return driver, session.slots()
+            driver.close()
+            return driver.finished, session.slots()
     raise AssertionError("the last life returns or raises")
 
 
-def _tables(store: Store) -> pd.DataFrame:
-    """Return the finished runs; their tables are written unless they are newer than what they are made of."""
-    import pandas as pd
+def _write_tables(store: Store) -> None:
+    """Write the tables of the finished runs, unless they are newer than what they are made of."""
+    if not is_newer(store.path, ("runs.parquet", "curves.parquet")):
+        from sweeps.store.tables import write_tables
 
-    if is_newer(store.path, ("runs.parquet", "curves.parquet")):
-        return pd.read_parquet(store.path / "runs.parquet")
-    return write_tables(store.path, store.spec.rule)
+        write_tables(store.path, store.spec.rule)
 
 
 def _finish(
@@ -193,7 +200,7 @@ def _finish(
 
     What prevents one of them is said.
     """
-    if caution := few_generalised(result.runs):
+    if caution := few_generalised(watcher.regimes):
         watcher.note(f"caution: {caution}")
     drawn = is_newer(result.path, MAP)
     seconds = draw_map(result.path, watcher) if options.map and not drawn else 0.0
@@ -212,13 +219,13 @@ MOST = 0.8
 """Share of runs that did not generalise from which a sweep is said to show little."""
 
 
-def few_generalised(runs: pd.DataFrame) -> str:
-    """Return in a sentence that most runs of a sweep had not generalised; empty if enough had."""
-    over = runs[runs["outcome"] != str(Outcome.FAILED)]
-    late = int((~over["t_gen_event"].astype(bool)).sum())
-    if not late or late < MOST * len(over):
+def few_generalised(regimes: Mapping[Regime, int]) -> str:
+    """Return in a sentence that most runs of a sweep, counted by regime, had not generalised; empty if enough had."""
+    runs = sum(regimes.values())
+    late = runs - sum(regimes.get(regime, 0) for regime in (Regime.GROKKING, Regime.COMPREHENSION))
+    if not late or late < MOST * runs:
         return ""
-    return f"{late} of {len(over)} runs had not generalised when they ended; raise steps or the fraction to see where."
+    return f"{late} of {runs} runs had not generalised when they ended; raise steps or the fraction to see where."
 
 
 def is_mirrored(path: Path) -> bool:

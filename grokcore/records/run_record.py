@@ -6,16 +6,18 @@ import enum
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from grokcore.errors import DataError
 from grokcore.records.milestones import THRESHOLDS, Milestone, Split, first_passage
 from grokcore.records.regimes import Regime, RegimeRule
 from grokcore.run_config import RunConfig
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 DEFAULT_RATIO = 5.0
 """Delay that counts as grokking where no rule is given: t_gen ≥ 5 · t_mem, the form that suits any length of run."""
@@ -95,6 +97,8 @@ class RunRecord:
     @property
     def curves(self) -> pd.DataFrame:
         """Return the curves: step, train_loss, train_accuracy, val_loss, val_accuracy, then the measures."""
+        import pandas as pd
+
         return pd.DataFrame(dict(self.columns))
 
     def environment_at(self, step: int | None = None) -> dict[str, Any]:

@@ -18,6 +18,9 @@ from grokcore.errors import ConfigError
 OBJECT_STORE: Final = 256 * 2**20
 """Bytes of shared memory; records and checkpoints of small runs need far less."""
 
+ROOM: Final = 64 * 2**20
+"""Bytes that its folder's disk must have free: logs, spilled objects, and Ray's own files of each worker."""
+
 FOLDER_LETTERS: Final = 40
 """Length of its folder's path at most: the sockets below it have 67 letters more, and Linux allows 107."""
 
@@ -104,18 +107,20 @@ def ray_folder() -> Path:
                 return folder
     raise ConfigError(
         [
-            f"an embedded Ray needs a folder of at most {FOLDER_LETTERS - 4} letters that can be written, for its "
-            f"sockets; {named!r} and /tmp are not. Name one in RAY_TMPDIR."
+            f"an embedded Ray needs a folder of at most {FOLDER_LETTERS - 4} letters that can be written and has "
+            f"{ROOM / 2**20:.0f} MiB free, for its sockets and logs; {named!r} and /tmp are none. Name one in "
+            "RAY_TMPDIR."
         ]
     )
 
 
 def _usable(folder: Path) -> bool:
-    """Say whether this user, and no other, owns a folder, or can make it."""
+    """Say whether this user, and no other, owns a folder, or can make it, and whether there is room in it."""
     try:
-        if folder.exists():
-            return folder.stat().st_uid == os.getuid() and os.access(folder, os.W_OK | os.X_OK)
-        return os.access(folder.parent, os.W_OK | os.X_OK)
+        there = folder if folder.exists() else folder.parent
+        if folder.exists() and folder.stat().st_uid != os.getuid():
+            return False
+        return os.access(there, os.W_OK | os.X_OK) and shutil.disk_usage(there).free >= ROOM
     except OSError:
         return False
 

@@ -12,9 +12,10 @@ from grokcore.records.regimes import RegimeRule
 from grokcore.records.run_record import RunRecord
 from sweeps.finished_runs.find import find_record
 from sweeps.spec.sweep_spec import SweepSpec
-from sweeps.store.run_store import meant, read_records, record_ids
+from sweeps.store.run_store import meant, read_asked, read_records, record_ids
 
 if TYPE_CHECKING:
+    import optuna
     import pandas as pd
 
     from analysis.maps.regime_map import RegimeMap
@@ -63,6 +64,18 @@ class SweepFolder:
         tables = [record.curves.assign(run_id=run_id) for run_id, record in self.records.items()]
         together = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["run_id", "step"])
         return together[["run_id", *together.columns.drop("run_id")]]
+
+    @property
+    def study(self) -> optuna.Study:
+        """Return the Optuna study: every run chosen, with log10 of its t_gen where it has finished."""
+        from sweeps.study import rebuild
+
+        sampler, threshold = self.spec.built_sampler.build(self.spec.problem), self.rule.threshold
+        told = {
+            run_id: (record.outcome, record.milestone("train", threshold), record.milestone("val", threshold))
+            for run_id, record in self.records.items()
+        }
+        return rebuild(sampler, self.spec.whole_space.distributions, read_asked(self.folder, self.spec), told)
 
     def map(self, rule: RegimeRule | None = None, axes: Mapping[str, str] | None = None) -> RegimeMap:
         """Return the regime map of the runs so far, under the sweep's own rule or another."""

@@ -1,6 +1,8 @@
 """An embedded Ray takes the cores it may, finds a folder for its sockets, and keeps its token where it can."""
 
 import os
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -71,6 +73,16 @@ def test_a_folder_is_usable_by_its_owner_alone(tmp_path, monkeypatch):
     assert not embedded_ray._usable(tmp_path / "missing" / "new")
     monkeypatch.setattr(os, "getuid", lambda: 12345)
     assert not embedded_ray._usable(tmp_path / "mine")
+
+
+def test_a_full_disk_is_left_for_one_with_room(monkeypatch):
+    monkeypatch.setenv("RAY_TMPDIR", "/dev/shm")
+    free, usage = {"/tmp": embedded_ray.ROOM, "/dev": embedded_ray.ROOM - 1}, shutil.disk_usage("/")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=free.get(f"/{path.parts[1]}", 0)))
+    assert ray_folder().parent == Path("/tmp")
+    free.clear()
+    with pytest.raises(ConfigError, match="64 MiB free"):
+        ray_folder()
 
 
 def test_a_home_that_cannot_be_written_has_a_token_for_the_process(tmp_path, monkeypatch):
