@@ -45,6 +45,10 @@ def sweep(  # noqa: PLR0917 - one parameter an option
     keep_weights: Annotated[
         bool | None, typer.Option("--keep-weights", help="Keep weights at log-spaced steps, for `measure` and `show`.")
     ] = None,
+    stopping: Annotated[
+        str | None,
+        typer.Option(help="Which runs are stopped early: none, or hazard; grokmap list stopping."),
+    ] = None,
     within: Annotated[
         list[str] | None,
         typer.Option(
@@ -71,6 +75,7 @@ def sweep(  # noqa: PLR0917 - one parameter an option
         runs=runs,
         measures=measures,
         keep_weights=keep_weights,
+        stopping=stopping,
         within=within,
     )
 
@@ -148,6 +153,7 @@ def _conduct(spec: SweepSpec, options: Any) -> None:
     """Run the sweep with live progress, tell what came of it, and exit with 130 if it was interrupted."""
     from rich.console import Console
 
+    from sweeps.finished_runs.stopped import stopping_report
     from sweeps.progress import watcher_for
     from sweeps.run_sweep import run_sweep
 
@@ -174,6 +180,8 @@ def _conduct(spec: SweepSpec, options: Any) -> None:
         if result.run_steps
         else "all runs were there; nothing was trained"
     )
+    if said := stopping_report(result.runs, spec.rule.budget) if spec.stopping != "none" else "":
+        console.print(said, markup=False, soft_wrap=True)
     if result.map_seconds:
         console.print(f"{result.map_seconds:.0f} s to draw the map")
     _where(result.path, options, console)
