@@ -28,11 +28,12 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
 from analysis.forecast.forecaster import SHIPPED, Forecaster, KnownRun
 from analysis.forecast.hazard_rule import HazardRule
-from analysis.forecast.landmarks import CURVES, SETTINGS, landmarks
+from analysis.forecast.landmarks import CURVES, landmarks
 from benchmarks.forecast_sweeps import PACKED
 from grokcore.records.milestones import Milestone
 
 Array = npt.NDArray[np.float64]
+CONFIGURATION = ("fraction", "rate", "decay")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -71,7 +72,7 @@ def sweeps() -> dict[str, list[Run]]:
         first = curves.iloc[0]
         known = KnownRun(
             curves={name: curves[name].to_numpy() for name in ("step", *CURVES)},
-            settings={name: float(first[name]) for name in SETTINGS},
+            settings={name: float(first[name]) for name in CONFIGURATION},
             budget=int(first["budget"]),
             t_gen=Milestone(event=bool(first["t_gen_event"]), step=int(first["t_gen"])),
         )
@@ -89,7 +90,7 @@ def calibration_error(chance: Array, event: npt.NDArray[np.bool_]) -> float:
 
 def settings(runs: Iterable[Run]) -> Array:
     """Return the configurations alone, (N, 4)."""
-    rows = [[run.known.settings[name] for name in SETTINGS] + [run.known.budget] for run in runs]
+    rows = [[run.known.settings[name] for name in CONFIGURATION] + [run.known.budget] for run in runs]
     table = np.array(rows, dtype=float)
     return np.column_stack([table[:, 0], np.log10(np.maximum(table[:, 1:], 1e-12))])
 

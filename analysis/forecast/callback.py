@@ -7,7 +7,7 @@ from typing import Any
 
 from analysis.forecast.forecaster import Forecaster, KnownRun, last_landmark
 from analysis.forecast.hazard_rule import HazardRule, Verdict
-from analysis.forecast.landmarks import CURVES
+from analysis.forecast.landmarks import CURVES, SETTINGS
 from grokcore.errors import ConfigError
 from grokcore.records.milestone_callback import Milestones
 
@@ -15,10 +15,10 @@ from grokcore.records.milestone_callback import Milestones
 class Forecast(Milestones):
     """`Milestones` that also forecast. Call `see` where the loop evaluates; ask `chance` or `verdict` when you like.
 
-    `settings` are those of fraction, rate and decay that there are. The more often the loop evaluates, on a logarithmic
+    `settings` are those of rate and decay that there are. The more often the loop evaluates, on a logarithmic
     clock, the more is known; losses and the weights' norm sharpen it, accuracies alone will do. ::
 
-        watch = Forecast(budget=20_000, fraction=0.5, rate=1e-3, decay=1.0)
+        watch = Forecast(budget=20_000, rate=1e-3, decay=1.0)
         for step in ...:
             ...
             watch.see(step, train_accuracy, val_accuracy, train_loss=train_loss, val_loss=val_loss)
@@ -38,6 +38,8 @@ class Forecast(Milestones):
             raise ConfigError(
                 [f"threshold = {threshold:g}: the forecaster forecasts an accuracy of {known:g}; give that."]
             )
+        if unknown := settings.keys() - set(SETTINGS):
+            raise ConfigError([f"{', '.join(sorted(unknown))}: a forecast knows of {' and '.join(SETTINGS)} alone."])
         self._budget, self._settings = budget, settings
         self._others: list[dict[str, float]] = []
 

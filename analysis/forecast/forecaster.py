@@ -37,7 +37,7 @@ class KnownRun:
     curves: Mapping[str, Any]
     """step, train_accuracy and val_accuracy, and those of train_loss, val_loss and weight_norm that there are."""
     settings: Mapping[str, Any]
-    """Those of fraction, rate and decay that there are."""
+    """Those of rate and decay that there are."""
     budget: int
     """Optimizer steps that it may take."""
     t_gen: Milestone | None = None

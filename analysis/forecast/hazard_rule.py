@@ -47,7 +47,7 @@ class HazardRule:
     function of the run's own past alone.
     """
 
-    def __init__(self, forecaster: Forecaster, *, chance: float = 0.02, looks: int = 2) -> None:
+    def __init__(self, forecaster: Forecaster, *, chance: float = 0.04, looks: int = 2) -> None:
         self.forecaster, self.chance, self.looks = forecaster, chance, looks
 
     def verdicts(self, runs: Iterable[KnownRun], landmark: int) -> list[Verdict | None]:

@@ -24,7 +24,7 @@ PER_DECADE: Final = 5
 """Landmarks per factor of ten in steps: every 18th mark of the evaluations' grid, where light measures are taken."""
 FIRST: Final = 1.6
 """log10 of the first landmark, step 40."""
-SETTINGS: Final = ("fraction", "rate", "decay")
+SETTINGS: Final = ("rate", "decay")
 """Settings that a forecast knows of, where a run has them."""
 CURVES: Final = ("train_accuracy", "val_accuracy", "train_loss", "val_loss", "weight_norm")
 """Curves that it looks at; only the accuracies are needed."""
@@ -34,8 +34,11 @@ SEEN: Final = (
     "norm_fall", "norm_below_peak",
 )  # fmt: skip
 """What is seen at a landmark; a fall or gain is since half the step. NaN where it is not known."""
-GIVEN: Final = ("fraction", "log_rate", "log_decay", "log_decayed")
-"""What is known of the settings; `log_decayed` is log10 of step · rate · decay, the time of the decay's own clock."""
+GIVEN: Final = ("log_decayed",)
+"""What is known of the settings: log10 of step · rate · decay, the time of the decay's own clock.
+
+The settings themselves are left out: where a rate or a fraction is critical differs from problem to problem.
+"""
 AHEAD: Final = ("log_ahead", "log_length")
 """Where the interval begins, log10 of its first step over the landmark's, and its length in log10."""
 COLUMNS: Final = (*SEEN, *GIVEN, *AHEAD)
@@ -54,7 +57,7 @@ def edges(landmark: int, budget: int) -> Array:
 
 
 def seen(curves: Mapping[str, Any], settings: Mapping[str, Any], landmark: int, threshold: float) -> Array:
-    """Return `SEEN` and `GIVEN` of a run at a landmark, from nothing after it, (17,)."""
+    """Return `SEEN` and `GIVEN` of a run at a landmark, from nothing after it, (14,)."""
     steps = np.asarray(curves["step"], dtype=float)
     until = steps <= landmark
     steps = steps[until]
@@ -78,19 +81,18 @@ def seen(curves: Mapping[str, Any], settings: Mapping[str, Any], landmark: int, 
     if best_train >= threshold:
         memorised = first_passage(*_whole(*column("train_accuracy")), threshold).step
         since = math.log10(landmark / max(memorised, 1))
-    fraction, rate, decay = (_number(settings.get(name)) for name in SETTINGS)
+    rate, decay = (_number(settings.get(name)) for name in SETTINGS)
     row = [math.log10(landmark), train, val, best, val - val_half, since]
     row += [_log(train_loss), _log(val_loss), _log(val_loss / peak if peak else math.nan)]
     row += [_log(train_loss) - _log(train_loss_half), _log(val_loss) - _log(val_loss_half)]
     row += [_log(norm) - _log(norm_half), _log(norm) - _log(heaviest)]
-    row += [fraction, _log(rate), _log(decay), _log(landmark * rate * decay)]
-    return np.array(row)
+    return np.array([*row, _log(landmark * rate * decay)])
 
 
 def rows(
     curves: Mapping[str, Any], settings: Mapping[str, Any], t_gen: Milestone, budget: int, threshold: float
 ) -> tuple[Array, npt.NDArray[np.bool_]]:
-    """Return a run as rows of `COLUMNS`, (N, 19), and whether it generalised in the interval of each, (N,)."""
+    """Return a run as rows of `COLUMNS`, (N, 16), and whether it generalised in the interval of each, (N,)."""
     found: list[Array] = []
     events: list[bool] = []
     for landmark in landmarks(budget):

@@ -26,7 +26,7 @@ def forecast(
     """Say how likely a run is to generalise within its budget, at each step at which that is asked.
 
     A table of curves has step, train_accuracy and val_accuracy, and what there is of run_id, train_loss, val_loss,
-    weight_norm, fraction, rate and decay. For example: grokmap forecast curves.csv --budget 20000
+    weight_norm, rate and decay. For example: grokmap forecast curves.csv --budget 20000
     """
     from analysis.forecast.forecaster import Forecaster
 
@@ -83,7 +83,7 @@ def known_run(record: RunRecord, budget: int, threshold: float = 0.9) -> KnownRu
     from analysis.forecast.forecaster import KnownRun
 
     flat = record.config.to_flat()
-    settings = {name.rpartition(".")[2]: flat.get(name) for name in ("fraction", "optimizer.rate", "optimizer.decay")}
+    settings = {name.rpartition(".")[2]: flat.get(name) for name in ("optimizer.rate", "optimizer.decay")}
     steps = min(budget, record.config.steps)
     return KnownRun(curves=record.columns, settings=settings, budget=steps, t_gen=record.milestone("val", threshold))
 

@@ -33,7 +33,7 @@ class Hazard(Stopping):
     would have been stopped is the rate of false alarms that the sweep reports.
     """
 
-    chance: Annotated[float, Gt(0), Lt(1)] = 0.02
+    chance: Annotated[float, Gt(0), Lt(1)] = 0.04
     """Chance to generalise within the budget below which a run is stopped."""
     looks: Annotated[int, Ge(1)] = 2
     """Landmarks in a row at which it must be below."""
@@ -94,7 +94,7 @@ class HazardJudge:
         return KnownRun(curves=curves, settings=settings, budget=min(config.steps, self._regimes.budget))
 
 
-_SETTINGS = {"fraction": "fraction", "rate": "optimizer.rate", "decay": "optimizer.decay"}
+_SETTINGS = {"rate": "optimizer.rate", "decay": "optimizer.decay"}
 
 
 @functools.lru_cache(maxsize=4)

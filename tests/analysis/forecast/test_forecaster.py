@@ -24,7 +24,7 @@ def run(t_gen, last=BUDGET, steps=None):
     loss = 4.0 - 2.0 * np.minimum(grid / (t_gen or math.inf), 1)
     curves = {"step": grid, "train_accuracy": np.where(grid >= 30, 1.0, 0.2), "val_accuracy": val, "val_loss": loss}
     known = Milestone(event=bool(t_gen), step=int(t_gen or last))
-    return KnownRun(curves=curves, settings={"fraction": 0.5}, budget=BUDGET, t_gen=known)
+    return KnownRun(curves=curves, settings={"rate": 0.01, "decay": 1.0}, budget=BUDGET, t_gen=known)
 
 
 def many(seed=0):
@@ -110,7 +110,7 @@ def test_the_rule_spares_those_that_generalise_and_never_speaks_before_they_coul
 
 
 def test_the_callback_of_a_loop_says_what_the_forecaster_does(learned):
-    watch, known = Forecast(BUDGET, forecaster=learned, fraction=0.5), run(None, last=631)
+    watch, known = Forecast(BUDGET, forecaster=learned, rate=0.01, decay=1.0), run(None, last=631)
     assert watch.chance is None
     for step, train, val, loss in zip(*known.curves.values(), strict=True):
         watch.see(int(step), float(train), float(val), val_loss=float(loss))
@@ -118,5 +118,7 @@ def test_the_callback_of_a_loop_says_what_the_forecaster_does(learned):
     assert watch.verdict is None or watch.verdict.step == last_landmark(known)
     with pytest.raises(ConfigError, match=r"accuracy of 0\.9"):
         Forecast(BUDGET, threshold=0.5, forecaster=learned)
+    with pytest.raises(ConfigError, match="lr: a forecast knows of rate and decay alone"):
+        Forecast(BUDGET, forecaster=learned, lr=0.01)
     with pytest.raises(ConfigError, match="loss is none of"):
         watch.see(700, 1.0, 0.1, loss=2.0)
