@@ -40,9 +40,8 @@ lock: install  ## after a change to pyproject.toml: resolve it into uv.lock, and
 sweep: install  ## run the default sweep on this machine and draw its regime map (about two minutes on 2 cores)
 	@$(BIN)/python sweep.py
 
-ui: install  ## browse all runs in MLflow at http://127.0.0.1:5000
-	@MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --host 127.0.0.1 --port 5000 \
-	  --backend-store-uri "sqlite:///$(CURDIR)/results/mlflow.db" --allowed-hosts "localhost:*,127.0.0.1:*"
+ui: install  ## browse all runs in MLflow; the addresses of the sweeps are printed
+	@$(BIN)/grokmap ui
 
 check: install  ## formatting, lint, types, and who may import whom
 	$(BIN)/ruff format --check .

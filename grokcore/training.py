@@ -118,13 +118,13 @@ def train_again(
     early_stopping = EarlyStopping() if record.outcome is Outcome.RETIRED else None
     device, layout = _place_of(record)
     cohort = Cohort([record.config], device, early_stopping, measures="none", on_snapshot=on_snapshot, layout=layout)
+    if record.outcome is Outcome.STOPPED:
+        cohort.stop(record.run_id, record.reason, at=record.steps)
     again: list[RunRecord] = []
     while not cohort.done:
         again += cohort.advance(seconds=0.2)
         if progress is not None:
             progress(cohort.step)
-        if record.outcome is Outcome.STOPPED and cohort.step >= record.steps:
-            cohort.stop(record.run_id, record.reason)
     return again[0]
 
 

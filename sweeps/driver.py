@@ -88,7 +88,7 @@ class Driver:
     def _restore(self) -> None:
         asked = self.store.asked()
         sampler = self.spec.built_sampler.build(self.spec.problem)
-        self.study = rebuild(sampler, self._distributions, asked, self._told)
+        self.study = rebuild(sampler, self._distributions, asked, self._told, self.spec.rule.budget)
         self.asked = len(asked)
         unfinished: dict[str, RunConfig] = {}
         for number, item in enumerate(asked):
@@ -257,7 +257,7 @@ class Driver:
 
     def _tell_known(self, number: int, run_id: str) -> None:
         outcome, mem, gen = self._told[run_id]
-        tell_outcome(self.study, number, outcome, mem, gen)
+        tell_outcome(self.study, number, outcome, mem, gen, self.spec.rule.budget)
 
     def _group(self) -> list[RunConfig]:
         """Take a cohort's worth of runs from the largest group of one shape."""

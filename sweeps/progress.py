@@ -50,6 +50,8 @@ class Watcher:
     """Runs finished, those of earlier sessions among them."""
     failed: int = 0
     """Runs that failed."""
+    stopped: int = 0
+    """Runs that were stopped before their regime could be seen."""
     running: int = 0
     """Runs being trained now."""
     run_steps: int = 0
@@ -104,6 +106,9 @@ class Watcher:
             if record.outcome is Outcome.FAILED:
                 self.failed += 1
                 continue
+            if record.outcome is Outcome.STOPPED:
+                self.stopped += 1
+                continue
             regime = record.regime_under(self.spec.rule)
             self.regimes[regime] += 1
             if len(self.axes) == 2:
@@ -141,7 +146,8 @@ class Watcher:
 
     def line(self) -> str:
         """Return the state in one line."""
-        failed = f", {self.failed} failed" if self.failed else ""
+        failed = f", {self.stopped} stopped early" if self.stopped else ""
+        failed += f", {self.failed} failed" if self.failed else ""
         left = f", {_duration(self.remaining)} left" if self.remaining is not None else ""
         counts = ", ".join(f"{regime} {self.regimes[regime]}" for regime in REGIMES if self.regimes[regime])
         state = f"{self.done}/{self.spec.runs} runs, {self.running} running{failed}, {self.rate:,.0f} run-steps/s{left}"
@@ -223,7 +229,8 @@ class LiveWatcher(Watcher):
         return live_maps(self.axes, list(self.choices), self.cells_at)
 
     def _numbers(self) -> str:
-        failed = f" · {self.failed} failed" if self.failed else ""
+        failed = f" · {self.stopped} stopped early" if self.stopped else ""
+        failed += f" · {self.failed} failed" if self.failed else ""
         left = f" · {_duration(self.remaining)} left" if self.remaining is not None else ""
         return (
             f"{self.done}/{self.spec.runs} runs · {self.running} running{failed} · {self.rate:,.0f} run-steps/s{left}"

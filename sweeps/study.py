@@ -24,9 +24,14 @@ CENSORED = 1.0
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
-def objective(t_gen: Milestone) -> float:
-    """Return what samplers minimise: log10 of the step of generalisation, or of the last step plus `CENSORED`."""
-    return math.log10(max(t_gen.step, 1)) + (0.0 if t_gen.event else CENSORED)
+def objective(t_gen: Milestone, budget: int = 0) -> float:
+    """Return what samplers minimise: log10 of the step of generalisation, or of the last step plus `CENSORED`.
+
+    A run that was ended before `budget` counts as one that took it: it is no earlier a bloomer for being stopped early.
+    """
+    if t_gen.event:
+        return math.log10(max(t_gen.step, 1))
+    return math.log10(max(t_gen.step, budget, 1)) + CENSORED
 
 
 def ask(study: Study, distributions: Mapping[str, BaseDistribution]) -> tuple[int, dict[str, Any]]:
@@ -49,7 +54,7 @@ def ask(study: Study, distributions: Mapping[str, BaseDistribution]) -> tuple[in
 
 
 def tell_milestones(
-    study: Study, trial: optuna.Trial | int, *, t_mem: tuple[int, bool], t_gen: tuple[int, bool]
+    study: Study, trial: optuna.Trial | int, *, t_mem: tuple[int, bool], t_gen: tuple[int, bool], budget: int = 0
 ) -> FrozenTrial:
     """Tell `study` when a run memorised and when it generalised, each as (step, event).
 
@@ -58,7 +63,7 @@ def tell_milestones(
     """
     number = trial if isinstance(trial, int) else trial.number
     note(study, number, t_mem=[int(t_mem[0]), bool(t_mem[1])], t_gen=[int(t_gen[0]), bool(t_gen[1])])
-    return study.tell(number, objective(Milestone(event=bool(t_gen[1]), step=int(t_gen[0]))))
+    return study.tell(number, objective(Milestone(event=bool(t_gen[1]), step=int(t_gen[0])), budget))
 
 
 def milestones_of(trial: FrozenTrial) -> tuple[Milestone, Milestone] | None:
@@ -70,12 +75,14 @@ def milestones_of(trial: FrozenTrial) -> tuple[Milestone, Milestone] | None:
     return Milestone(event=bool(mem_event), step=int(mem)), Milestone(event=bool(gen_event), step=int(gen))
 
 
-def tell_outcome(study: Study, number: int, outcome: Outcome, mem: Milestone, gen: Milestone) -> None:
+def tell_outcome(study: Study, number: int, outcome: Outcome, mem: Milestone, gen: Milestone, budget: int = 0) -> None:
     """Tell `study` a finished run; one that raised an error is told as failed."""
     if outcome is Outcome.FAILED:
         study.tell(number, state=TrialState.FAIL)
     else:
-        tell_milestones(study, number, t_mem=(mem.step, mem.event), t_gen=(gen.step, gen.event))
+        tell_milestones(
+            study, number, t_mem=(mem.step, mem.event), t_gen=(gen.step, gen.event), budget=_counted(outcome, budget)
+        )
 
 
 def rebuild(
@@ -83,6 +90,7 @@ def rebuild(
     distributions: Mapping[str, Any],
     asked: Iterable[Asked],
     told: Mapping[str, tuple[Outcome, Milestone, Milestone]],
+    budget: int = 0,
 ) -> Study:
     """Return a study that knows all runs asked for, those in `told` (by run_id) with their result, the rest running."""
     study = optuna.create_study(sampler=sampler)
@@ -98,7 +106,7 @@ def rebuild(
             trials.append(create_trial(state=TrialState.FAIL, **common))
         else:
             common["user_attrs"] |= {"t_mem": [mem.step, mem.event], "t_gen": [gen.step, gen.event]}
-            trials.append(create_trial(value=objective(gen), **common))
+            trials.append(create_trial(value=objective(gen, _counted(outcome, budget)), **common))
     study.add_trials(trials)
     return study
 
@@ -108,3 +116,7 @@ def note(study: Study, number: int, **attributes: Any) -> None:
     trial_id = study._storage.get_trial_id_from_study_id_trial_number(study._study_id, number)
     for name, value in attributes.items():
         study._storage.set_trial_user_attr(trial_id, name, value)
+
+
+def _counted(outcome: Outcome, budget: int) -> int:
+    return budget if outcome is Outcome.STOPPED else 0

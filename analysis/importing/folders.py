@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import yaml
 
-from analysis.importing.curve_tables import Imported, named_curves, runs_of_curves
+from analysis.importing.curve_tables import Imported, is_accuracy, named_curves, runs_of_curves
+from analysis.importing.trackers import has_milestones, long_chart, runs_of_table
+from analysis.importing.wandb_offline import SUFFIX, read_offline_run
 from analysis.runs.columns import tidied
 from analysis.runs.table_files import read_table
 from grokcore.errors import DataError, GrokmapError
@@ -27,16 +29,22 @@ _PAIR = re.compile(r"([A-Za-z][\w.]*)=([^,/\\;]+)")
 def import_curves(path: Path, columns: Mapping[str, str], settings: Path | None = None) -> Imported:
     """Return the run table of curves at `path`: a long table, or a folder with a file of curves a run.
 
+    A table that has t_mem and t_gen already (as Optuna's trials), a chart of Weights & Biases and its offline runs too.
+
     In a folder a run is called by its file's path; its settings are those of ``.hydra/config.yaml``, config.yaml,
     config.json or params.json beside it, of names such as ``lr=0.1,wd=1``, and columns that do not change. `columns`
     says by which name a column is meant, `settings` is a table of further settings by run_id. Raises `DataError`.
     """
     table = tidied(read_table(settings)[0], {}).frame if settings is not None else None
+    offline = [path] if path.suffix == SUFFIX else sorted(path.rglob(f"*{SUFFIX}")) if path.is_dir() else []
+    if offline:
+        return _offline(path, list(dict.fromkeys(file.resolve() for file in offline)), columns, table)
     if not path.is_dir():
         frame, notes = read_table(path)
+        frame, charted = long_chart(frame)
         tidy = tidied(frame, columns)
-        found = _runs(path, tidy.frame, table)
-        return Imported(frame=found.frame, notes=(*notes, *tidy.notes, *found.notes))
+        found = runs_of_table(tidy) if has_milestones(tidy.frame) else _runs(path, tidy.frame, table)
+        return Imported(frame=found.frame, notes=(*notes, *charted, *tidy.notes, *found.notes))
     parts: list[pd.DataFrame] = []
     said: dict[str, None] = {}
     for frame, notes in _curves_in(path, columns):
@@ -53,6 +61,32 @@ def _runs(path: Path, frame: pd.DataFrame, settings: pd.DataFrame | None) -> Imp
         return runs_of_curves(frame, settings)
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
+
+
+def _offline(path: Path, files: Sequence[Path], columns: Mapping[str, str], settings: pd.DataFrame | None) -> Imported:
+    """Return the run table of the files that Weights & Biases keeps offline; runs without accuracies are left out."""
+    parts: list[pd.DataFrame] = []
+    outcomes: dict[str, str] = {}
+    logged: set[str] = set()
+    asked = {"train_accuracy", "val_accuracy"} & set(columns)
+    for file in files:
+        curves, known = read_offline_run(file)
+        outcomes[known["run_id"]] = known.pop("outcome")
+        names = set(map(str, curves.columns))
+        logged |= names
+        if {columns[name] for name in asked} <= names and (asked or any(map(is_accuracy, names))):
+            fresh = {name: value for name, value in known.items() if name not in curves.columns}
+            parts.append(curves.assign(**fresh))
+    if not parts:
+        raise DataError(
+            f"{path} has no run with a metric called like an accuracy; name them, as --column train_accuracy=NAME "
+            f"--column val_accuracy=NAME. There are: {', '.join(sorted(map(str, logged))[:20]) or 'none'}."
+        )
+    found = _runs(path, tidied(pd.concat(parts, ignore_index=True), columns).frame, settings)
+    lost = len(files) - len(parts)
+    notes = [f"{len(files)} runs of Weights & Biases, kept offline."]
+    notes += [f"{lost} runs without accuracies are left out."] if lost else []
+    return Imported(frame=found.frame.assign(outcome=found.frame["run_id"].map(outcomes)), notes=(*notes, *found.notes))
 
 
 def _curves_in(folder: Path, columns: Mapping[str, str]) -> Iterator[tuple[pd.DataFrame, list[str]]]:

@@ -20,7 +20,8 @@ from types import ModuleType
 from grokcore.errors import ConfigError
 
 FAMILIES = (
-    "tasks", "models", "losses", "optimizers", "transforms", "initialisations", "measures", "samplers", "figures",
+    "tasks", "models", "losses", "optimizers", "transforms", "initialisations", "measures", "samplers", "stopping",
+    "figures",
 )  # fmt: skip
 """The families that a folder of one's own may add to, each in a subfolder of this name."""
 

@@ -29,6 +29,7 @@ from grokcore.engine.devices.named import device_named
 from grokcore.engine.early_stopping import EarlyStopping
 from grokcore.engine.evaluation_schedule import evaluation_steps
 from grokcore.engine.grouping import cohort_key, default_layout
+from grokcore.engine.judging import Judge, judged, remarked
 from grokcore.engine.kernels.base import Kernel
 from grokcore.engine.kernels.selection import kernel_for
 from grokcore.engine.run_state import RunState
@@ -58,6 +59,7 @@ class Cohort:
         measures: MeasureChoice = "light",
         on_snapshot: SnapshotCallback | None = None,
         layout: str | None = None,
+        judge: Judge | None = None,
     ) -> None:
         first = configs[0]
         self.configs = tuple(configs)
@@ -68,7 +70,7 @@ class Cohort:
             raise ConfigError([f"a cohort needs runs of one shape, got {len(keys)}: {', '.join(sorted(keys))}"])
         self.device.check(first)
         self.early_stopping = early_stopping
-        self._measures = measures
+        self._measures, self._judge = measures, judge
         self.task, self.model, self.dtype_name = first.task, first.model, first.dtype
         self.measures = defined_measures(self.task, self.model, measures)
         self._on_snapshot = on_snapshot
@@ -80,7 +82,7 @@ class Cohort:
         self.step = 0
         self.run_steps = 0
         """Optimizer steps times runs, done so far."""
-        self._stops: dict[str, str] = {}
+        self._stops: dict[str, tuple[int, str]] = {}
         self.environments: list[dict[str, Any]] = []
         """Where the runs were trained, in order: what `describe` says, and `from_step`."""
         with self.computing():
@@ -144,9 +146,9 @@ class Cohort:
         """Say whether every run is over."""
         return not self.runs
 
-    def stop(self, run_id: str, reason: str) -> None:
-        """Let a run leave at its next evaluation, censored there."""
-        self._stops[run_id] = reason
+    def stop(self, run_id: str, reason: str, at: int = 0) -> None:
+        """Let a run leave at its next evaluation, at step `at` or later, censored there."""
+        self._stops[run_id] = at, reason
 
     def advance(self, seconds: float = math.inf) -> list[RunRecord]:
         """Train until all runs are over, or about `seconds` have passed; return the records of those now over."""
@@ -216,6 +218,7 @@ class Cohort:
             run.see(self.step, row_of[id(run)], measured[id(run)])
             if (ended := self._ending(run, finite=alive[id(run)])) is not None:
                 over[id(run)] = ended
+        over |= judged(self._judge, [run for run in due if id(run) not in over], self.step)
         self._hand_out_snapshots(due, over)
         records = []
         for k, run in enumerate(self.runs):
@@ -225,7 +228,7 @@ class Cohort:
                 outcome, reason = over[id(run)]
                 step = self._last_step(run, outcome)
                 run.see(step, row_of[id(run)], row)
-                records.append(run.record(outcome, self._environment(), reason))
+                records.append(remarked(self._judge, run.record(outcome, self._environment(), reason)))
                 run.over = True
         self._compact()
         return records
@@ -238,8 +241,8 @@ class Cohort:
 
     def _ending(self, run: RunState, *, finite: bool) -> tuple[Outcome, str] | None:
         outcome = run.outcome(self.step, self.early_stopping, finite=finite)
-        reason = self._stops.get(run.config.run_id)
-        if outcome is None and reason is not None:
+        at, reason = self._stops.get(run.config.run_id, (math.inf, ""))
+        if outcome is None and self.step >= at:
             return Outcome.STOPPED, reason
         return None if outcome is None else (outcome, "")
 
@@ -323,6 +326,7 @@ class Cohort:
         measures: MeasureChoice = "light",
         on_snapshot: SnapshotCallback | None = None,
         layout: str | None = None,
+        judge: Judge | None = None,
     ) -> Cohort:
         """Return the cohort of `configs` as it was; runs that were over stay over. Raises `CheckpointError`.
 
@@ -333,7 +337,8 @@ class Cohort:
         kept = facts.get("layout")
         if layout is None and isinstance(kept, str) and kept in LAYOUTS:
             layout = kept
-        cohort = cls(configs, device, early_stopping, measures=measures, on_snapshot=on_snapshot, layout=layout)
+        options: dict[str, Any] = {"measures": measures, "on_snapshot": on_snapshot, "judge": judge}
+        cohort = cls(configs, device, early_stopping, layout=layout, **options)
         try:
             if not {config.run_id for config in configs} <= set(facts["all"]):
                 raise CheckpointError("the checkpoint is of other runs; delete it to start these from their beginning.")
@@ -346,7 +351,8 @@ class Cohort:
 
     def again(self, configs: Sequence[RunConfig], content: bytes | None) -> Cohort:
         """Return a cohort of some of its runs, as they were when `content` was written; None: at their beginning."""
-        options: dict[str, Any] = {"measures": self._measures, "on_snapshot": self._on_snapshot, "layout": self.layout}
+        options: dict[str, Any] = {"measures": self._measures, "on_snapshot": self._on_snapshot}
+        options |= {"layout": self.layout, "judge": self._judge}
         if content is None:
             return Cohort(configs, self.device, self.early_stopping, **options)
         return Cohort.from_bytes(content, configs, self.device, self.early_stopping, **options)

@@ -111,6 +111,11 @@ class RunState:
 
     def record(self, outcome: Outcome, environment: dict[str, Any], reason: str = "") -> RunRecord:
         """Return the run's record."""
+        columns = self.curves()
+        return RunRecord(config=self.config, outcome=outcome, columns=columns, environment=environment, reason=reason)
+
+    def curves(self) -> dict[str, npt.NDArray[Any]]:
+        """Return all that has been seen so far, by column."""
         columns: dict[str, npt.NDArray[Any]] = {name: np.array(self.column(name)) for name in self.names}
         columns["step"] = columns["step"].astype(np.int64)
-        return RunRecord(config=self.config, outcome=outcome, columns=columns, environment=environment, reason=reason)
+        return columns

@@ -23,6 +23,10 @@ DEFAULT_RATIO = 5.0
 """Delay that counts as grokking where no rule is given: t_gen ≥ 5 · t_mem, the form that suits any length of run."""
 
 
+UNDECIDED = "undecided"
+"""What is said in place of a regime of a run that was stopped: it is censored at its last step, and no memorization."""
+
+
 class Outcome(enum.StrEnum):
     """How a run ended; `sentence` says it in words, with the remedy where there is one."""
 
@@ -62,12 +66,13 @@ class RunRecord:
     environment: Mapping[str, Any] = field(default_factory=dict)
     """Versions, CPU, threads, device and dtype that made it."""
     reason: str = ""
-    """What went wrong, for a failed run; why it was stopped, for a stopped one."""
+    """What went wrong, for a failed run; why it was stopped, for a stopped one, or would have been, for an audited."""
     trained: tuple[float, float] | None = None
     """When a worker began and ended training it, in seconds of Unix time; None where nobody looked at a clock."""
 
     def __repr__(self) -> str:
-        return f"<RunRecord {self.run_id}: {self.outcome} at step {self.steps:,}, {self.regime}>"
+        rule = RegimeRule(budget=self.config.steps, ratio=DEFAULT_RATIO)
+        return f"<RunRecord {self.run_id}: {self.outcome} at step {self.steps:,}, {self.verdict_under(rule)}>"
 
     @property
     def run_id(self) -> str:
@@ -88,6 +93,11 @@ class RunRecord:
     def regime_under(self, rule: RegimeRule) -> Regime:
         """Return the run's regime under `rule`."""
         return rule.label(self.milestone("train", rule.threshold), self.milestone("val", rule.threshold))
+
+    def verdict_under(self, rule: RegimeRule) -> str:
+        """Return the run's regime under `rule` in a word; `UNDECIDED` for one stopped before that could be seen."""
+        undecided = self.outcome is Outcome.STOPPED and not self.milestone("val", rule.threshold).event
+        return UNDECIDED if undecided and self.steps < rule.budget else str(self.regime_under(rule))
 
     @property
     def regime(self) -> Regime:
@@ -136,7 +146,7 @@ class RunRecord:
                 name = f"t_{split}_{round(100 * threshold):03d}"
                 milestone = self.milestone(split, threshold)
                 row |= {name: milestone.step, f"{name}_event": milestone.event}
-        row |= {"regime": str(self.regime_under(rule)), "outcome": str(self.outcome), "last_step": self.steps}
+        row |= {"regime": self.verdict_under(rule), "outcome": str(self.outcome), "last_step": self.steps}
         row |= {"reason": self.reason, "environment": json.dumps(dict(self.environment), sort_keys=True)}
         return row | self.final
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from sweeps.cli import importing, listing, maps, runs, sweep
+from sweeps.cli import browsing, forecasting, importing, listing, maps, runs, sweep
 
 if TYPE_CHECKING:
     from sweeps.spec.sweep_spec import SweepSpec
@@ -28,7 +28,9 @@ for command in (
     runs.show,
     runs.measure,
     runs.reproduce,
+    forecasting.forecast,
     sweep.track,
+    browsing.ui,
     maps.map_,
     maps.compare,
     importing.import_,

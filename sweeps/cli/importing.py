@@ -14,7 +14,10 @@ from sweeps.cli.options import Columns
 def import_(
     source: Annotated[
         str,
-        typer.Argument(help="A long table of curves, or a folder with a file of curves a run (as Hydra's multirun)."),
+        typer.Argument(
+            help="A long table of curves, a folder with a file of curves a run (as Hydra's multirun), offline runs or "
+            "the CSV of a chart of Weights & Biases, or a table of Optuna's trials."
+        ),
     ],
     out: Annotated[Path, typer.Option(help="Table of runs to write, .parquet or .csv.")] = Path("runs.parquet"),
     column: Columns = None,

@@ -142,7 +142,7 @@ def _tell(record: RunRecord, rule: RegimeRule | None, figure: Path | None, conso
     from grokcore.records.run_record import DEFAULT_RATIO
 
     rule = rule or RegimeRule(budget=record.config.steps, ratio=DEFAULT_RATIO)
-    console.print(f"run {record.run_id}: {record.regime_under(rule)}", style="bold", markup=False)
+    console.print(f"run {record.run_id}: {record.verdict_under(rule)}", style="bold", markup=False)
     console.print(f"  it {record.outcome.sentence}{': ' + record.reason if record.reason else ''}", markup=False)
     for split, verb in (("train", "memorised"), ("val", "generalised")):
         milestone = record.milestone(split, rule.threshold)  # type: ignore[arg-type]

@@ -45,6 +45,10 @@ def sweep(  # noqa: PLR0917 - one parameter an option
     keep_weights: Annotated[
         bool | None, typer.Option("--keep-weights", help="Keep weights at log-spaced steps, for `measure` and `show`.")
     ] = None,
+    stopping: Annotated[
+        str | None,
+        typer.Option(help="Which runs are stopped early: none, or hazard; grokmap list stopping."),
+    ] = None,
     within: Annotated[
         list[str] | None,
         typer.Option(
@@ -71,6 +75,7 @@ def sweep(  # noqa: PLR0917 - one parameter an option
         runs=runs,
         measures=measures,
         keep_weights=keep_weights,
+        stopping=stopping,
         within=within,
     )
 
@@ -148,6 +153,7 @@ def _conduct(spec: SweepSpec, options: Any) -> None:
     """Run the sweep with live progress, tell what came of it, and exit with 130 if it was interrupted."""
     from rich.console import Console
 
+    from sweeps.finished_runs.stopped import stopping_report
     from sweeps.progress import watcher_for
     from sweeps.run_sweep import run_sweep
 
@@ -174,6 +180,8 @@ def _conduct(spec: SweepSpec, options: Any) -> None:
         if result.run_steps
         else "all runs were there; nothing was trained"
     )
+    if said := stopping_report(result.runs, spec.rule.budget) if spec.stopping != "none" else "":
+        console.print(said, markup=False, soft_wrap=True)
     if result.map_seconds:
         console.print(f"{result.map_seconds:.0f} s to draw the map")
     _where(result.path, options, console)
@@ -193,12 +201,9 @@ def _where(path: Path, options: Any, console: Any) -> None:
     if (path / "map.html").exists():
         console.print(f"map:  {path / 'map.html'} (and .png, .svg, .pdf, .csv, .parquet, .nc)", soft_wrap=True)
     if options.mlflow:
-        from sweeps.tracking.database import browse_command, shown, tracking_uri
+        from sweeps.cli.browsing import where_to_browse
 
-        uri = tracking_uri(path.parent)
-        served = f"{shown(uri)} (of a cluster's head: grokmap cluster ui)"
-        how = served if uri.startswith("http") else browse_command(uri)
-        console.print(f"browse: {how}", markup=False, soft_wrap=True)
+        console.print(f"browse: {where_to_browse(path)}", markup=False, soft_wrap=True)
 
 
 def track(

@@ -36,6 +36,7 @@ from sweeps.execution.searcher import CohortSearcher, Recorder, StartsInPeace
 from sweeps.execution.trainable import CohortTrainable
 from sweeps.progress import Watcher
 from sweeps.spec.sweep_spec import SweepSpec
+from sweeps.stopping.base import told
 from sweeps.store.checkpoint_store import CheckpointStore
 from sweeps.store.run_store import Store
 
@@ -170,6 +171,7 @@ class RaySession:
         settings = {
             "device": self.spec.device,
             "retire": self.spec.retire,
+            "stopping": told(self.spec.stopping, self.spec.stopping_options, self.spec.rule),
             "threshold": self.spec.rule.threshold,
             "measures": self.spec.measures,
             "keep_weights": self.spec.keep_weights,

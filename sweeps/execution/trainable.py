@@ -20,6 +20,7 @@ from grokcore.records.weight_snapshots import pack_snapshot
 from grokcore.run_config import RunConfig
 from grokcore.training import OutOfMemoryError, halved
 from sweeps.execution.checkpoint_uploader import CheckpointUploader
+from sweeps.stopping.base import judge_of
 from sweeps.store.reported_run import report
 
 REPORT_SECONDS = 2.0
@@ -33,7 +34,7 @@ class CohortTrainable(tune.Trainable):
     """Trains one cohort in steps of `REPORT_SECONDS`; the process is used again for the next cohort.
 
     Its configuration: `cohort` (name), `members` (JSON list of run configurations), `device`, `layout`, `retire`,
-    `measures`, `keep_weights`, `threshold` (of the rule),
+    `stopping` (rule, its settings and the regimes', as JSON), `measures`, `keep_weights`, `threshold` (of the rule),
     `checkpoint_seconds`, `storage` (or None) and `checkpoint_store` (name of the actor).
     """
 
@@ -51,6 +52,7 @@ class CohortTrainable(tune.Trainable):
             "layout": config["layout"],
             "early_stopping": early_stopping,
             "measures": config["measures"],
+            "judge": judge_of(config["stopping"]),
         }
         options["on_snapshot"] = self._keep_weights if config["keep_weights"] else None
         self._cohort = self._resumed(configs, options) or Cohort(configs, **options)

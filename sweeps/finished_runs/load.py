@@ -75,7 +75,9 @@ class SweepFolder:
             run_id: (record.outcome, record.milestone("train", threshold), record.milestone("val", threshold))
             for run_id, record in self.records.items()
         }
-        return rebuild(sampler, self.spec.whole_space.distributions, read_asked(self.folder, self.spec), told)
+        return rebuild(
+            sampler, self.spec.whole_space.distributions, read_asked(self.folder, self.spec), told, self.rule.budget
+        )
 
     def map(self, rule: RegimeRule | None = None, axes: Mapping[str, str] | None = None) -> RegimeMap:
         """Return the regime map of the runs so far, under the sweep's own rule or another."""

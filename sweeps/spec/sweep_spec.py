@@ -14,6 +14,7 @@ from annotated_types import Ge, Gt, Le
 
 from grokcore.config.component import Component, check_fields
 from grokcore.config.folders import files_digest, folder_files, use_folder
+from grokcore.engine.judging import Judge
 from grokcore.errors import ConfigError, unknown_name
 from grokcore.measures.base import chosen_measures, skipped_measures
 from grokcore.records.regimes import RegimeRule
@@ -21,6 +22,7 @@ from grokcore.run_config import nest
 from sweeps.samplers.base import SAMPLERS, Problem, Sampler
 from sweeps.spec import toml
 from sweeps.spec.space import Choice, Dimension, Range, Space
+from sweeps.stopping.base import STOPPING, Stopping
 from sweeps.store.storage import storage_complaints, within
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -50,6 +52,10 @@ class SweepSpec(Component):
     """Runs that an adaptive sampler chooses at a time; the others choose all runs at once."""
     retire: bool = True
     """Whether a run may leave once it has generalised and stayed there for a while."""
+    stopping: str = "none"
+    """Which runs are not worth the rest of their budget: the name of a file in sweeps/stopping/."""
+    stopping_options: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of that rule."""
     device: Literal["cpu", "cuda"] = "cpu"
     """Where runs are trained."""
     device_share: Annotated[float, Gt(0), Le(1)] = 1.0
@@ -74,7 +80,7 @@ class SweepSpec(Component):
 
     def __post_init__(self) -> None:
         unwritable: list[str] = []
-        for name in ("run", "sampler_options", "map_axes"):
+        for name in ("run", "sampler_options", "stopping_options", "map_axes"):
             object.__setattr__(self, name, toml.plain(getattr(self, name), name, unwritable))
         if isinstance(self.run, Mapping) and not unwritable:
             object.__setattr__(self, "run", nest(self.run))
@@ -117,6 +123,7 @@ class SweepSpec(Component):
         else:
             sampler.append(unknown_name("sampler", self.sampler, SAMPLERS.names))
         yield from sampler
+        yield from self._stopping_complaints()
         if not self.space:
             yield "space: give at least one field to vary."
         if wrong or not self.space:
@@ -130,6 +137,19 @@ class SweepSpec(Component):
         if not sampler and isinstance(self.runs, int):
             yield from self.built_sampler.misfits(self.problem)
         yield from self._axis_complaints(space)
+
+    def _stopping_complaints(self) -> Iterator[str]:
+        if self.stopping not in STOPPING.names:
+            yield unknown_name("rule of stopping", self.stopping, STOPPING.names)
+            return
+        found: list[str] = []
+        rule = STOPPING.from_section({"name": self.stopping, **self.stopping_options}, "stopping_options", found)
+        if rule is not None and not found and isinstance(self.rule, RegimeRule):
+            try:
+                rule.judge(self.rule)
+            except ConfigError as error:
+                found += error.complaints
+        yield from found
 
     def _axis_complaints(self, space: Space) -> Iterator[str]:
         for name in self.map_axes:
@@ -167,6 +187,12 @@ class SweepSpec(Component):
     def built_sampler(self) -> Sampler:
         """Return the sampler with its settings."""
         return SAMPLERS.member(self.sampler)(**self.sampler_options)
+
+    @property
+    def judge(self) -> Judge | None:
+        """Return who says which runs are stopped."""
+        rule: Stopping = STOPPING.member(self.stopping)(**self.stopping_options)
+        return rule.judge(self.rule)
 
     @property
     def axes(self) -> dict[str, Literal["linear", "log"]]:

@@ -52,11 +52,6 @@ def shown(uri: str) -> str:
     return re.sub(r"(?<=://)([^/@:]*):[^/@]*@", r"\1:***@", uri)
 
 
-def browse_command(uri: str) -> str:
-    """Return the command that shows what is at that address."""
-    return f"mlflow ui --backend-store-uri {shlex.quote(uri)}"
-
-
 def make_ready(uri: str) -> None:
     """Make a database in a file that is not there; raise `TrackingError` if MLflow cannot write at that address."""
     quiet()

@@ -111,7 +111,8 @@ class Mirror:
         """Write the sweep's own run: specification, counts, and the map's files as far as they are there."""
         counts, times = dict.fromkeys(map(str, REGIMES), 0), list[tuple[float, float]]()
         for record in read_records(self.path):
-            counts[str(record.regime_under(self.spec.rule))] += 1
+            verdict = record.verdict_under(self.spec.rule)
+            counts[verdict] = counts.get(verdict, 0) + 1
             times += [] if record.trained is None else [record.trained]
         rule = self.spec.rule.sentence()
         # All that may change from one writing to the next is a tag: params cannot change, metrics fill charts.

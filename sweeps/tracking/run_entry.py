@@ -76,7 +76,7 @@ def entry_of(record: RunRecord, spec: SweepSpec, sweep_id: str) -> RunEntry:
 
 def run_name(record: RunRecord, spec: SweepSpec, flat: Mapping[str, Any], dimensions: Mapping[str, Dimension]) -> str:
     """Return what a run is called in lists: its regime first, then what was varied."""
-    parts = [f"{record.regime_under(spec.rule)}:"]
+    parts = [f"{record.verdict_under(spec.rule)}:"]
     for name, dimension in dimensions.items():
         parts.append(f"{name.rpartition('.')[2]} {_varied(name, dimension, flat)}")
     return " ".join(parts)[:NAME_CHARACTERS]

@@ -40,7 +40,14 @@ ROOMS = {
         {"engine"},
         {"training", "inspection", "transfer"},
     ],
-    "analysis": [{"runs"}, {"importing", "models", "statistics"}, {"maps"}, {"figures"}, {"pages"}, {"exports"}],
+    "analysis": [
+        {"runs"},
+        {"importing", "models", "statistics"},
+        {"maps", "forecast"},
+        {"figures"},
+        {"pages"},
+        {"exports"},
+    ],
     "cluster": [{"launch", "plan"}, {"diagnosis", "services"}, {"commands"}, {"cli"}],
 }
 """Rooms of a package, from the ground up: a room imports from those below it, and from none beside or above it."""
@@ -50,7 +57,8 @@ ROOMY = 14
 
 FAMILIES = {
     "grokcore/tasks", "grokcore/models", "grokcore/losses", "grokcore/optimizers", "grokcore/transforms",
-    "grokcore/initialisations", "grokcore/measures", "sweeps/samplers", "analysis/figures",
+    "grokcore/initialisations", "grokcore/measures", "sweeps/samplers", "sweeps/stopping",
+    "analysis/figures",
 }  # fmt: skip
 """Folders with a base.py and one file a member."""
 

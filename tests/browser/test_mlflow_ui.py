@@ -1,13 +1,10 @@
 """MLflow's own pages, in a real browser: the runs are listed, a run shows its curves, the sweep's run shows its map."""
 
-import contextlib
 import os
+import signal
 import socket
 import subprocess
 import sys
-import time
-import urllib.request
-from pathlib import Path
 
 import pytest
 
@@ -17,7 +14,7 @@ from sweeps.spec.space import Choice, Range
 from sweeps.spec.sweep_spec import SweepSpec
 from sweeps.store.run_store import Store, read_records, record_ids
 from sweeps.store.tables import write_tables
-from sweeps.tracking.mlflow_mirror import Mirror, track, tracking_uri
+from sweeps.tracking.mlflow_mirror import Mirror, track
 from sweeps.tracking.run_entry import entry_of
 
 pytestmark = [
@@ -65,30 +62,28 @@ def results(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def server(results, tmp_path_factory):
-    """Serve the mirror as `make ui` does; give its address."""
+def printed(results):
+    """Serve the mirror as `grokmap ui NAME` does; give the address that it prints."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    log = (tmp_path_factory.mktemp("server") / "log").open("w")
-    environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-    command = [str(Path(sys.executable).with_name("mlflow")), "ui", "--host", "127.0.0.1", "--port", str(port)]
-    command += ["--backend-store-uri", tracking_uri(results.parent), "--workers", "1"]
-    process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
-    address = f"http://127.0.0.1:{port}"
+    environment = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
+    command = [sys.executable, "-m", "sweeps.cli", "ui", SPEC.name, "--port", str(port)]
+    command += ["--results", str(results.parent)]
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True)
     try:
-        deadline = time.monotonic() + 120
-        while True:
-            with contextlib.suppress(OSError), urllib.request.urlopen(f"{address}/health", timeout=2):
-                break
-            assert process.poll() is None, Path(log.name).read_text()
-            assert time.monotonic() < deadline, Path(log.name).read_text()
-            time.sleep(0.2)
-        yield address
+        yield next(line for line in process.stdout if line.startswith(SPEC.name)).partition(": ")[2].strip()
     finally:
-        os.killpg(process.pid, 15)
-        process.wait(30)
-        log.close()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
+        process.stdout.close()
+        with socket.socket() as probe:
+            assert probe.connect_ex(("127.0.0.1", port)) != 0, "the server ended with the command"
+
+
+@pytest.fixture(scope="module")
+def server(printed):
+    return printed.partition("/#")[0]
 
 
 @pytest.fixture
@@ -105,8 +100,8 @@ def mirror(results):
     return Mirror(results)
 
 
-def test_the_experiment_lists_every_run_and_the_sweep_first(page, server, mirror, tmp_path):
-    page.goto(f"{server}/#/experiments/{mirror._experiment}/runs?workflowType=machine_learning")
+def test_the_printed_address_lists_every_run_and_the_sweep_first(page, printed, mirror, tmp_path):
+    page.goto(printed)
     page.get_by_text(f"sweep {SPEC.name}", exact=True).first.wait_for()
     page.screenshot(path=tmp_path / "runs.png")
     names = {entry_of(record, SPEC, mirror.sweep_id).name for record in read_records(mirror.path)}

@@ -23,9 +23,11 @@ from grokcore.errors import SweepExistsError
 from grokcore.losses.base import LOSSES
 from grokcore.measures.base import MEASURES, measures
 from grokcore.models.base import MODELS
+from grokcore.records.run_record import Outcome
 from grokcore.tasks.base import TASKS
 from sweeps import Choice, Range, RegimeRule, SweepSpec
 from sweeps.finished_runs.reproduce import reproduce
+from sweeps.stopping.base import judge_of, told
 from sweeps.store.run_store import Asked, Store, read_records
 
 FOLDER = Path(__file__).parent / "components"
@@ -161,6 +163,15 @@ def test_a_sampler_of_ones_own_chooses_runs():
         LOSSES.member("logit_gap")(),
         LOSSES.member("cross_entropy")(),
     }
+
+
+@pytest.mark.usefixtures("own")
+def test_a_rule_of_stopping_of_ones_own_stops_runs():
+    rule = RegimeRule(budget=60, ratio=5)
+    records = Cohort(three(), judge=judge_of(told("halfway", {}, rule))).advance()
+    late = [record for record in records if not record.milestone("val", 0.9).within(30)]
+    assert late
+    assert all((record.outcome, record.steps) == (Outcome.STOPPED, 30) for record in late)
 
 
 @pytest.mark.usefixtures("own")

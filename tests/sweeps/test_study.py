@@ -8,7 +8,7 @@ from optuna.trial import TrialState
 from grokcore.records.milestones import Milestone
 from grokcore.records.run_record import Outcome
 from sweeps.store.run_store import Asked
-from sweeps.study import CENSORED, ask, milestones_of, objective, rebuild, tell_milestones
+from sweeps.study import CENSORED, ask, milestones_of, objective, rebuild, tell_milestones, tell_outcome
 
 SPACE = {"fraction": FloatDistribution(0.1, 0.9)}
 
@@ -16,6 +16,16 @@ SPACE = {"fraction": FloatDistribution(0.1, 0.9)}
 def test_a_run_that_never_generalised_ranks_behind_one_that_did_at_the_same_step():
     assert objective(Milestone(event=False, step=100)) == objective(Milestone(event=True, step=100)) + CENSORED
     assert objective(Milestone(event=True, step=10)) < objective(Milestone(event=True, step=20))
+
+
+def test_a_run_that_was_stopped_early_ranks_as_one_that_took_its_whole_budget_in_vain():
+    asked = [Asked(number=i, params={"fraction": 0.2 + 0.1 * i}, run_id=f"{i:016x}") for i in range(3)]
+    mem, stopped, whole = (Milestone(event=i == 0, step=step) for i, step in enumerate((3, 40, 5000)))
+    outcomes = {asked[0].run_id: (Outcome.STOPPED, mem, stopped), asked[1].run_id: (Outcome.FINISHED, mem, whole)}
+    study = rebuild(optuna.samplers.RandomSampler(seed=0), SPACE, asked, outcomes, 5000)
+    tell_outcome(study, 2, Outcome.STOPPED, mem, stopped, 5000)
+    assert len({trial.value for trial in study.trials}) == 1
+    assert [milestones_of(study.trials[i]) for i in (0, 2)] == [(mem, stopped)] * 2
 
 
 @pytest.mark.parametrize("by_number", [True, False])

@@ -36,7 +36,17 @@ def grokmap(monkeypatch, capsys):
 
 
 def test_every_family_is_found():
-    kinds = {"tasks", "models", "losses", "optimizers", "transforms", "initialisations", "measures", "samplers"}
+    kinds = {
+        "tasks",
+        "models",
+        "losses",
+        "optimizers",
+        "transforms",
+        "initialisations",
+        "measures",
+        "samplers",
+        "stopping",
+    }
     assert kinds <= FAMILIES.keys()
     assert len(PARTS) > 70
 

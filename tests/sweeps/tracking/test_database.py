@@ -11,8 +11,7 @@ import time
 import psutil
 import pytest
 
-from sweeps.tracking import database
-from sweeps.tracking.database import database_file, file_uri, shown, tracking_uri
+from sweeps.tracking.database import database_file, shown, tracking_uri
 from sweeps.tracking.mlflow_mirror import Mirror, sole_writer, track
 from sweeps.tracking.trouble import TrackingBusyError, TrackingError
 
@@ -38,14 +37,6 @@ def test_a_database_lies_where_its_results_are(swept, tmp_path, folder, runs_of)
         assert connection.execute("SELECT count(*) FROM runs").fetchone() == (6,)
     assert len(runs_of(path)) == 6
     assert [found.name for found in (tmp_path / "other").iterdir()] == [folder]
-
-
-def test_a_command_that_is_printed_can_be_typed(tmp_path):
-    import shlex
-
-    words = shlex.split(database.browse_command(file_uri(tmp_path / "it's a? #1" / "mlflow.db")))
-    assert words[:3] == ["mlflow", "ui", "--backend-store-uri"]
-    assert database_file(words[3]) == tmp_path / "it's a? #1" / "mlflow.db"
 
 
 @pytest.mark.usefixtures("fresh")

@@ -1,0 +1,154 @@
+"""Forecaster: P(a run generalises by step s | its settings, and its curves and light measures so far).
+
+A discrete hazard by gradient boosting (scikit-learn's `HistGradientBoostingClassifier`) over the rows of
+`analysis.forecast.landmarks`. What is kept is the rows and not the fitted trees: a file is a Parquet table that runs no
+code, and the same rows give the same trees.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Self
+
+import numpy as np
+import pandas as pd
+
+from analysis.forecast.landmarks import COLUMNS, GIVEN, SEEN, Array, ahead, edges, landmarks, rows, seen
+from grokcore.atomic_files import replacing
+from grokcore.errors import DataError
+from grokcore.records.milestones import Milestone
+
+SHIPPED: Final = Path(__file__).with_name("shipped.parquet")
+"""Rows of the sweeps of ``python -m benchmarks.forecast_sweeps``: what a forecast knows before a sweep has runs."""
+FEWEST_EVENTS: Final = 20
+"""Rows with an event below which nothing is fitted."""
+MASKED: Final = 3
+"""Every so many runs are learned from once more as if nothing but their accuracies were known."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnownRun:
+    """What is known of a run: of one that is over, to learn from, or of one under way."""
+
+    curves: Mapping[str, Any]
+    """step, train_accuracy and val_accuracy, and those of train_loss, val_loss and weight_norm that there are."""
+    settings: Mapping[str, Any]
+    """Those of rate and decay that there are."""
+    budget: int
+    """Optimizer steps that it may take."""
+    t_gen: Milestone | None = None
+    """When it generalised, or until when it was watched."""
+
+
+class Forecaster:
+    """A fitted hazard; raises `DataError` where the rows say too little."""
+
+    def __init__(self, table: pd.DataFrame, *, threshold: float = 0.9) -> None:
+        missing = [name for name in (*COLUMNS, "event") if name not in table.columns]
+        if missing:
+            raise DataError(
+                f"not the rows of a forecaster: {', '.join(missing)} is missing; save one with this version."
+            )
+        self.table, self.threshold = table, threshold
+        events = int(table["event"].sum())
+        if events < FEWEST_EVENTS:
+            raise DataError(
+                f"{events} rows of runs that generalised are too few to forecast from; give at least {FEWEST_EVENTS}."
+            )
+
+    @classmethod
+    def of_runs(cls, runs: Iterable[KnownRun], threshold: float = 0.9) -> Self:
+        """Learn from runs that are over."""
+        parts = []
+        for number, run in enumerate(runs):
+            assert run.t_gen is not None
+            values, events = rows(run.curves, run.settings, run.t_gen, run.budget, threshold)
+            part = pd.DataFrame(values.astype(np.float32), columns=list(COLUMNS)).assign(event=events)
+            parts.append(part)
+            if number % MASKED == 0:
+                parts.append(part.assign(**dict.fromkeys([*SEEN[6:], *GIVEN], np.float32(np.nan))))
+        empty = pd.DataFrame(columns=[*COLUMNS, "event"])
+        return cls(pd.concat(parts, ignore_index=True) if parts else empty, threshold=threshold)
+
+    @classmethod
+    def load(cls, path: Path | str = SHIPPED) -> Self:
+        """Read a forecaster that `save` wrote; raises `DataError` for anything else."""
+        try:
+            table = pd.read_parquet(path)
+        except (OSError, ValueError) as error:
+            raise DataError(
+                f"{path} cannot be read as a forecaster ({error}); name a file that one was saved in."
+            ) from None
+        thresholds = set(table["threshold"]) if "threshold" in table.columns else set()
+        if len(thresholds) != 1:
+            raise DataError(f"{path} is not a forecaster: it has no one threshold; name a file that one was saved in.")
+        return cls(table, threshold=float(thresholds.pop()))
+
+    def save(self, path: Path | str) -> None:
+        """Write it, to be applied to other sweeps."""
+        with replacing(Path(path)) as temporary:
+            self.table.assign(threshold=self.threshold).to_parquet(temporary, index=False, compression="zstd")
+
+    def joined(self, other: Forecaster) -> Forecaster:
+        """Return one that has learned from the runs of both; raises `DataError` if their thresholds differ."""
+        if other.threshold != self.threshold:
+            raise DataError(f"forecasters of accuracy ≥ {self.threshold:g} and ≥ {other.threshold:g} cannot be joined.")
+        return Forecaster(pd.concat([self.table, other.table], ignore_index=True), threshold=self.threshold)
+
+    @functools.cached_property
+    def _model(self) -> Any:
+        from sklearn.ensemble import HistGradientBoostingClassifier  # seconds to import
+        from threadpoolctl import threadpool_limits
+
+        model = HistGradientBoostingClassifier(
+            max_iter=150, learning_rate=0.08, max_leaf_nodes=15, min_samples_leaf=30, l2_regularization=1.0,
+            early_stopping=False, random_state=0,
+        )  # fmt: skip
+        with threadpool_limits(1):  # the same trees whatever the number of cores
+            return model.fit(self.table[self._told].to_numpy(np.float32), self.table["event"].to_numpy(bool))
+
+    @functools.cached_property
+    def _told(self) -> list[str]:
+        """Return the columns that say anything: scikit-learn cannot bin one without a value."""
+        return [name for name in COLUMNS if self.table[name].nunique() > 1]
+
+    def chances(self, run: KnownRun, landmark: int) -> tuple[Array, Array]:
+        """Return steps after a landmark, (S,), and the chance that the run has generalised by each, (S,).
+
+        The run must not have generalised by then. Nothing that comes after the landmark is looked at.
+        """
+        return self.chances_of([run], landmark)[0]
+
+    def chances_of(self, runs: Iterable[KnownRun], landmark: int) -> list[tuple[Array, Array]]:
+        """Return `chances` of several runs, computed together."""
+        from threadpoolctl import threadpool_limits
+
+        tables, ends = [], []
+        for run in runs:
+            at = seen(run.curves, run.settings, landmark, self.threshold)
+            borders = edges(landmark, run.budget)
+            pairs = itertools.pairwise(borders)
+            tables.append(np.array([np.append(at, ahead(landmark, begin, end)) for begin, end in pairs]))
+            ends.append(borders[1:])
+        if not tables:
+            return []
+        with threadpool_limits(1):
+            told = [COLUMNS.index(name) for name in self._told]
+            hazard = self._model.predict_proba(np.concatenate(tables).astype(np.float32)[:, told])[:, 1]
+        found, place = [], 0
+        for steps in ends:
+            survived = np.cumprod(1 - hazard[place : place + len(steps)])
+            found.append((steps, 1 - survived))
+            place += len(steps)
+        return found
+
+
+def last_landmark(run: KnownRun) -> int | None:
+    """Return the last landmark that the curves of a run have reached; None before the first."""
+    last = float(np.max(run.curves["step"])) if len(run.curves["step"]) else -1.0
+    reached = [step for step in landmarks(run.budget) if step <= last]
+    return reached[-1] if reached else None

@@ -1,0 +1,103 @@
+"""HazardRule: when the rest of a run's budget is not worth its steps, by a forecast of its chance to generalise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+
+from analysis.forecast.forecaster import Forecaster, KnownRun
+from analysis.forecast.landmarks import landmarks
+from grokcore.records.milestones import first_passage
+
+EARLIEST: Final = 0.1
+"""Share of a run's chance that must lie behind it before it is stopped."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """That a run need not go on, and why."""
+
+    step: int
+    """The landmark at which it is said."""
+    chance: float
+    """Chance that it still generalises within its budget."""
+    budget: int
+    """That budget."""
+    bound: float
+    """What the chance had to be below."""
+
+    @property
+    def sentence(self) -> str:
+        """Return the reason in words."""
+        return (
+            f"chance to generalise by step {self.budget:,} was {self.chance:.3f} at step {self.step:,}, "
+            f"below {self.bound:g}"
+        )
+
+
+class HazardRule:
+    """Says at each landmark whether a run may be stopped.
+
+    It may where its chance to generalise within the budget is below `chance` at `looks` landmarks in a row, and not
+    before it could have generalised: of the chance that it had at the first landmark, or the first one after
+    memorization, the share `EARLIEST` must lie behind it, unless that chance was below already. The verdict is a
+    function of the run's own past alone.
+    """
+
+    def __init__(self, forecaster: Forecaster, *, chance: float = 0.04, looks: int = 2) -> None:
+        self.forecaster, self.chance, self.looks = forecaster, chance, looks
+
+    def verdicts(self, runs: Iterable[KnownRun], landmark: int) -> list[Verdict | None]:
+        """Return the verdict on each run at a landmark; None where it goes on."""
+        runs = list(runs)
+        found: list[Verdict | None] = [None] * len(runs)
+        live = [i for i, run in enumerate(runs) if not self._generalised(run, landmark)]
+        for back in range(self.looks):
+            # Most runs have a fair chance now: only those that have not are looked at before.
+            for budget in {runs[i].budget for i in live}:
+                these = [i for i in live if runs[i].budget == budget]
+                earlier = [step for step in landmarks(budget) if step <= landmark]
+                if len(earlier) <= back:
+                    live = [i for i in live if i not in these]
+                    continue
+                forecasts = self.forecaster.chances_of([runs[i] for i in these], earlier[-1 - back])
+                for i, (_, chances) in zip(these, forecasts, strict=True):
+                    if chances[-1] >= self.chance:
+                        live.remove(i)
+                    elif back == 0:
+                        found[i] = Verdict(step=landmark, chance=float(chances[-1]), budget=budget, bound=self.chance)
+        return [found[i] if i in live and self._could_have(runs[i], landmark) else None for i in range(len(runs))]
+
+    def first(self, run: KnownRun) -> Verdict | None:
+        """Return the first verdict on a run whose curves are known to the end, as it would have been on the way."""
+        last = float(np.max(run.curves["step"]))
+        for landmark in landmarks(run.budget):
+            if landmark >= last:
+                return None
+            if (verdict := self.verdicts([_until(run, landmark)], landmark)[0]) is not None:
+                return verdict
+        return None
+
+    def _generalised(self, run: KnownRun, landmark: int) -> bool:
+        curve = _until(run, landmark).curves["val_accuracy"]
+        return bool(np.nanmax(np.asarray(curve, dtype=float)) >= self.forecaster.threshold)
+
+    def _could_have(self, run: KnownRun, landmark: int) -> bool:
+        known = np.isfinite(np.asarray(run.curves["train_accuracy"], dtype=float))
+        steps = np.asarray(run.curves["step"])[known]
+        memorised = first_passage(steps, np.asarray(run.curves["train_accuracy"])[known], self.forecaster.threshold)
+        since = memorised.step if memorised.event and memorised.step <= landmark else 0
+        start = next(step for step in [*landmarks(run.budget), landmark] if step >= min(since, landmark))
+        steps_ahead, chances = self.forecaster.chances(run, start)
+        if start == landmark or chances[-1] < self.chance:
+            return True
+        return bool(landmark >= steps_ahead[np.argmax(chances >= EARLIEST * chances[-1])])
+
+
+def _until(run: KnownRun, landmark: int) -> KnownRun:
+    steps = np.asarray(run.curves["step"])
+    curves: dict[str, Any] = {name: np.asarray(values)[steps <= landmark] for name, values in run.curves.items()}
+    return replace(run, curves=curves)

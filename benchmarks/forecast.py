@@ -1,0 +1,229 @@
+"""Forecasts on sweeps that were not learned from, and what stopping by them saves and costs.
+
+``python -m benchmarks.forecast [--ship]``: each sweep of benchmarks/forecast_sweeps.parquet (made by
+``python -m benchmarks.forecast_sweeps``; retrained, no number changes) is forecast by what the others taught. Ranking
+and calibration are of the chance to generalise within the budget, asked at the last landmark up to memorization + 10 %
+of the remaining steps, of runs that had memorised and not generalised by that landmark. Beside it: the configuration
+alone (the same boosting, learned across sweeps, and within the sweep itself by five folds), the norm-separation law
+(arXiv 2603.13331; the norm after generalisation is the median over the other sweeps, as a share of the initial norm),
+and the entropy of the activations' spectrum as a share of its first value (after arXiv 2604.13123). Then what rules of
+stopping save of the steps that the runs took without one, and how many runs they stop that did generalise: the hazard
+rule as it is in sweeps, the median rule and successive halving (η = 4, rungs at 1/16 and 1/4 of the budget) on the best
+validation accuracy. `--ship` learns from all sweeps and writes what is shipped with the package.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
+
+from analysis.forecast.forecaster import SHIPPED, Forecaster, KnownRun
+from analysis.forecast.hazard_rule import HazardRule
+from analysis.forecast.landmarks import CURVES, landmarks
+from benchmarks.forecast_sweeps import PACKED
+from grokcore.records.milestones import Milestone
+
+Array = npt.NDArray[np.float64]
+CONFIGURATION = ("fraction", "rate", "decay")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Run:
+    """A run of a kept sweep."""
+
+    known: KnownRun
+    t_mem: Milestone
+    entropy: Array
+    """Logarithm of the effective number of directions of the activations, (E,)."""
+
+    @property
+    def last(self) -> int:
+        """Return the last step it took."""
+        return int(self.known.curves["step"][-1])
+
+    @property
+    def t_gen(self) -> Milestone:
+        """Return when it generalised."""
+        assert self.known.t_gen is not None
+        return self.known.t_gen
+
+    def asked_at(self) -> int | None:
+        """Return the landmark at which it is asked for; None where there is no question any more."""
+        if not self.t_mem.event:
+            return None
+        latest = self.t_mem.step + 0.1 * (self.known.budget - self.t_mem.step)
+        fit = [step for step in landmarks(self.known.budget) if step <= latest and step <= self.last]
+        return fit[-1] if fit and not (self.t_gen.event and self.t_gen.step <= fit[-1]) else None
+
+
+def sweeps() -> dict[str, list[Run]]:
+    """Return the kept sweeps by name."""
+    found: dict[str, list[Run]] = {}
+    for (sweep, _), curves in pd.read_parquet(PACKED).groupby(["sweep", "run_id"], sort=False):
+        first = curves.iloc[0]
+        known = KnownRun(
+            curves={name: curves[name].to_numpy() for name in ("step", *CURVES)},
+            settings={name: float(first[name]) for name in CONFIGURATION},
+            budget=int(first["budget"]),
+            t_gen=Milestone(event=bool(first["t_gen_event"]), step=int(first["t_gen"])),
+        )
+        mem = Milestone(event=bool(first["t_mem_event"]), step=int(first["t_mem"]))
+        entropy = np.log(curves["activation_rank"].to_numpy(float))
+        found.setdefault(str(sweep), []).append(Run(known=known, t_mem=mem, entropy=entropy))
+    return found
+
+
+def calibration_error(chance: Array, event: npt.NDArray[np.bool_]) -> float:
+    """Return the mean distance of ten bins of equal width from the share that happened, weighted by their runs."""
+    bins = np.minimum((chance * 10).astype(int), 9)
+    return float(sum(abs(chance[bins == b].sum() - event[bins == b].sum()) for b in range(10)) / len(chance))
+
+
+def settings(runs: Iterable[Run]) -> Array:
+    """Return the configurations alone, (N, 4)."""
+    rows = [[run.known.settings[name] for name in CONFIGURATION] + [run.known.budget] for run in runs]
+    table = np.array(rows, dtype=float)
+    return np.column_stack([table[:, 0], np.log10(np.maximum(table[:, 1:], 1e-12))])
+
+
+def boosting() -> Any:
+    """Return the model of the configuration alone."""
+    return HistGradientBoostingClassifier(max_iter=80, max_leaf_nodes=8, min_samples_leaf=8, random_state=0)
+
+
+def within(runs: Sequence[Run]) -> Array:
+    """Return what the configurations of a sweep alone say of its runs, by five folds."""
+    event = np.array([run.t_gen.event for run in runs])
+    folds = StratifiedKFold(5, shuffle=True, random_state=0)
+    return np.asarray(cross_val_predict(boosting(), settings(runs), event, cv=folds, method="predict_proba")[:, 1])
+
+
+def norm_law(run: Run, at: int, share: float) -> float:
+    """Return minus log10 of the step at which the norm-separation law expects a run to generalise."""
+    norm = run.known.curves["weight_norm"]
+    now = norm[np.searchsorted(run.known.curves["step"], at, side="right") - 1]
+    rate = max(run.known.settings["rate"] * run.known.settings["decay"], 1e-9)
+    return -float(np.log10(run.t_mem.step + max(np.log(now**2 / (share * norm[0]) ** 2), 1e-3) / rate))
+
+
+def entropy_fall(run: Run, at: int) -> float:
+    """Return minus the entropy as a share of its first value."""
+    until = run.entropy[: np.searchsorted(run.known.curves["step"], at, side="right")]
+    known = until[np.isfinite(until)]
+    return -float(known[-1] / known[0]) if len(known) and known[0] > 0 else 0.0
+
+
+def ranked(event: npt.NDArray[np.bool_], score: Array) -> str:
+    """Return the area under the curve, or a dash where all runs became the same."""
+    return f"{roc_auc_score(event, score):.3f}" if 0 < event.sum() < len(event) else "—"
+
+
+def halving(runs: Sequence[Run]) -> list[int | None]:
+    """Return where successive halving stops each run: at each rung the best quarter goes on."""
+    return _rungs(runs, (1 / 16, 1 / 4), 0.75)
+
+
+def median(runs: Sequence[Run]) -> list[int | None]:
+    """Return where the median rule stops each run, asked at every landmark from a sixteenth of the budget on."""
+    budget = runs[0].known.budget
+    return _rungs(runs, [step / budget for step in landmarks(budget) if step >= budget / 16], 0.5)
+
+
+def _rungs(runs: Sequence[Run], shares: Iterable[float], quantile: float) -> list[int | None]:
+    stops: list[int | None] = [None] * len(runs)
+    for share in shares:
+        step = int(share * runs[0].known.budget)
+        best = np.array([_best(run, step) for run in runs])
+        # A run that was stopped before is compared with what it had then.
+        line = np.quantile(best, quantile)
+        for i, run in enumerate(runs):
+            if stops[i] is None and best[i] < line and run.last > step:
+                stops[i] = step
+    return stops
+
+
+def _best(run: Run, step: int) -> float:
+    accuracy = run.known.curves["val_accuracy"][: np.searchsorted(run.known.curves["step"], step, side="right")]
+    return float(np.nanmax(accuracy))
+
+
+def told(name: str, runs: Sequence[Run], stops: Sequence[int | None]) -> None:
+    """Print what stopping saved and cost."""
+    taken = sum(run.last for run in runs)
+    left = sum(run.last if stop is None else stop for run, stop in zip(runs, stops, strict=True))
+    wrong = sum(stop is not None and run.t_gen.event for run, stop in zip(runs, stops, strict=True))
+    budget = left / sum(run.known.budget for run in runs)
+    print(
+        f"    {name:<18} saves {1 - left / taken:6.1%} of steps, takes {budget:5.1%} of all budgets; "
+        f"{wrong} of {len(runs)} regimes changed ({wrong / len(runs):.1%})"
+    )
+
+
+def main() -> None:
+    """Print the comparison, or write what is shipped."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--ship", action="store_true")
+    kept = sweeps()
+    if parser.parse_args().ship:
+        forecaster = Forecaster.of_runs(run.known for runs in kept.values() for run in runs)
+        forecaster.save(SHIPPED)
+        print(f"{SHIPPED}: {len(forecaster.table):,} rows, {SHIPPED.stat().st_size / 1e6:.2f} MB")
+        return
+    chances: list[float] = []
+    events: list[bool] = []
+    totals: dict[str, list[int | None]] = {"hazard": [], "median": [], "successive halving": []}
+    for name, runs in kept.items():
+        others = [run for other, them in kept.items() if other != name for run in them]
+        forecaster = Forecaster.of_runs(run.known for run in others)
+        asked = [(run, at) for run in runs if (at := run.asked_at()) is not None]
+        event = np.array([run.t_gen.event for run, _ in asked])
+        chance = np.array([forecaster.chances(run.known, at)[1][-1] for run, at in asked])
+        chances, events = [*chances, *chance], [*events, *event]
+        print(f"{name}: {len(runs)} runs; asked of {len(asked)}, of which {event.sum()} generalised")
+        error = calibration_error(chance, event)
+        print(f"    forecast           AUROC {ranked(event, chance)}, calibration error {error:.3f}")
+        if 0 < event.sum() < len(event):
+            known = boosting().fit(settings(others), [run.t_gen.event for run in others])
+            across = known.predict_proba(settings([run for run, _ in asked]))[:, 1]
+            everyone = within(runs)
+            inside = np.array([everyone[runs.index(run)] for run, _ in asked])
+            norms = [
+                run.known.curves["weight_norm"][-1] / run.known.curves["weight_norm"][0]
+                for run in others
+                if run.t_gen.event
+            ]
+            law = np.array([norm_law(run, at, float(np.median(norms))) for run, at in asked])
+            entropy = np.array([entropy_fall(run, at) for run, at in asked])
+            print(f"    configuration      AUROC {ranked(event, across)} across sweeps, {ranked(event, inside)} within")
+            print(f"    norm separation    AUROC {ranked(event, law)}")
+            print(f"    spectral entropy   AUROC {ranked(event, entropy)}")
+        rule = HazardRule(forecaster)
+        found = {
+            "hazard": [None if (v := rule.first(run.known)) is None else v.step for run in runs],
+            "median": median(runs),
+            "successive halving": halving(runs),
+        }
+        for which, stops in found.items():
+            told(which, runs, stops)
+            totals[which] += stops
+    everything = [run for runs in kept.values() for run in runs]
+    print(f"all {len(everything)} runs, each forecast by the other sweeps")
+    print(
+        f"    forecast           AUROC {ranked(np.array(events), np.array(chances))}, "
+        f"calibration error {calibration_error(np.array(chances), np.array(events)):.3f}"
+    )
+    for which, stops in totals.items():
+        told(which, everything, stops)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,130 @@
+"""Forecasts on the command line: of a run, of anyone's curves, and a forecaster saved for the next sweep."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sweeps.cli.options import RESULTS, Results
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from analysis.forecast.forecaster import Forecaster, KnownRun
+    from grokcore.records.run_record import RunRecord
+
+
+def forecast(
+    target: Annotated[str, typer.Argument(help="Identity of a run, a table of curves, or with --save a sweep.")],
+    budget: Annotated[int | None, typer.Option(min=1, help="Steps that a run of a table may take.")] = None,
+    forecaster: Annotated[Path | None, typer.Option(help="A saved forecaster; the package's own if not given.")] = None,
+    save: Annotated[Path | None, typer.Option(help="Learn from a sweep too, and save the forecaster here.")] = None,
+    results: Results = RESULTS,
+) -> None:
+    """Say how likely a run is to generalise within its budget, at each step at which that is asked.
+
+    A table of curves has step, train_accuracy and val_accuracy, and what there is of run_id, train_loss, val_loss,
+    weight_norm, rate and decay. For example: grokmap forecast curves.csv --budget 20000
+    """
+    from analysis.forecast.forecaster import Forecaster
+
+    known = Forecaster.load() if forecaster is None else Forecaster.load(forecaster)
+    if save is not None:
+        _save(target, results, known, save)
+        return
+    path = Path(target)
+    runs = _of_table(path, budget) if path.is_file() else _of_run(target, results)
+    for name, run in runs:
+        typer.echo(f"run {name}, budget {run.budget:,} steps")
+        for line in _lines(known, run):
+            typer.echo(f"  {line}")
+
+
+def _lines(forecaster: Forecaster, run: KnownRun) -> Iterator[str]:
+    """Yield what was to be said at each landmark, and in the end what became of it."""
+    import numpy as np
+
+    from analysis.forecast.hazard_rule import HazardRule
+    from analysis.forecast.landmarks import landmarks
+    from grokcore.records.milestones import first_passage
+
+    accuracy = np.asarray(run.curves["val_accuracy"], dtype=float)
+    steps = np.asarray(run.curves["step"])[np.isfinite(accuracy)]
+    generalised = first_passage(steps, accuracy[np.isfinite(accuracy)], forecaster.threshold)
+    last = generalised.step - 1 if generalised.event else int(steps[-1])
+    asked = [step for step in landmarks(run.budget) if step <= last]
+    for step in asked:
+        until, chances = forecaster.chances(run, step)
+        soon = int(np.argmax(until >= min(3 * step, run.budget)))
+        near = f"{chances[soon]:.1%} by step {until[soon]:,.0f}, " if until[soon] < run.budget else ""
+        yield f"at step {step:,}: {near}{chances[-1]:.1%} by step {run.budget:,}"
+    if not asked:
+        yield "nothing can be said before step 40"
+    if generalised.event:
+        yield f"generalised at step {generalised.step:,}"
+    elif (verdict := HazardRule(forecaster).first(run)) is not None:
+        yield f"need not go on: {verdict.sentence}"
+
+
+def _of_run(run_id: str, results: Path) -> Iterator[tuple[str, KnownRun]]:
+    from grokcore.errors import DataError
+    from sweeps.finished_runs.find import find_record
+
+    _, rule, record = find_record(run_id, results)
+    if not len(record.columns["step"]):
+        raise DataError(f"run {record.run_id} has no curves: it {record.outcome.sentence}.")
+    yield record.run_id, known_run(record, record.config.steps if rule is None else rule.budget)
+
+
+def known_run(record: RunRecord, budget: int, threshold: float = 0.9) -> KnownRun:
+    """Return a finished run as a forecaster knows it."""
+    from analysis.forecast.forecaster import KnownRun
+
+    flat = record.config.to_flat()
+    settings = {name.rpartition(".")[2]: flat.get(name) for name in ("optimizer.rate", "optimizer.decay")}
+    steps = min(budget, record.config.steps)
+    return KnownRun(curves=record.columns, settings=settings, budget=steps, t_gen=record.milestone("val", threshold))
+
+
+def _of_table(path: Path, budget: int | None) -> Iterator[tuple[str, KnownRun]]:
+    from analysis.forecast.forecaster import KnownRun
+    from analysis.forecast.landmarks import CURVES, SETTINGS
+    from analysis.importing.curve_tables import named_curves
+    from analysis.runs.table_files import read_table
+    from grokcore.errors import ConfigError, DataError
+
+    if budget is None:
+        raise ConfigError([f"{path}: say how many optimizer steps a run may take, as --budget 20000."])
+    frame, notes = read_table(path)
+    curves, said = named_curves(frame)
+    for note in (*notes, *said):
+        typer.echo(f"{path.name}: {note}")
+    if "run_id" not in curves.columns:
+        curves = curves.assign(run_id=path.stem)
+    for name, run in curves.sort_values("step").groupby("run_id", sort=False):
+        if run["step"].duplicated().any():
+            raise DataError(f"{path}: run {name} has a step twice; give a column run_id where there are several runs.")
+        columns: dict[str, Any] = {key: run[key].to_numpy() for key in ("step", *CURVES) if key in run.columns}
+        settings = {key: float(run[key].iloc[0]) for key in SETTINGS if key in run.columns}
+        yield str(name), KnownRun(curves=columns, settings=settings, budget=budget)
+
+
+def _save(target: str, results: Path, known: Forecaster, save: Path) -> None:
+    from analysis.forecast.forecaster import Forecaster
+    from grokcore.errors import DataError
+    from grokcore.output_paths import check_outputs
+    from grokcore.records.run_record import Outcome
+    from sweeps.spec.sweep_spec import SweepSpec
+    from sweeps.store.run_store import meant, read_records
+
+    folder = meant(Path(target), results)
+    if not (folder / "spec.toml").exists():
+        raise DataError(f"{target}: there is no sweep of that name in {results} to learn from.")
+    check_outputs([save], [folder / "spec.toml", folder / "records.jsonl"])
+    rule = SweepSpec.from_toml(folder / "spec.toml").rule
+    records = [record for record in read_records(folder) if record.outcome is not Outcome.FAILED]
+    own = Forecaster.of_runs((known_run(r, rule.budget, rule.threshold) for r in records), rule.threshold)
+    own.joined(known).save(save)
+    typer.echo(f"learned from {len(records)} runs of {folder.name}: {save}")

@@ -1,0 +1,120 @@
+"""Addresses of MLflow's pages that land on runs, and a server of its own to show them.
+
+MLflow 3 opens an experiment on a page of traces, which training runs have none of; only with ``workflowType`` in the
+address is the list of runs there.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from grokcore.errors import ConfigError, DataError
+from sweeps.tracking.database import database_file, quiet, shown
+
+LOOPBACK: Final = "127.0.0.1"
+"""The only address served at: whoever can reach MLflow can read, and delete, all of it."""
+PORT: Final = 5000
+"""MLflow's own port."""
+READY_SECONDS: Final = 120.0
+"""How long a server may take to answer."""
+
+
+def runs_page(server: str, experiment: str) -> str:
+    """Return the address of an experiment's list of runs on a server of MLflow's."""
+    return f"{server.rstrip('/')}/#/experiments/{experiment}/runs?workflowType=machine_learning"
+
+
+def experiments(uri: str) -> Mapping[str, str]:
+    """Return the identity of every experiment that MLflow at `uri` has, by name, the newest first.
+
+    Raises `DataError` where there is no database, or MLflow cannot be asked.
+    """
+    from mlflow.exceptions import MlflowException
+    from mlflow.tracking import MlflowClient
+
+    quiet()
+    file = database_file(uri)
+    if file is not None and not file.is_file():
+        # Asking would make an empty database.
+        raise DataError(f"{file} is not there: no sweep has been mirrored yet. `grokmap track NAME` writes one.")
+    try:
+        found = MlflowClient(tracking_uri=uri).search_experiments()
+    except MlflowException as error:
+        raise DataError(f"MLflow at {shown(uri)} could not be read: {error}") from error
+    return {one.name: one.experiment_id for one in found if one.name != "Default"}
+
+
+def check_port(port: int) -> None:
+    """Raise `ConfigError` where another process has the port, or none may have it."""
+    with socket.socket() as probe:
+        # A server that has just ended leaves its connections behind for a minute; they are no hindrance.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError as error:
+            if error.errno not in (errno.EADDRINUSE, errno.EACCES):
+                raise
+            why = "is in use" if error.errno == errno.EADDRINUSE else "may not be used"
+            other = port + 1 if 1024 <= port < 65535 else PORT
+            raise ConfigError([f"--port {port}: the port {why}; give another, as --port {other}."]) from None
+
+
+def serve(uri: str, port: int, ready: Callable[[str], None]) -> int:
+    """Show what is at `uri` with MLflow's own server on a port of this machine until it is ended; return its exit code.
+
+    `ready` is told the server's address once it answers. Ctrl-C ends the server too.
+    """
+    check_port(port)
+    # What MLflow does for language models in the background needs workers of its own, which training runs do not.
+    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    command = [sys.executable, "-m", "mlflow", "ui", "--host", LOOPBACK, "--port", str(port), "--workers", "1"]
+    command += ["--backend-store-uri", uri, "--allowed-hosts", f"localhost:*,{LOOPBACK}:*"]
+    process = subprocess.Popen(command, env=environment, start_new_session=True)
+    server = f"http://{LOOPBACK}:{port}"
+    handler = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        if _answers(server, process):
+            ready(server)
+        return process.wait()
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        signal.signal(signal.SIGTERM, handler)
+        _end(process)
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _answers(server: str, process: subprocess.Popen[bytes]) -> bool:
+    """Wait until the server answers; return whether it does."""
+    deadline = time.monotonic() + READY_SECONDS
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            with urllib.request.urlopen(f"{server}/health", timeout=2):
+                return True
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.2)
+    return False
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End the server with the workers it started."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait(10)

@@ -1,0 +1,124 @@
+"""Forecasts: censoring is honoured, nothing later is looked at, files run no code, and the loop's callback agrees."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis import Forecast
+from analysis.forecast.forecaster import Forecaster, KnownRun, last_landmark
+from analysis.forecast.hazard_rule import HazardRule
+from analysis.forecast.landmarks import COLUMNS, edges, landmarks, rows
+from grokcore.engine.evaluation_schedule import evaluation_steps, measure_steps
+from grokcore.errors import ConfigError, DataError
+from grokcore.records.milestones import Milestone
+
+BUDGET = 2000
+
+
+def run(t_gen, last=BUDGET, steps=None):
+    """Return a run that memorises at 30 and generalises at `t_gen`, to which its loss falls; None is in vain."""
+    grid = np.array([s for s in (steps or evaluation_steps(BUDGET)) if s <= last])
+    val = np.where(grid >= (t_gen or math.inf), 0.95, 0.1)
+    loss = 4.0 - 2.0 * np.minimum(grid / (t_gen or math.inf), 1)
+    curves = {"step": grid, "train_accuracy": np.where(grid >= 30, 1.0, 0.2), "val_accuracy": val, "val_loss": loss}
+    known = Milestone(event=bool(t_gen), step=int(t_gen or last))
+    return KnownRun(curves=curves, settings={"rate": 0.01, "decay": 1.0}, budget=BUDGET, t_gen=known)
+
+
+def many(seed=0):
+    rng = np.random.default_rng(seed)
+    return [run(int(rng.integers(100, 1900)) if i % 2 else None) for i in range(60)]
+
+
+@pytest.fixture(scope="module")
+def learned():
+    return Forecaster.of_runs(many())
+
+
+def test_landmarks_are_steps_at_which_measures_are_taken():
+    for budget in (50, 1000, 5000, 100_000):
+        assert set(landmarks(budget)) <= measure_steps(budget)
+    assert landmarks(40) == []
+
+
+def test_a_run_gives_the_intervals_that_it_was_watched_through_and_one_event():
+    values, events = rows(run(700).curves, {}, Milestone(event=True, step=700), BUDGET, 0.9)
+    before = [step for step in landmarks(BUDGET) if step < 700]
+    assert events.sum() == len(before)
+    assert len(values) == sum(np.searchsorted(edges(step, BUDGET), 700) for step in before)
+    stopped, events = rows(run(None, last=251).curves, {}, Milestone(event=False, step=251), BUDGET, 0.9)
+    assert not events.any()
+    ends = 10 ** (stopped[:, COLUMNS.index("log_step")] + stopped[:, -2] + stopped[:, -1])
+    assert ends.max() <= 252
+
+
+def test_chances_rise_with_time_and_tell_the_runs_apart(learned):
+    for known in (run(1500), run(None)):
+        steps, chances = learned.chances(known, 158)
+        assert steps[-1] == BUDGET
+        assert (np.diff(chances) >= 0).all()
+        assert 0 <= chances[0] <= chances[-1] <= 1
+    assert learned.chances(run(1500), 631)[1][-1] > 0.7
+    assert learned.chances(run(None), 631)[1][-1] < 0.1
+
+
+def test_nothing_after_the_landmark_is_looked_at(learned):
+    whole, cut = run(700), run(700, last=251)
+    assert learned.chances(whole, 251)[1].tolist() == learned.chances(cut, 251)[1].tolist()
+
+
+def test_the_order_of_many_and_the_company_do_not_matter(learned):
+    runs = [run(900), run(None), run(1200)]
+    together = learned.chances_of(runs, 251)
+    for known, (_, chances) in zip(runs, together, strict=True):
+        assert chances.tolist() == learned.chances(known, 251)[1].tolist()
+
+
+def test_a_saved_forecaster_says_the_same(learned, tmp_path):
+    learned.save(tmp_path / "kept.parquet")
+    again = Forecaster.load(tmp_path / "kept.parquet")
+    assert again.chances(run(900), 100)[1].tolist() == learned.chances(run(900), 100)[1].tolist()
+    assert len(learned.joined(again).table) == 2 * len(learned.table)
+
+
+def test_files_and_runs_that_teach_nothing_are_refused(tmp_path, learned):
+    pd.DataFrame({"threshold": [0.9], "event": [True]}).to_parquet(tmp_path / "other.parquet")
+    with pytest.raises(DataError, match="not the rows of a forecaster"):
+        Forecaster.load(tmp_path / "other.parquet")
+    (tmp_path / "text.parquet").write_text("no table")
+    with pytest.raises(DataError, match="cannot be read as a forecaster"):
+        Forecaster.load(tmp_path / "text.parquet")
+    with pytest.raises(DataError, match="0 rows of runs that generalised are too few"):
+        Forecaster.of_runs([run(None)])
+    with pytest.raises(DataError, match="cannot be joined"):
+        learned.joined(Forecaster(learned.table, threshold=0.5))
+
+
+def test_the_rule_spares_those_that_generalise_and_never_speaks_before_they_could_have(learned):
+    rule = HazardRule(learned, chance=0.1, looks=2)
+    runs = many(seed=1)
+    said = [rule.first(known) for known in runs]
+    late = [verdict for known, verdict in zip(runs, said, strict=True) if not known.t_gen.event]
+    assert sum(verdict is not None for verdict in late) > len(late) / 2
+    assert sum(v is not None for k, v in zip(runs, said, strict=True) if k.t_gen.event) <= 2
+    for known, verdict in zip(runs, said, strict=True):
+        if verdict is not None:
+            steps, chances = learned.chances(known, landmarks(BUDGET)[0])
+            assert verdict.step >= steps[np.argmax(chances >= chances[-1] / 10)] or chances[-1] < 0.1
+
+
+def test_the_callback_of_a_loop_says_what_the_forecaster_does(learned):
+    watch, known = Forecast(BUDGET, forecaster=learned, rate=0.01, decay=1.0), run(None, last=631)
+    assert watch.chance is None
+    for step, train, val, loss in zip(*known.curves.values(), strict=True):
+        watch.see(int(step), float(train), float(val), val_loss=float(loss))
+    assert watch.chance == learned.chances(known, last_landmark(known))[1][-1]
+    assert watch.verdict is None or watch.verdict.step == last_landmark(known)
+    with pytest.raises(ConfigError, match=r"accuracy of 0\.9"):
+        Forecast(BUDGET, threshold=0.5, forecaster=learned)
+    with pytest.raises(ConfigError, match="lr: a forecast knows of rate and decay alone"):
+        Forecast(BUDGET, forecaster=learned, lr=0.01)
+    with pytest.raises(ConfigError, match="loss is none of"):
+        watch.see(700, 1.0, 0.1, loss=2.0)
