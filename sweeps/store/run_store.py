@@ -169,18 +169,7 @@ class Store:
 
     def asked(self) -> list[Asked]:
         """Read all runs chosen so far, in order."""
-        distributions = self.spec.whole_space.distributions
-
-        def parse(line: bytes) -> Asked:
-            item = Asked.from_json(line)
-            if other := item.params.keys() - distributions.keys():
-                raise ValueError(f"{', '.join(sorted(other))} is not varied in the sweep")
-            for name, distribution in distributions.items():
-                if not distribution._contains(distribution.to_internal_repr(item.params[name])):
-                    raise ValueError(f"{name} = {item.params[name]!r} is not in the space of the sweep")
-            return item
-
-        return list(lines.parsed(self.path / "asked.jsonl", parse, "another run is then chosen in its place"))
+        return read_asked(self.path, self.spec)
 
     def cohorts(self) -> dict[str, list[str]]:
         """Read the cohorts that have a checkpoint: name to run identities, in the cohort's own order."""
@@ -236,6 +225,22 @@ def meant(target: Path, results: Path) -> Path:
     """Return the folder of the sweep that a user named; the path itself where there is such a file or no such sweep."""
     named = results / target
     return named if not target.exists() and (named / "spec.toml").exists() else target
+
+
+def read_asked(path: Path, spec: SweepSpec) -> list[Asked]:
+    """Read all runs chosen so far of the sweep in folder `path`, in order."""
+    distributions = spec.whole_space.distributions
+
+    def parse(line: bytes) -> Asked:
+        item = Asked.from_json(line)
+        if other := item.params.keys() - distributions.keys():
+            raise ValueError(f"{', '.join(sorted(other))} is not varied in the sweep")
+        for name, distribution in distributions.items():
+            if not distribution._contains(distribution.to_internal_repr(item.params[name])):
+                raise ValueError(f"{name} = {item.params[name]!r} is not in the space of the sweep")
+        return item
+
+    return list(lines.parsed(path / "asked.jsonl", parse, "another run is then chosen in its place"))
 
 
 def read_records(path: Path, *, offset: int = 0) -> Iterator[RunRecord]:
