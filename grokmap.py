@@ -7,7 +7,8 @@
 
 Each name is described where it lives: `RunConfig` and `train` (one run), `SweepSpec`, `Range`, `Choice` and `run_sweep`
 (many), `load` (a sweep that ran), `RegimeRule`, `RegimeMap`, `read_runs` and `compare` (maps), `BoundarySampler` and
-`tell_milestones` (choosing runs with any oracle), `Milestones` (your own training loop).
+`tell_milestones` (choosing runs with any oracle), `Milestones` (your own training loop), `use_folder`
+(your own tasks and networks).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from analysis.maps.comparison import compare
     from analysis.maps.regime_map import RegimeMap
     from analysis.runs.run_table import read_runs
+    from grokcore.config.folders import use_folder
     from grokcore.records.milestone_callback import Milestones
     from grokcore.records.regimes import RegimeRule
     from grokcore.run_config import RunConfig
@@ -47,6 +49,7 @@ __all__ = [
     "run_sweep",
     "tell_milestones",
     "train",
+    "use_folder",
 ]
 
 _HOMES = {
@@ -64,6 +67,7 @@ _HOMES = {
     "run_sweep": "sweeps.run_sweep",
     "tell_milestones": "sweeps.study",
     "train": "grokcore.training",
+    "use_folder": "grokcore.config.folders",
 }
 
 require_siblings("analysis", "sweeps", "cluster")

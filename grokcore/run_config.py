@@ -20,6 +20,7 @@ from grokcore.initialisations.default import Default
 from grokcore.losses.base import LOSSES, Loss
 from grokcore.losses.cross_entropy import CrossEntropy
 from grokcore.models.base import MODELS, Model
+from grokcore.notebook_tables import table_html, words
 from grokcore.optimizers.base import OPTIMIZERS, Optimizer
 from grokcore.tasks.base import TASKS, Task
 from grokcore.transforms.base import TRANSFORMS, Transform
@@ -38,7 +39,17 @@ REGISTRIES: dict[str, ComponentRegistry[Any]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig(Component):
-    """One training run: what is learned, by which network, how, on which share of the data, for how long."""
+    """One training run: what is learned, by which network, how, on which share of the data, for how long.
+
+    >>> config = RunConfig.from_dict({
+    ...     "task": "modular_addition", "task.modulus": 7, "model": "mlp", "optimizer": "adamw",
+    ...     "optimizer.decay": 1.0, "fraction": 0.6, "steps": 1000,
+    ... })
+    >>> config
+    <RunConfig 34aa05fb89e1ae52: modular_addition, mlp, adamw, fraction 0.6, 1,000 steps, seed 0>
+    >>> config.train_examples, config.optimizer.decay
+    (29, 1.0)
+    """
 
     task: Task
     """What is learned: a member of grokcore/tasks/."""
@@ -71,6 +82,13 @@ class RunConfig(Component):
     """Precision of weights and arithmetic; "tf32": float32 whose products are taken in TF32, on a GPU that has it."""
     seed: Annotated[int, Ge(0), Lt(2**53)] = 0
     """Decides the split, the initial weights and the order of batches, each by a generator of its own."""
+
+    def __repr__(self) -> str:
+        parts = ", ".join(REGISTRIES[name].name_of(getattr(self, name)) for name in ("task", "model", "optimizer"))
+        return f"<RunConfig {self.run_id}: {parts}, fraction {self.fraction:g}, {self.steps:,} steps, seed {self.seed}>"
+
+    def _repr_html_(self) -> str:
+        return table_html(f"RunConfig {self.run_id}", [(name, words(value)) for name, value in self.to_dict().items()])
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:

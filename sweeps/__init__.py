@@ -6,6 +6,7 @@ when first used, so that ``grokmap --help`` stays quick.
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING
 
 from grokcore.lazy_imports import lazy_imports
@@ -43,6 +44,9 @@ _HOMES = {
     "run_sweep": "sweeps.run_sweep",
     "tell_milestones": "sweeps.study",
 }
+
+# Optuna's progress bars, which are not used, ask for widgets when it is imported in a notebook.
+warnings.filterwarnings("ignore", message="IProgress not found")
 
 require_siblings("analysis")
 __getattr__, __dir__ = lazy_imports(__name__, _HOMES)

@@ -13,6 +13,7 @@ from analysis.figures.base import REGIME_COLOURS
 from grokcore.records.regimes import REGIMES, Regime
 from grokcore.records.run_record import Outcome, RunRecord
 from sweeps.live_map import COLUMNS, ROWS, Level, choices_of, level_of, live_maps
+from sweeps.notebook_output import notebook_output
 from sweeps.spec.space import Range
 from sweeps.spec.sweep_spec import SweepSpec
 from sweeps.store.reported_run import ReportedRun
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 PLAIN_SECONDS = 10.0
 """Time between two lines where there is no terminal."""
+NOTEBOOK_SECONDS = 0.5
+"""Time between two pictures in a notebook."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,6 +156,37 @@ class Watcher:
         state = f"{self.done}/{self.spec.runs} runs, {self.running} running{failed}, {self.rate:,.0f} run-steps/s{left}"
         return f"{state} | {counts}" if counts else state
 
+    def picture(self) -> Group:
+        """Return the picture: bar, map, counts."""
+        from rich.console import Group
+        from rich.padding import Padding
+        from rich.progress_bar import ProgressBar
+        from rich.text import Text
+
+        head = Text.assemble((f"{self.spec.name}  ", "bold"), self._numbers())
+        bar = ProgressBar(total=self.spec.runs, completed=self.done, width=COLUMNS * 2 + 10)
+        parts: list[Any] = [head, bar] if len(self.axes) < 2 else [head, bar, Padding(self._maps(), (1, 0, 0, 0))]
+        return Group(*parts, self._legend())
+
+    def _maps(self) -> Table:
+        return live_maps(self.axes, list(self.choices), self.cells_at)
+
+    def _numbers(self) -> str:
+        failed = f" · {self.stopped} stopped early" if self.stopped else ""
+        failed += f" · {self.failed} failed" if self.failed else ""
+        left = f" · {_duration(self.remaining)} left" if self.remaining is not None else ""
+        return (
+            f"{self.done}/{self.spec.runs} runs · {self.running} running{failed} · {self.rate:,.0f} run-steps/s{left}"
+        )
+
+    def _legend(self) -> Text:
+        from rich.text import Text
+
+        parts: list[tuple[str, str]] = []
+        for regime in REGIMES:
+            parts += [("██ ", REGIME_COLOURS[regime]), (f"{regime} {self.regimes[regime]}   ", "")]
+        return Text.assemble(*parts)
+
     def note(self, text: str) -> None:
         """Say something in passing."""
 
@@ -187,6 +221,46 @@ class PlainWatcher(Watcher):
 
 
 @dataclass(kw_only=True)
+class NotebookWatcher(Watcher):
+    """Keeps a picture of the sweep up to date in a notebook's cell."""
+
+    show: Callable[[str], None]
+    """Puts HTML in place of what the cell showed."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._shown, self._notes = -math.inf, list[str]()
+
+    def note(self, text: str) -> None:
+        """Show it beneath the picture."""
+        self._notes.append(text)
+        self._show()
+
+    def changed(self) -> None:
+        """Show the new state, a few times a second at most."""
+        if self.clock() - self._shown >= NOTEBOOK_SECONDS:
+            self._show()
+
+    def stop(self) -> None:
+        """Leave the last picture in the cell."""
+        super().stop()
+        self._show()
+
+    def _show(self) -> None:
+        import io
+
+        from rich.console import Console
+
+        self._shown = self.clock()
+        console = Console(record=True, file=io.StringIO(), width=110, color_system="truecolor", force_jupyter=False)
+        console.print(self.picture())
+        for text in self._notes:
+            console.print(text, markup=False, highlight=False)
+        frame = '<pre style="line-height:1.2;font-family:monospace">{code}</pre>'
+        self.show(console.export_html(inline_styles=True, code_format=frame))
+
+
+@dataclass(kw_only=True)
 class LiveWatcher(Watcher):
     """Keeps a picture of the sweep up to date in a terminal."""
 
@@ -213,36 +287,11 @@ class LiveWatcher(Watcher):
         super().stop()
         self._live.stop()
 
-    def picture(self) -> Group:
-        """Return the picture: bar, map, counts."""
-        from rich.console import Group
-        from rich.padding import Padding
-        from rich.progress_bar import ProgressBar
-        from rich.text import Text
 
-        head = Text.assemble((f"{self.spec.name}  ", "bold"), self._numbers())
-        bar = ProgressBar(total=self.spec.runs, completed=self.done, width=COLUMNS * 2 + 10)
-        parts: list[Any] = [head, bar] if len(self.axes) < 2 else [head, bar, Padding(self._maps(), (1, 0, 0, 0))]
-        return Group(*parts, self._legend())
-
-    def _maps(self) -> Table:
-        return live_maps(self.axes, list(self.choices), self.cells_at)
-
-    def _numbers(self) -> str:
-        failed = f" · {self.stopped} stopped early" if self.stopped else ""
-        failed += f" · {self.failed} failed" if self.failed else ""
-        left = f" · {_duration(self.remaining)} left" if self.remaining is not None else ""
-        return (
-            f"{self.done}/{self.spec.runs} runs · {self.running} running{failed} · {self.rate:,.0f} run-steps/s{left}"
-        )
-
-    def _legend(self) -> Text:
-        from rich.text import Text
-
-        parts: list[tuple[str, str]] = []
-        for regime in REGIMES:
-            parts += [("██ ", REGIME_COLOURS[regime]), (f"{regime} {self.regimes[regime]}   ", "")]
-        return Text.assemble(*parts)
+def watcher_here(spec: SweepSpec) -> Watcher:
+    """Return what shows a sweep in the cell of a notebook, where there is one; elsewhere a watcher that is silent."""
+    show = notebook_output()
+    return Watcher(spec=spec) if show is None else NotebookWatcher(spec=spec, show=show)
 
 
 def watcher_for(spec: SweepSpec, console: Console) -> Watcher:

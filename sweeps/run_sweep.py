@@ -18,7 +18,7 @@ from grokcore.cautions import cautions
 from grokcore.errors import GrokmapError
 from grokcore.records.regimes import Regime
 from grokcore.records.run_record import RunRecord
-from sweeps.progress import Watcher
+from sweeps.progress import Watcher, watcher_here
 from sweeps.spec.sweep_spec import SweepSpec
 from sweeps.store.run_store import Store
 from sweeps.store.storage import deliver
@@ -100,6 +100,10 @@ class SweepResult:
 
         return load(self.path).study
 
+    def __repr__(self) -> str:
+        state = "complete" if self.complete else "not complete: the same call goes on"
+        return f"<SweepResult: {len(self.runs)} runs in {self.path}, {state}>"
+
     @property
     def overhead(self) -> float:
         """Return the share of slot-seconds after start-up that was not spent training."""
@@ -109,11 +113,13 @@ class SweepResult:
 def run_sweep(spec: SweepSpec, options: SweepOptions | None = None, *, watcher: Watcher | None = None) -> SweepResult:
     """Run what is missing of `spec`, write its tables, draw its map, and return what there is.
 
+    A notebook's cell shows how far it is.
+
     Runs that are in the store already are read, not trained again. An interrupt (Ctrl-C) ends the sweep within
     seconds with `complete` False and nothing finished lost. Raises `SweepExistsError` if a sweep of this name has
     another specification, `SweepBusyError` if another process is running it.
     """
-    options, watcher = options or SweepOptions(), watcher or Watcher(spec=spec)
+    options, watcher = options or SweepOptions(), watcher or watcher_here(spec)
     begun = time.monotonic()
     with Store(spec, options.results) as store, contextlib.ExitStack() as open_things:
         for change in store.changes:

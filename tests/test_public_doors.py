@@ -9,8 +9,10 @@ import sys
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import grokcore
 import grokmap
 from grokcore.errors import ConfigError, DataError
 from grokcore.records import milestone_callback
@@ -21,10 +23,11 @@ ROOT = Path(__file__).parents[1]
 DOORS = {
     "grokcore": ["RunConfig", "train", "RunRecord", "RegimeRule", "Milestones", "Outcome", "EarlyStopping"],
     "analysis": ["RegimeMap", "RegimeRule", "read_runs", "compare"],
+    "cluster": ["Plan", "make_plan", "parse_nodes"],
     "sweeps": ["SweepSpec", "Range", "Choice", "RegimeRule", "run_sweep", "BoundarySampler", "tell_milestones", "main"],
     "grokmap": [
         "RunConfig", "train", "SweepSpec", "Range", "Choice", "run_sweep", "load", "RegimeRule", "RegimeMap",
-        "read_runs", "compare", "BoundarySampler", "tell_milestones", "Milestones",
+        "read_runs", "compare", "BoundarySampler", "tell_milestones", "Milestones", "use_folder",
     ],
 }  # fmt: skip
 
@@ -138,6 +141,46 @@ def test_milestones_refuse_what_cannot_be():
     with pytest.raises(ConfigError, match="it is an accuracy"):
         grokmap.Milestones(threshold=90)
     assert watch.t_gen == Milestone(event=False, step=10)
+
+
+EXAMPLES = [
+    "grokcore.notebook_tables", "grokcore.run_config", "sweeps.spec.sweep_spec", "analysis.maps.regime_map",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_examples_in_docstrings_are_true(name):
+    tried = doctest.testmod(importlib.import_module(name))
+    assert tried.attempted > 0
+    assert tried.failed == 0
+
+
+def test_everything_shows_itself_in_a_notebook_with_what_is_foreign_escaped():
+    config = grokmap.RunConfig.from_dict(
+        {
+            "task": "modular_addition",
+            "task.modulus": 7,
+            "model": "mlp",
+            "optimizer": "adamw",
+            "fraction": 0.5,
+            "steps": 9,
+        }
+    )
+    assert f"RunConfig {config.run_id}" in config._repr_html_()
+    columns = {"step": np.array([1, 9]), "train_accuracy": np.array([0, 1.0]), "val_accuracy": np.array([0, 0.1])}
+    record = grokcore.RunRecord(config=config, outcome=grokcore.Outcome.FAILED, columns=columns, reason="<script>no")
+    html = record._repr_html_()
+    assert ("&lt;script&gt;no" in html, "<script>" in html) == (True, False)
+    assert ">after 9<" in html
+    spec = grokmap.SweepSpec(
+        name="one",
+        run=config.to_dict(),
+        space={"fraction": grokmap.Range(low=0.2, high=0.9)},
+        rule=grokmap.RegimeRule(budget=9, ratio=5),
+        runs=3,
+    )
+    assert repr(spec) == "<SweepSpec 'one': 3 runs over fraction, chosen by sobol>"
+    assert "low 0.2, high 0.9" in spec._repr_html_()
 
 
 def test_a_sweep_that_is_not_there_is_a_sentence(tmp_path):

@@ -119,10 +119,10 @@ def _figures(
 ) -> tuple[dict[str, Figure], pd.DataFrame]:
     """Return the map's own figures by file name, and the table of the boundaries that are drawn in them."""
     if len(fitted.axes) == 1:
-        return {"map": profile.draw(profile.info(fitted, at), style)}, _boundary_table([])
+        return {"map": profile.draw(profile.info(fitted, at), style)}, boundary_table([])
     info = regime_map.info(fitted, drawn.x, drawn.y, at)
     figures = {"map": regime_map.draw(info, style), "map-uncertainty": uncertainty.draw(info, style)}
-    return figures, _boundary_table([(boundary, panel.level) for panel in info.panels for boundary in panel.boundaries])
+    return figures, boundary_table([(boundary, panel.level) for panel in info.panels for boundary in panel.boundaries])
 
 
 def _write_table(out: Path, name: str, table: pd.DataFrame) -> dict[str, Path]:
@@ -135,7 +135,8 @@ def _write_table(out: Path, name: str, table: pd.DataFrame) -> dict[str, Path]:
     return paths
 
 
-def _boundary_table(boundaries: Sequence[tuple[Boundary, Mapping[str, str]]]) -> pd.DataFrame:
+def boundary_table(boundaries: Sequence[tuple[Boundary, Mapping[str, str]]]) -> pd.DataFrame:
+    """Return all points of boundaries, each with the level it is drawn at, and the values of other axes."""
     parts = [boundary.table().assign(**boundary.at, **level) for boundary, level in boundaries]
     if not parts:
         return pd.DataFrame(columns=["first", "second", "kind", "line"])

@@ -160,6 +160,17 @@ def _settle(figure: Figure) -> None:
         figure.set_layout_engine(None)
 
 
+def png(figure: Figure, style: Style) -> bytes:
+    """Return `figure` as the bytes of a PNG file."""
+    import io
+
+    buffer = io.BytesIO()
+    with drawing(style):
+        _settle(figure)
+        figure.savefig(buffer, format="png", dpi=style.dpi)
+    return buffer.getvalue()
+
+
 def svg(figure: Figure, style: Style) -> str:
     """Return `figure` as an SVG element to stand inside an HTML page.
 

@@ -91,14 +91,19 @@ def draw(profile: Profile, style: Style = STYLES["screen"]) -> Figure:
 
 
 def _draw_level(rows: Axes, axes: Axes, panel: LevelProfile, profile: Profile, style: Style) -> None:
-    us = plane.position(profile.axis, profile.grid)
-    axes.stackplot(us, panel.probabilities.T, colors=[REGIME_COLOURS[r] for r in REGIMES], linewidth=0)
-    axes.set_ylim(0, 1)
+    draw_stack(axes, panel, profile)
     names = [str(regime) for regime in REGIMES]
     _draw_runs(rows, panel.runs, names, style)
     rows.set_yticks(range(len(names)), names)
     rows.set_ylim(-0.6, len(names) - 0.4)
     rows.set_title(", ".join(f"{pretty(name)} {text}" for name, text in panel.level.items()), fontsize=style.font)
+
+
+def draw_stack(axes: Axes, panel: LevelProfile, profile: Profile) -> None:
+    """Draw the probabilities of one level, stacked, over the map's axis."""
+    us = plane.position(profile.axis, profile.grid)
+    axes.stackplot(us, panel.probabilities.T, colors=[REGIME_COLOURS[r] for r in REGIMES], linewidth=0)
+    axes.set_ylim(0, 1)
     plane.dress(axes, profile.axis, None)
 
 

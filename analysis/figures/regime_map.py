@@ -54,7 +54,7 @@ def draw(figure_info: MapFigure, style: Style = STYLES["screen"]) -> Figure:
         for (row, column), panel in zip(places, figure_info.panels, strict=True):
             target = axes[row, column]
             target.set_visible(True)
-            _draw_panel(target, panel, figure_info, style)
+            draw_panel(target, panel, figure_info, style)
             plane.dress(target, figure_info.x, figure_info.y, label_y=column == 0, count=6 if columns == 1 else 5)
             if panel.title:
                 target.set_title(panel.title, fontsize=style.font)
@@ -75,7 +75,8 @@ def blend(probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return np.asarray(np.clip(probabilities @ palette, 0, 1))
 
 
-def _draw_panel(axes: Axes, panel: Panel, what: MapFigure, style: Style) -> None:
+def draw_panel(axes: Axes, panel: Panel, what: MapFigure, style: Style) -> None:
+    """Draw a panel's ground, boundaries, runs and the names of its regions on axes in unit coordinates."""
     cells = panel.cells
     ground: dict[str, Any] = {"origin": "lower", "aspect": "auto", "zorder": 0}
     axes.imshow(blend(cells.probabilities), extent=(0, 1, 0, 1), interpolation="bilinear", **ground)

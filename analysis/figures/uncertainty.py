@@ -42,7 +42,7 @@ def draw(what: MapFigure, style: Style = STYLES["screen"]) -> Figure:
             for (row, column), panel in zip(places, what.panels, strict=True):
                 axes = grid[0, part] if n == 1 else grid[part * block + row, column]
                 axes.set_visible(True)
-                _panel(axes, panel, kind, what, top)
+                draw_panel(axes, panel, kind, what, top)
                 first = column == 0 and (n > 1 or part == 0)
                 plane.dress(axes, what.x, what.y, label_y=first, count=5)
                 begins = (row, column) == (0, 0)
@@ -57,7 +57,8 @@ def draw(what: MapFigure, style: Style = STYLES["screen"]) -> Figure:
     return figure
 
 
-def _panel(axes: Axes, panel: Panel, kind: str, what: MapFigure, top: float) -> None:
+def draw_panel(axes: Axes, panel: Panel, kind: str, what: MapFigure, top: float) -> None:
+    """Draw one kind of a panel's uncertainty, in bits up to `top`, with its boundaries and runs."""
     axes.imshow(
         getattr(panel.cells, kind), origin="lower", extent=(0, 1, 0, 1), aspect="auto", interpolation="bilinear",
         cmap="cividis", vmin=0.0, vmax=top,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 
 import numpy as np
 import pandas as pd
@@ -57,6 +58,12 @@ class Comparison:
     """One row a line: the other axes' values, `first_edge` in A and `second_edge` in B, in axis units."""
     same_rule: bool
     """Whether both maps were made under the same rule."""
+
+    def __repr__(self) -> str:
+        return f"<Comparison: {self.sentence}>"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{escape(self.sentence)}</p>{self.table.to_html(float_format='{:.3g}'.format, border=0, max_rows=8)}"
 
     @property
     def sentence(self) -> str:

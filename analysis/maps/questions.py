@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
@@ -19,23 +20,29 @@ from analysis.maps.uncertainty import entropy_split, side_share
 from analysis.models.ensemble import law_member, learned_rows
 from analysis.models.milestone_times import MilestoneTimes
 from analysis.models.threads import single_threaded
-from analysis.runs.axes import Array, features
+from analysis.runs.axes import Array, Axis, features
+from analysis.runs.categories import Category
 from grokcore.errors import DataError, unknown_name
 from grokcore.records.regimes import RegimeRule
 
 P = ParamSpec("P")
 T = TypeVar("T", pd.DataFrame, pd.Series, Array)
+Points = pd.DataFrame | Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
+"""Points of a map: a table, a dict of numbers or columns, or a list of dicts; None where axes are keywords."""
 
 
-def by_level(
-    ask: Callable[Concatenate[MapQuestions, pd.DataFrame, P], T],
-) -> Callable[Concatenate[MapQuestions, pd.DataFrame, P], T]:
-    """Let a map with categories ask the map of each point's level, on one thread, and answer in the points' order."""
+def by_level(ask: Callable[Concatenate[MapQuestions, pd.DataFrame, P], T]) -> Callable[..., T]:
+    """Let a map with categories ask the map of each point's level, on one thread, and answer in the points' order.
+
+    Points are whatever `MapQuestions.points` takes, axes by keyword among it.
+    """
+    own = set(inspect.signature(ask).parameters)
 
     @functools.wraps(ask)
-    def asked(self: MapQuestions, points: pd.DataFrame, *args: P.args, **kwargs: P.kwargs) -> T:
+    def asked(self: MapQuestions, points: Points = None, *args: Any, **kwargs: Any) -> T:
+        named = {name: kwargs.pop(name) for name in list(kwargs) if name not in own}
         with single_threaded():
-            return _answered(self, points, *args, **kwargs)
+            return _answered(self, self.points(points, **named), *args, **kwargs)
 
     def _answered(self: MapQuestions, points: pd.DataFrame, *args: P.args, **kwargs: P.kwargs) -> T:
         if not self.parts:
@@ -47,12 +54,54 @@ def by_level(
             return cast("T", np.concatenate(answers)[order])
         return cast("T", pd.concat(answers).iloc[order])
 
-    return cast("Callable[Concatenate[MapQuestions, pd.DataFrame, P], T]", asked)
+    return asked
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class MapQuestions(FittedMap):
     """What a fitted map says at points: probabilities, uncertainty, milestones, and where runs would tell most."""
+
+    def points(self, given: Points = None, **named: Any) -> pd.DataFrame:
+        """Return points as a table: of a table, a dict, dicts, or of axes and categories by keyword.
+
+        A value may be a number (a level, for a category) or several. A table is taken as it is; elsewhere an axis that
+        is not named is at its middle. Raises `DataError` for a name that is no axis, and values that do not fit.
+        """
+        if isinstance(given, pd.DataFrame):
+            return given.assign(**named)
+        several = [given or {}] if given is None or isinstance(given, Mapping) else given
+        if not len(several):
+            raise DataError("no points were given; name an axis, as fraction=0.5, or give a table, a dict or dicts.")
+        return pd.concat([self._point(dict(one) | named) for one in several], ignore_index=True)
+
+    def _point(self, given: Mapping[str, Any]) -> pd.DataFrame:
+        columns: dict[str, Any] = {axis.name: axis.middle for axis in self.axes}
+        both: list[Axis | Category] = [*self.axes, *self.categories]
+        known = {name: one.name for one in both for name in (one.short, one.name)}
+        for name, value in given.items():
+            if name not in known:
+                raise DataError(unknown_name("axis", name, list(dict.fromkeys(known))))
+            columns[known[name]] = value
+        try:
+            arrays = np.broadcast_arrays(*(np.atleast_1d(value) for value in columns.values()))
+        except ValueError:
+            sizes = ", ".join(f"{name} {np.size(value)}" for name, value in columns.items())
+            raise DataError(f"points differ in length: {sizes}. Give one value, or as many for each axis.") from None
+        return pd.DataFrame(dict(zip(columns, arrays, strict=True)))
+
+    def at(self, points: Points = None, **named: Any) -> pd.DataFrame:
+        """Return what the map says at points, a row each, as `m.at(fraction=0.5, decay=1)`.
+
+        The axes; the likeliest `regime` and the probability of each; `t_mem` and `t_gen`, the median run's steps under
+        the fitted times, without regard to a budget; bits of uncertainty: `epistemic` (more runs would remove it) and
+        `seeds`. `points` and `named` are those of `points`.
+        """
+        table = self.points(points, **named)
+        chance, times = self.probabilities(table), self.milestones(table)
+        mem = 10.0 ** times["t_mem_mean"]
+        said = pd.DataFrame({"t_mem": mem, "t_gen": mem + 10.0 ** times["delay_mean"]})
+        bits = self.uncertainty(table)[["epistemic", "seeds"]]
+        return pd.concat([table, chance.idxmax(axis=1).rename("regime"), chance, said, bits], axis=1)
 
     # Probabilities ------------------------------------------------------------------------------------------------
 
@@ -67,9 +116,9 @@ class MapQuestions(FittedMap):
         """Return the probability of each regime for a run with a new seed at each point; rows sum to one."""
         return self._table(self.ensemble.mixture(self._features(points)), points)
 
-    def regimes(self, points: pd.DataFrame) -> pd.Series:
+    def regimes(self, points: Points = None, **named: Any) -> pd.Series:
         """Return the most probable regime at each point."""
-        return self.probabilities(points).idxmax(axis=1)
+        return self.probabilities(points, **named).idxmax(axis=1)
 
     def member_probabilities(self, name: str, points: pd.DataFrame, rule: RegimeRule | None = None) -> pd.DataFrame:
         """Return one member's probabilities; a member of times takes another budget, gap or ratio in `rule`."""

@@ -7,7 +7,6 @@ what is asked of it at points is asked of the maps of the points' levels, and a 
 from __future__ import annotations
 
 import dataclasses
-import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -19,7 +18,7 @@ import pandas as pd
 from analysis.maps.boundaries import NAMES, BoundaryFinder, regime_pair
 from analysis.maps.geometry import Boundary, MapSlice, Surface
 from analysis.maps.levels import LevelEnsembles, fit_levels
-from analysis.maps.questions import MapQuestions
+from analysis.maps.views import MapViews
 from analysis.models.ensemble import MOST_LEARNED, Ensemble
 from analysis.models.threads import single_threaded
 from analysis.runs.axes import Array, Box, features
@@ -36,12 +35,24 @@ from grokcore.records.regimes import RegimeRule
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class RegimeMap(MapQuestions):
-    """A fitted map; made by `fit`, relabelled by `under`."""
+class RegimeMap(MapViews):
+    """A fitted map; made by `fit`, relabelled by `under`.
+
+    >>> import numpy as np, pandas as pd
+    >>> from analysis import RegimeRule
+    >>> runs = pd.DataFrame({"fraction": np.linspace(0.2, 0.9, 24), "t_mem": 50, "t_mem_event": True})
+    >>> runs["t_gen_event"] = runs.fraction > 0.4
+    >>> runs["t_gen"] = np.where(runs.t_gen_event, 900, 1000)
+    >>> m = RegimeMap.fit(runs, {"fraction": "linear"}, rule=RegimeRule(budget=1000, ratio=5))
+    >>> m
+    <RegimeMap of 24 runs over fraction; accuracy ≥ 0.9 within 1,000 steps; grokking if t_gen ≥ 5 × t_mem>
+    >>> m.regimes(fraction=[0.25, 0.8]).tolist()
+    ['memorization', 'grokking']
+    """
 
     def __repr__(self) -> str:
         axes = ", ".join([*(axis.name for axis in self.axes), *(category.name for category in self.categories)])
-        return f"<RegimeMap of {len(self.runs):,} runs over {axes}; {self.rule}>"
+        return f"<RegimeMap of {len(self.runs):,} runs over {axes}; {self.rule.sentence()}>"
 
     @classmethod
     @single_threaded()
@@ -157,14 +168,6 @@ class RegimeMap(MapQuestions):
         finder = self.level(at)._finder
         with single_threaded():
             return finder.boundary(regime_pair(first, second), finder.drawn(x, y), self.numbers_at(at), resolution)
-
-    def boundaries(
-        self, *, x: str, y: str, at: Mapping[str, Any] | None = None, resolution: int = 81
-    ) -> list[Boundary]:
-        """Return the boundaries of all pairs of regimes that meet in a slice."""
-        pairs = itertools.combinations(NAMES, 2)
-        found = [self.boundary(a, b, x=x, y=y, at=at, resolution=resolution) for a, b in pairs]
-        return [boundary for boundary in found if boundary.curves]
 
     def surface(self, first: str, second: str, resolution: int = 33, at: Mapping[str, Any] | None = None) -> Surface:
         """Return where two regimes are equally likely in the box of a map of three axes, with bands."""

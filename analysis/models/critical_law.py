@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from html import escape
 
 import numpy as np
 import pandas as pd
@@ -51,6 +52,12 @@ class CriticalLaw:
     """Of them, those that generalised."""
     draws: Array
     """(S, rows) draws of the estimates from their posterior; none unless asked for."""
+
+    def __repr__(self) -> str:
+        return f"<CriticalLaw of {self.events} delays in {self.runs} runs: {self.formula()}>"
+
+    def _repr_html_(self) -> str:
+        return f"<b>{escape(self.formula())}</b>{self.estimates.to_html(float_format='{:.3g}'.format, border=0)}"
 
     @property
     def values(self) -> Array:

@@ -2,8 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from html import escape
 from importlib import resources
+from pathlib import Path
 from typing import Any
+
+from grokcore.atomic_files import write_text
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page that a notebook shows in a frame of its own."""
+
+    text: str
+    """The whole document."""
+
+    def save(self, path: str | Path) -> Path:
+        """Write the page to a file, whole or not at all, and return its path."""
+        return write_text(Path(path), self.text)
+
+    def __repr__(self) -> str:
+        return f"<Page of {len(self.text) // 1024:,} kB; save(path) writes it>"
+
+    def _repr_html_(self) -> str:
+        frame = 'sandbox="allow-scripts allow-downloads" style="width:100%;height:900px;border:0"'
+        return f'<iframe title="Regime map" {frame} srcdoc="{escape(self.text)}"></iframe>'
 
 
 def render(name: str, **values: Any) -> str:

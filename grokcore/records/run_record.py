@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from grokcore.errors import DataError
+from grokcore.notebook_tables import table_html, words
 from grokcore.records.milestones import THRESHOLDS, Milestone, Split, first_passage
 from grokcore.records.regimes import Regime, RegimeRule
 from grokcore.run_config import RunConfig
@@ -73,6 +74,13 @@ class RunRecord:
     def __repr__(self) -> str:
         rule = RegimeRule(budget=self.config.steps, ratio=DEFAULT_RATIO)
         return f"<RunRecord {self.run_id}: {self.outcome} at step {self.steps:,}, {self.verdict_under(rule)}>"
+
+    def _repr_html_(self) -> str:
+        reached = {name: self.milestone(split, 0.9) for name, split in (("t_mem", "train"), ("t_gen", "val"))}  # type: ignore[arg-type]
+        rows = [(name, f"{at.step:,}" if at.event else f"after {at.step:,}") for name, at in reached.items()]
+        rows += [("regime", str(self.regime)), ("outcome", self.outcome.sentence), ("reason", self.reason)]
+        settings = [(name, words(value)) for name, value in self.config.to_dict().items()]
+        return table_html(f"RunRecord {self.run_id}", [row for row in [*rows, *settings] if row[1]])
 
     @property
     def run_id(self) -> str:

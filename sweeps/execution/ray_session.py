@@ -208,6 +208,8 @@ class RaySession:
                     name=self.spec.name,
                     storage_path=folder,
                     verbose=0,
+                    # Tune's own reporter clears the cell of a notebook, whatever it is told of verbosity.
+                    progress_reporter=tune.CLIReporter(max_progress_rows=0),
                     callbacks=[recorder],
                     checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
                     failure_config=tune.FailureConfig(max_failures=self.spec.retries),

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from grokcore.errors import DataError
 from grokcore.inspection.inspection import Inspection, inspection
-from grokcore.records.regimes import RegimeRule
+from grokcore.notebook_tables import table_html
+from grokcore.records.regimes import REGIMES, RegimeRule
 from grokcore.records.run_record import RunRecord
 from sweeps.finished_runs.find import find_record
 from sweeps.spec.sweep_spec import SweepSpec
@@ -19,10 +22,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from analysis.maps.regime_map import RegimeMap
+    from analysis.pages.html import Page
 
 
 def load(name: str | Path, results: str | Path = "results") -> SweepFolder:
-    """Return the sweep of a name under `results`, or in a folder; raises `DataError` where there is none."""
+    """Return the sweep of a name under `results`, or in a folder; raises `DataError` where there is none.
+
+    `sweep = load("default")`, and then `sweep.runs`, `sweep.curves`, `sweep.map()`, `sweep.page()`, `sweep.study`,
+    `sweep.run(id)`, `sweep.inspect(id)`, `sweep.extend(runs=512)`.
+    """
     folder = meant(Path(name), Path(results))
     if not (folder / "spec.toml").is_file():
         there = ", ".join(sorted(path.parent.name for path in Path(results).glob("*/spec.toml"))) or "none"
@@ -86,6 +94,26 @@ class SweepFolder:
 
         return map_of(read_source(self.folder, axes=axes, curves=False), rule or self.rule)
 
+    def page(self, rule: RegimeRule | None = None, axes: Mapping[str, str] | None = None) -> Page:
+        """Return the interactive page of the runs so far, with their curves; a notebook shows it."""
+        from analysis.exports.views import page
+        from analysis.maps.of_source import map_of
+        from analysis.runs.sources import read_source
+
+        source = read_source(self.folder, axes=axes)
+        return page(map_of(source, rule or self.rule), source)
+
+    def extend(self, runs: int, **options: Any) -> SweepFolder:
+        """Train on until the sweep has this many runs in all, and return it; `options` are those of `SweepOptions`.
+
+        The runs that it has are kept, and the sampler goes on where it was.
+        """
+        from sweeps.run_sweep import SweepOptions, run_sweep
+
+        spec = dataclasses.replace(self.spec, runs=runs)
+        run_sweep(spec, SweepOptions(results=self.folder.resolve().parent, **options))
+        return SweepFolder(self.folder)
+
     def run(self, run_id: str) -> RunRecord:
         """Return the run whose identity begins so; raises `DataError` if there is none, or several."""
         folder, _, record = find_record(run_id, self.folder.parent)
@@ -100,3 +128,11 @@ class SweepFolder:
     def __repr__(self) -> str:
         finished = len(set(record_ids(self.folder)))
         return f"<sweep {self.spec.name!r}: {finished} of {self.spec.runs} runs in {self.folder}>"
+
+    def _repr_html_(self) -> str:
+        counts = Counter(str(record.regime_under(self.rule)) for record in self.records.values())
+        found = ", ".join(f"{name} {counts[name]}" for name in REGIMES if counts[name]) or "none finished yet"
+        finished = f"{counts.total()} of {self.spec.runs}"
+        over = ", ".join(self.spec.whole_space.dimensions)
+        rows = [("runs", finished), ("regimes", found), ("over", over), ("rule", self.rule.sentence())]
+        return table_html(f"sweep {self.spec.name}", [*rows, ("folder", self.folder)])

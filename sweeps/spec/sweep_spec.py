@@ -17,6 +17,7 @@ from grokcore.config.folders import files_digest, folder_files, use_folder
 from grokcore.engine.judging import Judge
 from grokcore.errors import ConfigError, unknown_name
 from grokcore.measures.base import chosen_measures, skipped_measures
+from grokcore.notebook_tables import table_html, words
 from grokcore.records.regimes import RegimeRule
 from grokcore.run_config import nest
 from sweeps.samplers.base import SAMPLERS, Problem, Sampler
@@ -30,7 +31,18 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 @dataclass(frozen=True, kw_only=True)
 class SweepSpec(Component):
-    """A sweep: which runs there may be, how many are made, who chooses them, and what counts as grokking."""
+    """A sweep: which runs there may be, how many are made, who chooses them, and what counts as grokking.
+
+    >>> from sweeps import Range, RegimeRule
+    >>> SweepSpec(
+    ...     name="first",
+    ...     run={"task": "modular_addition", "task.modulus": 23, "model": "mlp", "optimizer": "adamw", "steps": 2000},
+    ...     space={"fraction": Range(low=0.2, high=0.9), "decay": Range(low=0.03, high=10, log=True)},
+    ...     rule=RegimeRule(budget=2000, ratio=5),
+    ...     runs=32,
+    ... )
+    <SweepSpec 'first': 32 runs over fraction, optimizer.decay, chosen by sobol>
+    """
 
     name: str
     """Name of the sweep and of its folder under results/: letters, digits, `.`, `_` and `-`, at most 64."""
@@ -77,6 +89,19 @@ class SweepSpec(Component):
     travels to the workers, and the sweep keeps a copy. In a file, its path begins at the file's folder."""
     map_axes: tuple[str, ...] = ()
     """Axes of the map, by short or dotted name; all varied numbers but the seed if none is given."""
+
+    def __repr__(self) -> str:
+        over = ", ".join(self.whole_space.dimensions)
+        return f"<SweepSpec {self.name!r}: {self.runs:,} runs over {over}, chosen by {self.sampler}>"
+
+    def _repr_html_(self) -> str:
+        values = self.to_dict() | {"rule": self.rule.sentence()}
+        space = [(f"space: {name}", words(value)) for name, value in values.pop("space").items()]
+        run = [(f"run: {name}", words(value)) for name, value in values.pop("run").items()]
+        rest = [
+            (name, words(value)) for name, value in values.items() if value not in (None, "", [], {}) and name != "name"
+        ]
+        return table_html(f"SweepSpec {self.name}", [*space, *run, *rest])
 
     def __post_init__(self) -> None:
         unwritable: list[str] = []

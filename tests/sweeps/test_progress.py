@@ -8,7 +8,7 @@ from rich.console import Console
 
 from grokcore.records.run_record import Outcome
 from sweeps.live_map import level_of
-from sweeps.progress import COLUMNS, ROWS, LiveWatcher, PlainWatcher, Watcher, Work, share, watcher_for
+from sweeps.progress import COLUMNS, ROWS, LiveWatcher, NotebookWatcher, PlainWatcher, Watcher, Work, share, watcher_for
 from sweeps.spec.space import Choice, Range
 
 
@@ -117,3 +117,19 @@ def test_tables_of_one_name_are_told_apart_by_their_settings():
     choice = Choice(values=({"name": "ema", "alpha": 0.9}, {"name": "ema", "alpha": 0.98}))
     flat = {"transform.name": "ema", "transform.alpha": 0.98}
     assert level_of({"transform": choice}, flat) == ("ema alpha 0.98",)
+
+
+def test_a_notebook_has_one_picture_that_is_replaced_and_escapes_what_is_said(spec, records, clock):
+    shown = []
+    watcher = NotebookWatcher(spec=spec, clock=clock, show=shown.append)
+    watcher.finished(records[:4])
+    watcher.finished(records[4:5])
+    assert len(shown) == 1
+    clock.now += 1
+    watcher.finished(records[5:6])
+    watcher.note("caution: <b>few</b>")
+    watcher.stop()
+    assert len(shown) == 4
+    assert f"6/{spec.runs} runs" in shown[-1]
+    assert "&lt;b&gt;few" in shown[-1]
+    assert shown[-1].count("<pre") == 1

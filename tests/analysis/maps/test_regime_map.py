@@ -117,7 +117,7 @@ def test_one_regime_has_no_boundary(known):
     boundary = one.boundary("memorization", "grokking", x="fraction", y="decay")
     assert boundary.curves == []
     assert boundary.sentence == "no boundary between memorization and grokking in this box"
-    assert one.boundaries(x="fraction", y="decay") == []
+    assert one.boundaries(x="fraction", y="decay").empty
 
 
 def test_runs_that_never_memorise_are_confusion(known):
