@@ -7,10 +7,10 @@ import dataclasses
 import itertools
 import shlex
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from grokcore.atomic_files import write_text
 from grokcore.cautions import cautions
@@ -20,7 +20,8 @@ from grokcore.records.run_record import Outcome, RunRecord
 from sweeps.driver import Driver
 from sweeps.progress import Watcher
 from sweeps.spec.sweep_spec import SweepSpec
-from sweeps.store.run_store import Store
+from sweeps.store.lines import parsed
+from sweeps.store.run_store import Asked, Store
 from sweeps.store.storage import deliver
 from sweeps.store.tables import write_tables
 from sweeps.tracking.database import database_file, tracking_uri
@@ -33,7 +34,16 @@ if TYPE_CHECKING:
     from sweeps.execution.ray_session import RaySession
 
 
-RESULTS = ("spec.toml", "records.jsonl", "asked.jsonl", "*.parquet", "map*.*", "definition.json", "components/**/*")
+RESULTS = (
+    "spec.toml",
+    "until.json",
+    "records.jsonl",
+    "asked.jsonl",
+    "*.parquet",
+    "map*.*",
+    "definition.json",
+    "components/**/*",
+)
 """Files of a sweep's folder that are copied to its storage when it is complete."""
 
 RESTARTS = 3
@@ -59,6 +69,10 @@ class SweepOptions:
     """Whether to draw its map when it is complete."""
     address: str | None = None
     """Address of a Ray cluster; the one that is there, or an embedded Ray, if not given; "local" for the latter."""
+    extend: bool = False
+    """Whether the sweep that is there may get a wider space, another part of it to look at, or another sampler."""
+    enqueue: Sequence[Mapping[str, Any]] = ()
+    """Points of one's own, parameters by dotted name, that are run before anything is chosen."""
     slots: int | None = None
     """Cohorts trained at the same time at most; as many as there are cores (or shares of GPUs) if not given."""
 
@@ -105,15 +119,17 @@ def run_sweep(spec: SweepSpec, options: SweepOptions | None = None, *, watcher: 
     """
     options, watcher = options or SweepOptions(), watcher or Watcher(spec=spec)
     begun = time.monotonic()
-    with Store(spec, options.results) as store, contextlib.ExitStack() as open_things:
+    with Store(spec, options.results, extend=options.extend) as store, contextlib.ExitStack() as open_things:
         for change in store.changes:
             watcher.note(f"goes on with {change}")
+        if options.enqueue:
+            watcher.note(_enqueue(store, options.enqueue))
         whole = store.complete
         mirror = None
         if options.mlflow and not (whole and is_mirrored(store.path)):
             mirror = open_things.enter_context(MirrorProcess(store.path))
         if whole:
-            driver, slots = _driver(store, None, lambda record: watcher.known([record])), 0
+            driver, slots = _driver(store, None, lambda record: watcher.known([record]), watcher.note), 0
             watcher.stop()
         else:
             driver, slots = _train(store, options, watcher)
@@ -136,7 +152,29 @@ def run_sweep(spec: SweepSpec, options: SweepOptions | None = None, *, watcher: 
     return result
 
 
-def _driver(store: Store, session: RaySession | None, known: Callable[[RunRecord], object] | None) -> Driver:
+def new_points(
+    folder: Path, spec: SweepSpec, points: Iterable[Mapping[str, Any]]
+) -> tuple[int, dict[str, Mapping[str, Any]]]:
+    """Return how many runs the sweep in a folder has asked for, and those of `points` that it has not, by identity."""
+    known = [asked.run_id for asked in parsed(folder / "asked.jsonl", Asked.from_json, "another is then chosen")]
+    new = {spec.whole_space.config(params).run_id: params for params in points}
+    return len(known), {run_id: params for run_id, params in new.items() if run_id not in set(known)}
+
+
+def _enqueue(store: Store, points: Sequence[Mapping[str, Any]]) -> str:
+    """Ask for runs of one's own, each unless it is asked for already; return in words how many were not."""
+    begun, new = new_points(store.path, store.spec, points)
+    numbers = itertools.count(begun)
+    store.ask(Asked(number=next(numbers), params=params, run_id=run_id) for run_id, params in new.items())
+    return f"{len(new)} of {len(points)} points are new"
+
+
+def _driver(
+    store: Store,
+    session: RaySession | None,
+    known: Callable[[RunRecord], object] | None,
+    say: Callable[[str], object],
+) -> Driver:
     """Return the driver of a sweep; one whose runs are all there needs no session."""
     return Driver(
         store,
@@ -145,6 +183,7 @@ def _driver(store: Store, session: RaySession | None, known: Callable[[RunRecord
         slots=session.slots if session else lambda: 1,
         forget=session.forget if session else None,
         known=known,
+        say=say,
     )
 
 
@@ -163,7 +202,8 @@ def _train(store: Store, options: SweepOptions, watcher: Watcher) -> tuple[Drive
 
     for life in itertools.count():
         with RaySession(store.spec, store, options.address, slots=options.slots, say=watcher.note) as session:
-            driver = _driver(store, session, None if life else lambda record: watcher.known([record]))
+            known = None if life else lambda record: watcher.known([record])
+            driver = _driver(store, session, known, watcher.note)
             try:
                 if not driver.finished:
                     session.tune(driver, watcher)
