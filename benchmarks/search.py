@@ -91,9 +91,9 @@ def search(job: Job, runs: int) -> pd.DataFrame:
         chosen = [ask(study, problem.distributions) for _ in range(min(job.wave, runs - begun))]
         units = np.array([[_unit(scale, low, high, p[name]) for name, (low, high, scale) in box] for _, p in chosen])
         tables.append(milestones(diagram, units, rng))
-        for (number, _), row in zip(chosen, tables[-1].itertuples(), strict=True):
-            t_mem, t_gen = (int(row.t_mem), bool(row.t_mem_event)), (int(row.t_gen), bool(row.t_gen_event))
-            tell_milestones(study, number, t_mem=t_mem, t_gen=t_gen)
+        told = tables[-1][["t_mem", "t_mem_event", "t_gen", "t_gen_event"]].to_numpy().tolist()
+        for (number, _), (mem, mem_event, gen, gen_event) in zip(chosen, told, strict=True):
+            tell_milestones(study, number, t_mem=(mem, mem_event), t_gen=(gen, gen_event))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -137,7 +137,7 @@ def verdicts(table: pd.DataFrame) -> None:
         if "sobol" not in curves.index:
             continue
         goal = curves.loc["sobol"].iloc[-1]
-        for name in curves.index.levels[0].drop("sobol"):
+        for name in sorted(set(some["sampler"]) - {"sobol"}):
             own = curves.loc[name]
             runs, steps = (_needed(own["right"], along, goal["right"]) for along in (own.index, own["budgets"]))
             print(
@@ -187,7 +187,9 @@ def main() -> None:
         for kind, number in which
         for sampler in given.samplers
     ]
-    rows = pd.read_csv(given.keep).to_dict("records") if given.keep and given.keep.is_file() else []
+    rows: list[dict[Any, Any]] = (
+        pd.read_csv(given.keep).to_dict("records") if given.keep and given.keep.is_file() else []
+    )
     done = {tuple(row[name] for name in KEY) for row in rows}
     todo = [job for job in jobs if (job.diagram.name, job.axes, job.sampler, job.seed) not in done]
     with ProcessPoolExecutor(given.processes) as pool:

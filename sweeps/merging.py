@@ -19,7 +19,7 @@ OWN = (*FREE, "name", "space", "focus", "sampler", "sampler_options", "seed", "s
 """Fields in which sweeps that are merged may differ; those of the first are kept."""
 
 
-def merge(first: Path, second: Path, name: str, results: Path) -> tuple[SweepSpec, int]:
+def merge_sweeps(first: Path, second: Path, name: str, results: Path) -> tuple[SweepSpec, int]:
     """Write sweep `name` of the finished runs of the sweeps in two folders; return it and how many runs it has.
 
     Its space holds both. A run that both have is taken once, from the first unless it failed there. Raises

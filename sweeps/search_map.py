@@ -72,9 +72,11 @@ def axes_of(space: Mapping[str, BaseDistribution]) -> dict[str, str]:
         if distribution.single() or name.rpartition(".")[2] == "seed":
             continue
         if isinstance(distribution, CategoricalDistribution):
-            numeric = all(isinstance(c, (int, float)) and not isinstance(c, bool) for c in distribution.choices)
-            scale = "log" if numeric and are_powers(distribution.choices) else "linear"
-            found[name] = scale if numeric else CATEGORICAL
+            numbers = [
+                float(c) for c in distribution.choices if isinstance(c, (int, float)) and not isinstance(c, bool)
+            ]
+            scale = "log" if are_powers(numbers) else "linear"
+            found[name] = scale if len(numbers) == len(distribution.choices) else CATEGORICAL
         elif isinstance(distribution, (FloatDistribution, IntDistribution)):
             found[name] = "log" if distribution.log else "linear"
     return found

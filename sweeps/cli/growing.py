@@ -91,13 +91,12 @@ def merge(
     example: grokmap merge here there --name both
     """
     from sweeps.cli.sweep import conduct
-    from sweeps.merging import merge as write
-    from sweeps.merging import unfinished
+    from sweeps.merging import merge_sweeps, unfinished
     from sweeps.run_sweep import SweepOptions
     from sweeps.store.run_store import meant
 
     folders = [meant(folder, results) for folder in (first, second)]
-    spec, runs = write(*folders, name, results)
+    spec, runs = merge_sweeps(folders[0], folders[1], name, results)
     left = sum(unfinished(folder) for folder in folders)
     typer.echo(f"{runs} runs in {results / name}" + (f"; {left} that had not finished are left out" if left else ""))
     conduct(spec, SweepOptions(results=results, mlflow=mlflow, map=draw))

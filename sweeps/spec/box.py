@@ -6,17 +6,19 @@ import dataclasses
 import math
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from grokcore.errors import ConfigError, unknown_name
 from sweeps.spec.space import Choice, Range
 
 if TYPE_CHECKING:
     from sweeps.spec.space import Dimension
-    from sweeps.spec.sweep_spec import SweepSpec
+
+S = TypeVar("S", bound=Any)
+"""A `SweepSpec`, which this module is below."""
 
 
-def within(spec: SweepSpec, sides: Sequence[str]) -> SweepSpec:
+def within(spec: S, sides: Sequence[str]) -> S:
     """Return the sweep over a `part` of its space."""
     try:
         space = part(spec.space, sides)
@@ -49,7 +51,7 @@ def part(whole: Mapping[str, Dimension], sides: Sequence[str]) -> dict[str, Dime
     return space
 
 
-def widened(spec: SweepSpec, sides: Sequence[str]) -> SweepSpec:
+def widened(spec: S, sides: Sequence[str]) -> S:
     """Return the sweep over a larger space: NAME=LOW:HIGH are new ends of a range, NAME=VALUE is one more of a list.
 
     Raises `ConfigError` for ends that lie inside the range that is there, since runs may lie beyond them.
@@ -95,9 +97,10 @@ def narrowings(old: Mapping[str, Dimension], new: Mapping[str, Dimension]) -> It
         if isinstance(before, Range) and isinstance(after, Range):
             same = (before.log, before.integer) == (after.log, after.integer)
             held = same and after.low <= before.low and before.high <= after.high
+        elif isinstance(before, Choice) and isinstance(after, Choice):
+            held = all(value in after.values for value in before.values)
         else:
-            held = isinstance(before, Choice) and isinstance(after, Choice)
-            held = held and all(value in after.values for value in before.values)
+            held = False
         if not held:
             yield f"space.{name}: {before} → {after}"
 
