@@ -14,15 +14,17 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 import numpy as np
+from optuna.trial import TrialState
 
 from grokcore.errors import GrokmapError
 from grokcore.records.milestones import Milestone
 from grokcore.records.run_record import Outcome, RunRecord
 from grokcore.run_config import RunConfig
+from sweeps.goal_watch import GoalWatch
 from sweeps.store.lines import damaged
 from sweeps.store.reported_run import ReportedRun
 from sweeps.store.run_store import Asked, Store
-from sweeps.study import ask, note, rebuild, tell_outcome
+from sweeps.study import ask, inside, milestones_of, note, rebuild, tell_outcome
 
 R = TypeVar("R", RunRecord, ReportedRun)
 
@@ -59,12 +61,16 @@ class Driver:
         slots: Callable[[], int] = lambda: 1,
         forget: Callable[[str], None] | None = None,
         known: Callable[[RunRecord], object] | None = None,
+        say: Callable[[str], object] = lambda _: None,
     ) -> None:
         self.store, self.spec = store, store.spec
         self._key, self._width, self._slots = key, width, slots
         self._forget = forget or store.forget
         self._space = self.spec.whole_space
-        self._distributions = self._space.distributions
+        self._distributions = self.spec.chosen_space.distributions
+        self._goal = GoalWatch(self.spec, say)
+        self._say = say
+        self._steps = 0
         self._told: dict[str, tuple[Outcome, Milestone, Milestone]] = {}
         self._numbers: defaultdict[str, list[int]] = defaultdict(list)
         self._waiting: defaultdict[str, dict[str, RunConfig]] = defaultdict(dict)
@@ -78,6 +84,7 @@ class Driver:
         self._errors = 0
         self._losses: defaultdict[str, int] = defaultdict(int)
         self._alive = False
+        self._wanted, self._looked = store.wanted, -1
         for record in self.store.records():
             self._remember(record)
             if known is not None:
@@ -96,7 +103,8 @@ class Driver:
                 config = unfinished[item.run_id] = self._space.config(item.params)
                 if config.run_id != item.run_id:
                     self._refuse(number, item)
-                self._numbers[item.run_id].append(number)
+                # A run elsewhere than where runs are chosen now is waited for, but the sampler is not told of it.
+                self._numbers[item.run_id] += [number] if inside(self._distributions, item.params) else []
         # Cohorts with a checkpoint go on as they were, finished members and all: a checkpoint fits its members only.
         everyone = {item.run_id: item for item in asked}
         for name, run_ids in self.store.cohorts().items():
@@ -116,7 +124,12 @@ class Driver:
     @property
     def finished(self) -> bool:
         """Whether every run of the sweep is in the store."""
-        return self.asked >= self.spec.runs and not self._numbers and not self._out
+        return self.asked >= self.wanted and not self._numbers and not self._out
+
+    @property
+    def wanted(self) -> int:
+        """Return how many runs are asked for: those of the specification, or as many as its goal took."""
+        return self._wanted
 
     @property
     def running(self) -> int:
@@ -224,17 +237,41 @@ class Driver:
         return self.receive(failed)
 
     def close(self) -> None:
-        """Write down what is left, at the end of a sweep."""
-        self._alive = self._alive or self.asked >= self.spec.runs
+        """Write down what is left, at the end of a sweep, and say why a goal was not reached."""
+        self._alive = self._alive or self.asked >= self.wanted
         self._give_up()
+        if self.spec.until is not None and self.finished and self.wanted == self.spec.runs:
+            self._goal.enough(self._results(), self._steps, 0)
+            if verdict := self._goal.verdict():
+                self._say(verdict)
 
     def _refill(self) -> None:
         """Ask the sampler for a wave when too few runs wait."""
         adaptive = self.spec.built_sampler.adaptive
         waiting = sum(map(len, self._waiting.values()))
-        while self.asked < self.spec.runs and waiting < (1 if adaptive else WIDE_WAVE // 2):
-            wave = min(self.spec.wave if adaptive else WIDE_WAVE, self.spec.runs - self.asked)
+        by_waves = adaptive or self.spec.until is not None
+        while self.asked < self.wanted and waiting < (1 if by_waves else WIDE_WAVE // 2):
+            if self._enough():
+                return
+            wave = min(self.spec.wave if by_waves else WIDE_WAVE, self.wanted - self.asked)
             waiting += self._ask(wave)
+
+    def _enough(self) -> bool:
+        """Look whether the goal is reached before another wave is asked for; if it is, no more runs are wanted."""
+        if self.spec.until is None or self.asked == self._looked:
+            return False
+        self._looked = self.asked
+        if not self._goal.enough(self._results(), self._steps, len(self._numbers)):
+            return False
+        self._wanted = self.asked
+        self.store.reach(self.asked, self._goal.said)
+        self._say(f"{self.spec.until} is reached: {self._goal.said}")
+        return True
+
+    def _results(self) -> list[tuple[Mapping[str, Any], Milestone, Milestone]]:
+        """Return parameters and milestones of the finished runs that the sampler knows."""
+        trials = self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        return [(trial.params, *times) for trial in trials if (times := milestones_of(trial)) is not None]
 
     def _ask(self, wave: int) -> int:
         """Ask for `wave` runs; return how many of them are not known yet."""
@@ -264,7 +301,7 @@ class Driver:
         key = max(self._waiting, key=lambda k: len(self._waiting[k]))
         group = self._waiting[key]
         width = self._width(next(iter(group.values())))
-        if self.asked >= self.spec.runs:
+        if self.asked >= self.wanted:
             # Near the end narrow cohorts keep all slots busy.
             width = min(width, math.ceil(sum(map(len, self._waiting.values())) / max(1, self._slots())))
         taken = [group.pop(run_id) for run_id in list(group)[:width]]
@@ -279,6 +316,7 @@ class Driver:
         threshold = self.spec.rule.threshold
         mem, gen = record.milestone("train", threshold), record.milestone("val", threshold)
         self._told[record.run_id] = (record.outcome, mem, gen)
+        self._steps += record.steps
 
 
 def _name(words: Sequence[str]) -> str:

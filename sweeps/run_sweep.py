@@ -8,10 +8,10 @@ import functools
 import itertools
 import shlex
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from grokcore.atomic_files import write_text
 from grokcore.cautions import cautions
@@ -20,7 +20,8 @@ from grokcore.records.regimes import Regime
 from grokcore.records.run_record import RunRecord
 from sweeps.progress import Watcher, watcher_here
 from sweeps.spec.sweep_spec import SweepSpec
-from sweeps.store.run_store import Store
+from sweeps.store.lines import parsed
+from sweeps.store.run_store import Asked, Store
 from sweeps.store.storage import deliver
 from sweeps.tracking.database import database_file, tracking_uri
 from sweeps.tracking.follower_process import MirrorProcess
@@ -33,7 +34,16 @@ if TYPE_CHECKING:
     from sweeps.execution.ray_session import RaySession
 
 
-RESULTS = ("spec.toml", "records.jsonl", "asked.jsonl", "*.parquet", "map*.*", "definition.json", "components/**/*")
+RESULTS = (
+    "spec.toml",
+    "until.json",
+    "records.jsonl",
+    "asked.jsonl",
+    "*.parquet",
+    "map*.*",
+    "definition.json",
+    "components/**/*",
+)
 """Files of a sweep's folder that are copied to its storage when it is complete."""
 
 RESTARTS = 3
@@ -59,6 +69,10 @@ class SweepOptions:
     """Whether to draw its map when it is complete."""
     address: str | None = None
     """Address of a Ray cluster; the one that is there, or an embedded Ray, if not given; "local" for the latter."""
+    extend: bool = False
+    """Whether the sweep that is there may get a wider space, another part of it to look at, or another sampler."""
+    enqueue: Sequence[Mapping[str, Any]] = ()
+    """Points of one's own, parameters by dotted name, that are run before anything is chosen."""
     slots: int | None = None
     """Cohorts trained at the same time at most; as many as there are cores (or shares of GPUs) if not given."""
 
@@ -121,9 +135,11 @@ def run_sweep(spec: SweepSpec, options: SweepOptions | None = None, *, watcher: 
     """
     options, watcher = options or SweepOptions(), watcher or watcher_here(spec)
     begun = time.monotonic()
-    with Store(spec, options.results) as store, contextlib.ExitStack() as open_things:
+    with Store(spec, options.results, extend=options.extend) as store, contextlib.ExitStack() as open_things:
         for change in store.changes:
             watcher.note(f"goes on with {change}")
+        if options.enqueue:
+            watcher.note(_enqueue(store, options.enqueue))
         whole = store.complete
         mirror = None
         if options.mlflow and not (whole and is_mirrored(store.path)):
@@ -155,10 +171,40 @@ def _read(store: Store, watcher: Watcher) -> bool:
     return True
 
 
-def _driver(store: Store, session: RaySession, known: Callable[[RunRecord], object] | None) -> Driver:
+def new_points(
+    folder: Path, spec: SweepSpec, points: Iterable[Mapping[str, Any]]
+) -> tuple[int, dict[str, Mapping[str, Any]]]:
+    """Return how many runs the sweep in a folder has asked for, and those of `points` that it has not, by identity."""
+    known = [asked.run_id for asked in parsed(folder / "asked.jsonl", Asked.from_json, "another is then chosen")]
+    new = {spec.whole_space.config(params).run_id: params for params in points}
+    return len(known), {run_id: params for run_id, params in new.items() if run_id not in set(known)}
+
+
+def _enqueue(store: Store, points: Sequence[Mapping[str, Any]]) -> str:
+    """Ask for runs of one's own, each unless it is asked for already; return in words how many were not."""
+    begun, new = new_points(store.path, store.spec, points)
+    numbers = itertools.count(begun)
+    store.ask(Asked(number=next(numbers), params=params, run_id=run_id) for run_id, params in new.items())
+    return f"{len(new)} of {len(points)} points are new"
+
+
+def _driver(
+    store: Store,
+    session: RaySession,
+    known: Callable[[RunRecord], object] | None,
+    say: Callable[[str], object],
+) -> Driver:
     from sweeps.driver import Driver
 
-    return Driver(store, key=session.key, width=session.width, slots=session.slots, forget=session.forget, known=known)
+    return Driver(
+        store,
+        key=session.key,
+        width=session.width,
+        slots=session.slots,
+        forget=session.forget,
+        known=known,
+        say=say,
+    )
 
 
 def _train(store: Store, options: SweepOptions, watcher: Watcher) -> tuple[bool, int]:
@@ -176,7 +222,8 @@ def _train(store: Store, options: SweepOptions, watcher: Watcher) -> tuple[bool,
 
     for life in itertools.count():
         with RaySession(store.spec, store, options.address, slots=options.slots, say=watcher.note) as session:
-            driver = _driver(store, session, None if life else lambda record: watcher.known([record]))
+            known = None if life else lambda record: watcher.known([record])
+            driver = _driver(store, session, known, watcher.note)
             try:
                 if not driver.finished:
                     session.tune(driver, watcher)

@@ -92,12 +92,18 @@ def rebuild(
     told: Mapping[str, tuple[Outcome, Milestone, Milestone]],
     budget: int = 0,
 ) -> Study:
-    """Return a study that knows all runs asked for, those in `told` (by run_id) with their result, the rest running."""
+    """Return a study that knows all runs asked for, those in `told` (by run_id) with their result, the rest running.
+
+    A run elsewhere than in `distributions` has its number, but is told as failed: samplers pass over it.
+    """
     study = optuna.create_study(sampler=sampler)
     trials = []
     for item in asked:
-        common: dict[str, Any] = {"params": dict(item.params), "distributions": dict(distributions)}
-        common["user_attrs"] = {"run_id": item.run_id}
+        common: dict[str, Any] = {"user_attrs": {"run_id": item.run_id}}
+        if not inside(distributions, item.params):
+            trials.append(create_trial(state=TrialState.FAIL, **common))
+            continue
+        common |= {"params": dict(item.params), "distributions": dict(distributions)}
         if item.run_id not in told:
             trials.append(create_trial(state=TrialState.RUNNING, **common))
             continue
@@ -109,6 +115,14 @@ def rebuild(
             trials.append(create_trial(value=objective(gen, _counted(outcome, budget)), **common))
     study.add_trials(trials)
     return study
+
+
+def inside(distributions: Mapping[str, BaseDistribution], params: Mapping[str, Any]) -> bool:
+    """Say whether parameters are all among those that distributions give."""
+    try:
+        return all(d._contains(d.to_internal_repr(params[name])) for name, d in distributions.items())
+    except (ValueError, KeyError):
+        return False
 
 
 def note(study: Study, number: int, **attributes: Any) -> None:

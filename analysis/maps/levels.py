@@ -10,7 +10,7 @@ of its own. Which it is, held-out runs decide.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -89,6 +89,26 @@ def fit_levels(
     return LevelEnsembles(
         ensembles=dict.fromkeys(rows, joint), codes=codes, shared=True, gain=gain, decided_at=decided_at
     )
+
+
+def refit_levels(
+    before: LevelEnsembles,
+    runs: Runs,
+    points: Array,
+    rows: Mapping[Level, npt.NDArray[np.intp]],
+    categories: tuple[Category, ...],
+    seed: int,
+) -> LevelEnsembles:
+    """Return the same ensembles told other runs at the same levels, all that was learned of them kept."""
+    if before.shared:
+        first = next(iter(before.ensembles.values()))
+        return replace(
+            before, ensembles=dict.fromkeys(rows, first.refitted(runs, _coded(points, rows, categories), seed))
+        )
+    ensembles = {
+        level: before.ensembles[level].refitted(runs.rows(own), points[own], seed) for level, own in rows.items()
+    }
+    return replace(before, ensembles=ensembles)
 
 
 def _coded(points: Array, rows: Mapping[Level, npt.NDArray[np.intp]], categories: tuple[Category, ...]) -> Array:

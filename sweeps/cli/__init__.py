@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from sweeps.cli import browsing, forecasting, importing, listing, maps, runs, sweep
+from sweeps.cli import browsing, forecasting, growing, importing, listing, maps, runs, sweep
 
 if TYPE_CHECKING:
     from sweeps.spec.sweep_spec import SweepSpec
@@ -24,7 +24,8 @@ app = typer.Typer(
 for command in (
     runs.run,
     sweep.sweep,
-    sweep.extend,
+    growing.extend,
+    growing.merge,
     runs.show,
     runs.measure,
     runs.reproduce,

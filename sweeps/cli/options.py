@@ -11,6 +11,12 @@ RESULTS = Path("results")
 """Where results lie if nothing else is said."""
 
 Results = Annotated[Path, typer.Option(help="Folder of all results.", show_default=True)]
+Until = Annotated[
+    str | None,
+    typer.Option(
+        help="Stop choosing runs once boundary:0.02 (90 % bands as shares of an axis) or steps:1e9 is reached."
+    ),
+]
 Style = Annotated[str, typer.Option(help="screen or paper.")]
 Columns = Annotated[
     list[str] | None, typer.Option("--column", help="Which column is meant by a name, as t_gen=summary.grokked_at.")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sweeps.cli.options import RESULTS, Results
+from sweeps.cli.options import RESULTS, Results, Until
 
 if TYPE_CHECKING:
     from sweeps.spec.sweep_spec import SweepSpec
@@ -49,6 +49,7 @@ def sweep(  # noqa: PLR0917 - one parameter an option
         str | None,
         typer.Option(help="Which runs are stopped early: none, or hazard; grokmap list stopping."),
     ] = None,
+    until: Until = None,
     within: Annotated[
         list[str] | None,
         typer.Option(
@@ -76,6 +77,7 @@ def sweep(  # noqa: PLR0917 - one parameter an option
         measures=measures,
         keep_weights=keep_weights,
         stopping=stopping,
+        until=until,
         within=within,
     )
 
@@ -99,7 +101,7 @@ def _run(spec: SweepSpec, *, resume: bool, results: Path, draw: bool, mlflow: bo
     options = SweepOptions(
         results=results, mlflow=mlflow, map=draw, address=others.pop("address"), slots=others.pop("slots")
     )
-    _conduct(_chosen(spec, results, others, resume=resume), options)
+    conduct(_chosen(spec, results, others, resume=resume), options)
 
 
 def _chosen(spec: SweepSpec, results: Path, changes: dict[str, Any], *, resume: bool) -> SweepSpec:
@@ -109,12 +111,12 @@ def _chosen(spec: SweepSpec, results: Path, changes: dict[str, Any], *, resume: 
     from sweeps.spec.box import within
 
     if resume:
-        spec = _there(results / (changes.pop("name", None) or spec.name), results, "--continue: ")
+        spec = there(results / (changes.pop("name", None) or spec.name), results, "--continue: ")
     spec = within(spec, changes.pop("within") or ())
     return dataclasses.replace(spec, **{name: value for name, value in changes.items() if value is not None})
 
 
-def _there(folder: Path, results: Path, option: str = "") -> SweepSpec:
+def there(folder: Path, results: Path, option: str = "") -> SweepSpec:
     """Return the specification of the sweep in a folder."""
     from grokcore.errors import ConfigError
     from sweeps.spec.sweep_spec import SweepSpec
@@ -125,31 +127,7 @@ def _there(folder: Path, results: Path, option: str = "") -> SweepSpec:
     return SweepSpec.from_toml(folder / "spec.toml")
 
 
-def extend(
-    sweep: Annotated[Path, typer.Argument(help="The sweep, by name or folder.")],
-    runs: Annotated[int, typer.Option(min=1, help="How many runs it is to have in all.")],
-    results: Results = RESULTS,
-    draw: Annotated[bool, typer.Option("--map/--no-map", help="Draw the map at the end.")] = True,
-    mlflow: Annotated[bool, typer.Option("--mlflow/--no-mlflow", help="Mirror runs in MLflow.")] = True,
-    address: Annotated[
-        str | None, typer.Option(help="Address of a Ray cluster; found by itself if there is one.")
-    ] = None,
-) -> None:
-    """Give a sweep more runs.
-
-    The runs that it has are kept, and the sampler goes on where it was. For example: grokmap extend NAME --runs 128
-    """
-    import dataclasses
-
-    from sweeps.run_sweep import SweepOptions
-    from sweeps.store.run_store import meant
-
-    folder = meant(sweep, results)
-    spec = dataclasses.replace(_there(folder, results), runs=runs)
-    _conduct(spec, SweepOptions(results=folder.resolve().parent, mlflow=mlflow, map=draw, address=address))
-
-
-def _conduct(spec: SweepSpec, options: Any) -> None:
+def conduct(spec: SweepSpec, options: Any) -> None:
     """Run the sweep with live progress, tell what came of it, and exit with 130 if it was interrupted."""
     from rich.console import Console
 

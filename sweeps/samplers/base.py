@@ -5,7 +5,9 @@ from __future__ import annotations
 import abc
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+import numpy as np
 
 from grokcore.config.component import Component
 from grokcore.config.registry import ComponentRegistry
@@ -14,6 +16,8 @@ from grokcore.records.regimes import RegimeRule
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.samplers import BaseSampler
+    from optuna.study import Study
+    from optuna.trial import FrozenTrial
 
     from sweeps.spec.space import Dimension
 
@@ -47,6 +51,25 @@ class Sampler(Component, abc.ABC):
     @abc.abstractmethod
     def build(self, problem: Problem) -> BaseSampler:
         """Return the Optuna sampler for `problem`."""
+
+    @staticmethod
+    def by_number(sampler: Any, seed: int) -> BaseSampler:
+        """Let one of Optuna's samplers draw by the trial's number: one that a restored sweep builds goes on anew.
+
+        Seeded once, it would begin its sequence again and choose the first runs a second time.
+        """
+        before = sampler.before_trial
+
+        def before_trial(study: Study, trial: FrozenTrial) -> None:
+            inner = (getattr(sampler, name, None) for name in ("_random_sampler", "_independent_sampler"))
+            for place, part in enumerate((sampler, *inner)):
+                if part is not None:
+                    drawn = np.random.SeedSequence([seed, trial.number, place]).generate_state(1)[0]
+                    part._rng.rng.seed(int(drawn))
+            before(study, trial)
+
+        sampler.before_trial = before_trial
+        return cast("BaseSampler", sampler)
 
     def misfits(self, problem: Problem) -> Iterator[str]:  # noqa: ARG002 - most samplers take any problem
         """Yield why this sampler cannot do `problem`."""

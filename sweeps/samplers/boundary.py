@@ -9,7 +9,7 @@ against regimes that nobody has met yet.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 
@@ -21,11 +21,9 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import TrialState
 
-from analysis.runs.axes import are_powers
-from analysis.runs.categories import CATEGORICAL
-from grokcore.errors import DataError
 from grokcore.records.regimes import RegimeRule
 from sweeps.samplers.base import Problem, Sampler
+from sweeps.search_map import SearchMap, axes_of
 from sweeps.study import milestones_of
 
 if TYPE_CHECKING:
@@ -36,9 +34,6 @@ if TYPE_CHECKING:
 
 CANDIDATES: Final = 1024
 """Points among which each wave is chosen."""
-
-REFIT_SHARE: Final = 0.03
-"""The map is fitted again once this share of its runs is new."""
 
 SPREAD: Final = 0.5
 """Radius around a chosen point in which others count less, in units of the runs' mean distance."""
@@ -85,8 +80,8 @@ class BoundarySampler(BaseSampler):
         self._space = dict(sorted(distributions.items())) if distributions else None
         self._independent = RandomSampler(seed=seed)
         self._points: npt.NDArray[np.float64] = np.empty((0, 0))
-        self._map: RegimeMap | None = None
-        self._told, self._fitted = -1, 0
+        self._search: SearchMap | None = None
+        self._told = -1
         self._candidates: npt.NDArray[np.float64] = np.empty((0, 0))
         self._scores: npt.NDArray[np.float64] = np.empty(0)
 
@@ -113,12 +108,14 @@ class BoundarySampler(BaseSampler):
             return {}
         if not self.is_sobol(trial.number):
             self._look(study, search_space)
-        if self.is_sobol(trial.number) or not len(self._scores):
+        if self.is_sobol(trial.number):
             unit = self._sobol_point(self._sobol_index(trial.number), len(search_space))
-            self._avoid(unit, search_space)
-        else:
+        elif len(self._scores):
             unit = self._candidates[int(np.argmax(self._scores))]
-            self._avoid(unit, search_space)
+        else:
+            # No map yet: the Sobol point of this number is kept for the slice.
+            unit = np.random.default_rng([self._seed, trial.number]).random(len(search_space))
+        self._avoid(unit, search_space)
         return {
             name: _from_unit(distribution, float(u))
             for (name, distribution), u in zip(search_space.items(), unit, strict=True)
@@ -145,13 +142,12 @@ class BoundarySampler(BaseSampler):
         if len(done) == self._told:
             return
         self._told = len(done)
-        axes = _axes(space)
-        if not set(axes.values()) - {CATEGORICAL}:
+        if self._search is None:
+            self._search = SearchMap(self.rule, space, self._seed)
+        told = [(trial.params, *times) for trial in done if (times := milestones_of(trial)) is not None]
+        found = self._search.tell(told) if self._search.drawable else None
+        if found is None:
             self._scores = np.empty(0)
-            return
-        if self._map is None or len(done) - self._fitted > REFIT_SHARE * len(done):
-            self._refit(done, axes)
-        if self._map is None:
             return
         rng = np.random.default_rng([self._seed, len(done)])
         self._candidates = _sobol(len(space), rng, CANDIDATES)
@@ -159,33 +155,13 @@ class BoundarySampler(BaseSampler):
             name: [_from_unit(distribution, float(u)) for u in self._candidates[:, i]]
             for i, (name, distribution) in enumerate(space.items())
         }
-        points = pd.DataFrame({name: values[name] for name in axes})
-        self._scores = self._score(self._map, _within(self._map, points))
+        points = pd.DataFrame({name: values[name] for name in self._search.axes})
+        self._scores = self._score(found, _within(found, points))
         running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         for trial in running:
             if set(trial.params) >= set(space):
                 unit = np.array([_to_unit(space[name], trial.params[name]) for name in space])
                 self._avoid(unit, space)
-
-    def _refit(self, done: Sequence[FrozenTrial], axes: Mapping[str, str]) -> None:
-        from analysis.maps.regime_map import RegimeMap
-
-        rows = []
-        for trial in done:
-            if (milestones := milestones_of(trial)) is not None:
-                mem, gen = milestones
-                row = {name: trial.params[name] for name in axes}
-                row |= {"t_mem": mem.step, "t_mem_event": mem.event, "t_gen": gen.step, "t_gen_event": gen.event}
-                # A run censored before the budget was stopped there.
-                row["outcome"] = "finished" if gen.event or gen.step >= self.rule.budget else "stopped"
-                rows.append(row)
-        self._fitted = len(done)
-        try:
-            self._map = RegimeMap.fit(pd.DataFrame(rows), axes, rule=self.rule, seed=self._seed, previous=self._map)
-        except DataError:
-            # Too few runs, or an axis without two values yet: Sobol points until there are.
-            self._map = None
-            self._scores = np.empty(0)
 
     def _score(self, regimes: RegimeMap, points: pd.DataFrame) -> npt.NDArray[np.float64]:
         from analysis.models.ensemble import POOLED
@@ -205,7 +181,7 @@ class BoundarySampler(BaseSampler):
         """Let candidates near a point that is being run count less."""
         if not len(self._scores):
             return
-        axes = [i for i, name in enumerate(space) if name in _axes(space)]
+        axes = [i for i, name in enumerate(space) if name in axes_of(space)]
         radius = SPREAD * max(self._told, 8) ** (-1.0 / len(axes))
         gap = ((self._candidates[:, axes] - unit[axes]) ** 2).sum(axis=1)
         self._scores = self._scores * (1.0 - np.exp(-gap / (2 * radius**2)))
@@ -217,25 +193,6 @@ def _sobol(dimensions: int, seed: int | np.random.Generator, size: int) -> npt.N
 
     points: npt.NDArray[np.float64] = qmc.Sobol(dimensions, scramble=True, rng=seed).random(size)
     return points
-
-
-def _axes(space: Mapping[str, BaseDistribution]) -> dict[str, str]:
-    """Return the axes of the map, each with its scale: what varies but the seed; choices of words are categories."""
-    found: dict[str, str] = {}
-    for name, distribution in space.items():
-        if distribution.single() or name.rpartition(".")[2] == "seed":
-            continue
-        if isinstance(distribution, CategoricalDistribution):
-            numeric = all(isinstance(c, (int, float)) and not isinstance(c, bool) for c in distribution.choices)
-            found[name] = _scale(distribution.choices) if numeric else CATEGORICAL
-        elif isinstance(distribution, (FloatDistribution, IntDistribution)):
-            found[name] = "log" if distribution.log else "linear"
-    return found
-
-
-def _scale(choices: Sequence[Any]) -> str:
-    """Return the scale of a choice among numbers."""
-    return "log" if are_powers(choices) else "linear"
 
 
 def _within(regimes: RegimeMap, points: pd.DataFrame) -> pd.DataFrame:

@@ -29,7 +29,7 @@ class Gp(Sampler):
 
     def build(self, problem: Problem) -> BaseSampler:
         """Return Optuna's GP sampler."""
-        return GPSampler(seed=problem.seed, n_startup_trials=self.startup)
+        return self.by_number(GPSampler(seed=problem.seed, n_startup_trials=self.startup), problem.seed)
 
     def misfits(self, problem: Problem) -> Iterator[str]:
         """Yield that there are too many runs for it."""

@@ -21,4 +21,4 @@ class Random(Sampler):
 
     def build(self, problem: Problem) -> BaseSampler:
         """Return Optuna's random sampler."""
-        return RandomSampler(seed=problem.seed)
+        return self.by_number(RandomSampler(seed=problem.seed), problem.seed)

@@ -25,4 +25,4 @@ class Tpe(Sampler):
 
     def build(self, problem: Problem) -> BaseSampler:
         """Return Optuna's TPE sampler."""
-        return TPESampler(seed=problem.seed, n_startup_trials=self.startup)
+        return self.by_number(TPESampler(seed=problem.seed, n_startup_trials=self.startup), problem.seed)

@@ -22,6 +22,8 @@ from grokcore.records.regimes import RegimeRule
 from grokcore.run_config import nest
 from sweeps.samplers.base import SAMPLERS, Problem, Sampler
 from sweeps.spec import toml
+from sweeps.spec.box import part
+from sweeps.spec.goal import Goal
 from sweeps.spec.space import Choice, Dimension, Range, Space
 from sweeps.stopping.base import STOPPING, Stopping
 from sweeps.store.storage import storage_complaints, within
@@ -90,6 +92,13 @@ class SweepSpec(Component):
     map_axes: tuple[str, ...] = ()
     """Axes of the map, by short or dotted name; all varied numbers but the seed if none is given."""
 
+    focus: tuple[str, ...] = ()
+    """Part of the space in which runs are still chosen, as fraction=0.3:0.5; the whole if nothing is said. Runs that
+    are elsewhere already stay."""
+    until: str | None = None
+    """When fewer runs are enough: boundary:0.02, once the 90 % band of every boundary is narrower than that share of an
+    axis, or steps:1e9, once that many optimizer steps are spent. `runs` are then the most."""
+
     def __repr__(self) -> str:
         over = ", ".join(self.whole_space.dimensions)
         return f"<SweepSpec {self.name!r}: {self.runs:,} runs over {over}, chosen by {self.sampler}>"
@@ -112,8 +121,9 @@ class SweepSpec(Component):
         if isinstance(self.space, Mapping):
             toml.plain(dict.fromkeys(self.space), "space", unwritable)
             object.__setattr__(self, "space", dict(self.space))
-        if isinstance(self.map_axes, list):
-            object.__setattr__(self, "map_axes", tuple(self.map_axes))
+        for name in ("map_axes", "focus"):
+            if isinstance(getattr(self, name), list):
+                object.__setattr__(self, name, tuple(getattr(self, name)))
         if isinstance(self.components, Path):
             object.__setattr__(self, "components", str(self.components))
         if unwritable:
@@ -126,7 +136,9 @@ class SweepSpec(Component):
             # Say what else is wrong too, unless the fields that say so are themselves unreadable.
             wrong = {complaint.partition(" ")[0].partition(".")[0] for complaint in error.complaints}
             more = (
-                () if wrong & {"name", "run", "space", "sampler", "sampler_options", "map_axes"} else self.complaints()
+                ()
+                if wrong & {"name", "run", "space", "sampler", "sampler_options", "map_axes", "focus"}
+                else self.complaints()
             )
             raise ConfigError(dict.fromkeys([*error.complaints, *more])) from None
 
@@ -159,7 +171,9 @@ class SweepSpec(Component):
         except ConfigError as error:
             yield from error.complaints
             return
-        if not sampler and isinstance(self.runs, int):
+        wrongly = list(self._search_complaints())
+        yield from wrongly
+        if not wrongly and not sampler and isinstance(self.runs, int):
             yield from self.built_sampler.misfits(self.problem)
         yield from self._axis_complaints(space)
 
@@ -175,6 +189,15 @@ class SweepSpec(Component):
             except ConfigError as error:
                 found += error.complaints
         yield from found
+
+    def _search_complaints(self) -> Iterator[str]:
+        """Yield what is wrong with where runs are chosen and until when."""
+        if isinstance(self.until, str):
+            yield from Goal.complaints_of(self.until)
+        try:
+            part(self.space, self.focus)
+        except ConfigError as error:
+            yield from (f"focus: {complaint}" for complaint in error.complaints)
 
     def _axis_complaints(self, space: Space) -> Iterator[str]:
         for name in self.map_axes:
@@ -204,9 +227,14 @@ class SweepSpec(Component):
         return Space.of(self.run, self.space)
 
     @property
+    def chosen_space(self) -> Space:
+        """Return the part of the space in which runs are still chosen."""
+        return Space.of(self.run, part(self.space, self.focus))
+
+    @property
     def problem(self) -> Problem:
         """Return what the sampler is told."""
-        return Problem(dimensions=self.whole_space.dimensions, rule=self.rule, runs=self.runs, seed=self.seed)
+        return Problem(dimensions=self.chosen_space.dimensions, rule=self.rule, runs=self.runs, seed=self.seed)
 
     @property
     def built_sampler(self) -> Sampler:
@@ -240,8 +268,8 @@ class SweepSpec(Component):
         """Return nested plain values from which `from_dict` builds an equal spec."""
         values = self.to_section()
         space = {name: _dimension_to(dimension) for name, dimension in self.space.items()}
-        axes = list(self.map_axes)
-        return values | {"rule": self.rule.to_section(), "space": space, "run": dict(self.run), "map_axes": axes}
+        lists = {"map_axes": list(self.map_axes), "focus": list(self.focus)}
+        return values | {"rule": self.rule.to_section(), "space": space, "run": dict(self.run)} | lists
 
     def definition(self) -> dict[str, Any]:
         """Return `to_dict` with a digest in place of the folder of components, which two sweeps may share or copy."""

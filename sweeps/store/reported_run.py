@@ -19,6 +19,7 @@ def report(record: RunRecord, threshold: float) -> dict[str, Any]:
         "run_id": record.run_id,
         "outcome": str(record.outcome),
         "threshold": threshold,
+        "steps": record.steps,
         **{split: [milestone.event, milestone.step] for split, milestone in milestones.items()},
         "record": record.to_json(),
     }
@@ -36,6 +37,8 @@ class ReportedRun:
     """Accuracy at which its milestones are known."""
     milestones: Mapping[Split, Milestone]
     """Those of both splits."""
+    steps: int
+    """The last optimizer step that was evaluated."""
     text: str
     """The record as one line of JSON."""
 
@@ -51,6 +54,7 @@ class ReportedRun:
             outcome=Outcome(values["outcome"]),
             threshold=values["threshold"],
             milestones=milestones,
+            steps=values["steps"],
             text=values["record"],
         )
 

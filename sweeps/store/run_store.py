@@ -23,13 +23,20 @@ from grokcore.config.folders import folders_kept, keep_files, use_folder
 from grokcore.errors import ConfigError, GrokmapError, SweepExistsError
 from grokcore.records.run_record import RunRecord
 from sweeps.spec import toml
+from sweeps.spec.box import narrowings
+from sweeps.spec.space import Dimension
 from sweeps.spec.sweep_spec import SweepSpec
 from sweeps.store import lines
 from sweeps.store.checkpoint_store import FOLDER, checkpoint_name
 from sweeps.store.storage import place
 
-FREE = ("runs", "rule", "wave", "width", "device_share", "checkpoint_seconds", "retries", "map_axes")
+FREE = (
+    "runs", "rule", "wave", "width", "device_share", "checkpoint_seconds", "retries", "map_axes", "until",
+)  # fmt: skip
 """Fields that may change while a sweep goes on: no finished run would be another one for it."""
+
+EXTENDED = ("space", "focus", "sampler", "sampler_options", "seed")
+"""Fields that may change too when a sweep is extended: who chooses the runs to come, and where."""
 
 _COHORT = re.compile("[0-9a-f]{16}")
 _RUN_ID = re.compile(rb'\{"run_id":"([0-9a-f]{16})"')
@@ -77,11 +84,13 @@ class Asked:
 class Store:
     """The folder of one sweep, open for appending by one process at a time.
 
-    Raises `SweepExistsError` if runs were chosen there by another specification, `SweepBusyError` if it is in use.
+    Raises `SweepExistsError` if runs were chosen there by another specification, `SweepBusyError` if it is in use. To
+    `extend` it, its space may be larger than it was and its sampler another.
     """
 
-    def __init__(self, spec: SweepSpec, results: Path) -> None:
+    def __init__(self, spec: SweepSpec, results: Path, *, extend: bool = False) -> None:
         self.spec = spec
+        self._extend = extend
         self.path = results / spec.name
         self.storage = spec.own_storage or str(self.path.resolve())
         self.changes: list[str] = []
@@ -117,7 +126,11 @@ class Store:
         # A sweep that was refused before its first run was chosen binds nobody.
         if path.exists() and begun:
             old, new = _definition(path), self.spec.definition()
-            changes = [*toml.differences(old, new, but=FREE), *_order(old["space"], new["space"])]
+            if self._extend:
+                changes = [*toml.differences(old, new, but=FREE + EXTENDED)]
+                changes += narrowings(_space(path), self.spec.space)
+            else:
+                changes = [*toml.differences(old, new, but=FREE), *_order(old["space"], new["space"])]
             if changes:
                 raise SweepExistsError(refusal(self.spec.name, changes, self.path.parent))
             chosen = sum(1 for _ in lines.read(self.path / "asked.jsonl"))
@@ -183,11 +196,25 @@ class Store:
         """Delete the checkpoint of a cohort that is over."""
         place(self.storage).delete(checkpoint_name(cohort))
 
+    def reach(self, runs: int, said: str) -> None:
+        """Write down that the goal that `until` sets is reached with so many runs, and in a sentence how."""
+        values = {"until": self.spec.until, "runs": runs, "said": said}
+        write_text(self.path / "until.json", json.dumps(values) + "\n")
+
+    @property
+    def wanted(self) -> int:
+        """Return how many runs are wanted: those of the specification, or as many as its goal took."""
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            found = json.loads((self.path / "until.json").read_text(encoding="utf-8"))
+            if self.spec.until is not None and found["until"] == self.spec.until:
+                return min(self.spec.runs, int(found["runs"]))
+        return self.spec.runs
+
     @property
     def complete(self) -> bool:
         """Whether all runs are chosen and finished."""
         asked = self.asked()
-        return len(asked) >= self.spec.runs and all(item.run_id in self._finished for item in asked)
+        return len(asked) >= self.wanted and all(item.run_id in self._finished for item in asked)
 
     def records(self) -> Iterator[RunRecord]:
         """Read all finished runs, in the order in which they finished."""
@@ -288,6 +315,12 @@ def _definition(path: Path) -> dict[str, Any]:
     """Return the definition of the sweep that is there; its components are used for that alone."""
     with folders_kept():
         return SweepSpec.from_toml(path).definition()
+
+
+def _space(path: Path) -> Mapping[str, Dimension]:
+    """Return the space of the sweep that is there."""
+    with folders_kept():
+        return SweepSpec.from_toml(path).space
 
 
 def _order(old: Iterable[str], new: Iterable[str]) -> Iterator[str]:

@@ -7,7 +7,8 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 from grokcore.records.regimes import RegimeRule
 from sweeps import BoundarySampler, tell_milestones
-from sweeps.samplers.boundary import Boundary, _axes
+from sweeps.samplers.boundary import Boundary
+from sweeps.search_map import axes_of
 
 RULE = RegimeRule(budget=3000, ratio=5.0)
 SPACE = {"decay": FloatDistribution(0.01, 10.0, log=True), "fraction": FloatDistribution(0.2, 0.9)}
@@ -95,4 +96,4 @@ def test_choices_of_numbers_are_axes_of_words_categories_and_seeds_neither():
         "seed": CategoricalDistribution([0, 1]),
         "only": CategoricalDistribution(["one"]),
     }
-    assert _axes(space) == {"width": "log", "layers": "linear", "method": "categorical", "bias": "categorical"}
+    assert axes_of(space) == {"width": "log", "layers": "linear", "method": "categorical", "bias": "categorical"}

@@ -1,0 +1,194 @@
+"""Sweeps that grow: extended, looked at closer, given points, merged, and ended once enough is known."""
+
+import json
+
+import pytest
+
+from grokcore.errors import ConfigError, DataError, SweepExistsError
+from grokcore.records.run_record import Outcome
+from sweeps.driver import Driver
+from sweeps.merging import merge_sweeps
+from sweeps.points import read_points
+from sweeps.run_sweep import _enqueue
+from sweeps.spec.box import widened
+from sweeps.spec.space import Choice, Range
+from sweeps.spec.sweep_spec import SweepSpec
+from sweeps.store.run_store import Store, read_records
+
+
+@pytest.fixture
+def run(pretend, tmp_path):
+    """Return a function that runs a spec to its end without training; returns what was trained and said."""
+
+    def run(spec, *, extend=True, points=(), results=tmp_path):
+        trained, said = [], []
+        with Store(spec, results, extend=extend) as store:
+            _enqueue(store, list(points))
+            driver = Driver(store, key=lambda _: "", width=lambda _: 8, say=said.append)
+            while (task := driver.next_cohort()) is not None:
+                trained += task.configs
+                driver.receive([pretend(config) for config in task.configs])
+                driver.ended(task.name)
+            assert driver.finished
+            driver.close()
+            assert store.complete
+        return trained, said
+
+    return run
+
+
+@pytest.mark.parametrize("sampler", ["sobol", "random", "tpe", "grid", "boundary"])
+def test_an_extended_sweep_trains_what_is_new_and_nothing_twice(run, spec, changed, sampler):
+    first, _ = run(spec)
+    more, _ = run(changed(spec, runs=40, sampler=sampler))
+    ids = [config.run_id for config in (*first, *more)]
+    assert len(ids) == len(set(ids)) == 40
+    assert run(changed(spec, runs=40, sampler=sampler), extend=False)[0] == []
+
+
+@pytest.mark.parametrize("sampler", ["random", "tpe", "gp"])
+def test_a_sampler_that_is_restored_does_not_begin_again(run, spec, changed, sampler):
+    first, _ = run(changed(spec, sampler=sampler, runs=12))
+    more, _ = run(changed(spec, sampler=sampler, runs=24))
+    assert len(first) == len(more) == 12
+
+
+def test_a_wider_space_holds_the_old_runs_and_gets_runs_further_out(run, spec, changed):
+    run(spec)
+    wider = widened(spec, ["fraction=0.1:0.9", "seed=7"])
+    more, _ = run(changed(wider, runs=64))
+    assert min(config.fraction for config in more) < 0.3
+    assert {config.seed for config in more} == {0, 1, 2, 7}
+
+
+def test_a_space_that_contradicts_the_runs_there_is_refused(run, spec, changed, tmp_path):
+    run(spec)
+    with pytest.raises(ConfigError, match=r"--widen fraction=0.5:0.9: its range 0.3:0.9 would lose runs"):
+        widened(spec, ["fraction=0.5:0.9"])
+    narrow = {**spec.space, "fraction": Range(low=0.5, high=0.9)}
+    other = {name: dimension for name, dimension in spec.space.items() if name != "rate"}
+    for space in (narrow, other, {**spec.space, "decay": Range(low=0.01, high=10)}):
+        with pytest.raises(SweepExistsError, match=r"space"):
+            Store(changed(spec, space=space), tmp_path, extend=True)
+    with pytest.raises(SweepExistsError, match=r"run\.steps: 40 → 50"):
+        Store(changed(spec, run={**spec.run, "steps": 50}), tmp_path, extend=True)
+    assert len(list(read_records(tmp_path / "small"))) == 24
+
+
+@pytest.mark.parametrize("sampler", ["sobol", "boundary", "tpe", "random"])
+def test_here_finer_chooses_in_the_box_alone_until_it_is_ended(run, spec, changed, sampler):
+    run(spec)
+    focused = changed(spec, runs=40, sampler=sampler, focus=("fraction=0.5:0.6", "seed=1"))
+    more, _ = run(focused)
+    assert len(more) == 16
+    assert all(0.5 <= config.fraction <= 0.6 and config.seed == 1 for config in more)
+    last, _ = run(changed(focused, runs=60, focus=()))
+    assert max(config.fraction for config in last) > 0.6
+
+
+def test_points_of_ones_own_are_run_once(run, spec, changed, tmp_path):
+    file = tmp_path / "points.csv"
+    file.write_text("rate,decay,fraction\n0.01,0.5,0.4\n0.01,0.5,0.4\n0.02,1,0.7\n")
+    points = read_points(file, spec)
+    trained, _ = run(changed(spec, runs=10), points=points)
+    assert [(c.fraction, c.optimizer.decay, c.optimizer.rate, c.seed) for c in trained[:2]] == [
+        (0.4, 0.5, 0.01, 0),
+        (0.7, 1.0, 0.02, 0),
+    ]
+    assert len(trained) == 10
+    assert run(changed(spec, runs=10), points=points)[0] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("fraction,decay\n.4,1\n", "has no column optimizer.rate"),
+        ("fraction,decay,rate,size\n", "size"),
+        ("fraction,decay,rate\n", "has no rows"),
+        ("fraction,decay,rate\n.2,1,.01\n", "line 2: fraction = .2: the sweep has 0.3 to 0.9; widen it first"),
+        ("fraction,decay,rate,seed\n.4,1,.01,5\n", "line 2: seed = 5: it is none of 0, 1, 2"),
+        ("fraction,decay,rate\n.4,one,nan\n", "line 2: optimizer.decay = one: give a number"),
+        ("fraction,decay,rate\n.4,1\n", "line 2: optimizer.rate"),
+    ],
+)
+def test_points_that_are_none_are_named(spec, tmp_path, text, says):
+    file = tmp_path / "points.csv"
+    file.write_text(text)
+    with pytest.raises(DataError, match=r"points\.csv") as error:
+        read_points(file, spec)
+    assert says in str(error.value)
+
+
+def test_two_sweeps_become_one_that_can_be_extended(run, spec, changed, tmp_path):
+    other = changed(spec, name="other", sampler="random", space={**spec.space, "fraction": Range(low=0.2, high=0.5)})
+    mine, theirs = run(spec)[0], run(other)[0]
+    both = tmp_path / "small", tmp_path / "other"
+    merged, runs = merge_sweeps(*both, "both", tmp_path)
+    assert runs == 48
+    assert merged.space["fraction"] == Range(low=0.2, high=0.9)
+    assert {r.run_id for r in read_records(tmp_path / "both")} == {c.run_id for c in (*mine, *theirs)}
+    more, _ = run(changed(SweepSpec.from_toml(tmp_path / "both" / "spec.toml"), runs=56))
+    assert len(more) == 8
+    _, runs = merge_sweeps(tmp_path / "both", both[0], "again", tmp_path)
+    assert runs == 56
+    with pytest.raises(SweepExistsError, match="there is something at"):
+        merge_sweeps(*both, "both", tmp_path)
+
+
+def test_a_run_that_failed_in_one_sweep_is_taken_from_the_other(spec, changed, pretend, run, tmp_path):
+    run(changed(spec, name="good"))
+    with Store(changed(spec, name="bad"), tmp_path) as store, Store(changed(spec, name="good"), tmp_path) as good:
+        asked, records = good.asked(), list(good.records())
+        store.ask(asked)
+        store.add([pretend(records[0].config, Outcome.FAILED)])
+    merge_sweeps(tmp_path / "bad", tmp_path / "good", "both", tmp_path)
+    found = list(read_records(tmp_path / "both"))
+    assert len(found) == 24
+    assert all(record.outcome is Outcome.FINISHED for record in found)
+
+
+def test_sweeps_of_other_runs_are_not_merged(run, spec, changed, tmp_path):
+    run(spec)
+    run(changed(spec, name="other", run={**spec.run, "steps": 41}))
+    scales = {**spec.space, "fraction": Choice(values=(0.4, 0.5))}
+    run(changed(spec, name="list", space=scales, runs=6))
+    for name, says in (("other", r"run\.steps: 40 → 41"), ("list", "do not make one dimension"), ("none", "no spec")):
+        with pytest.raises(DataError, match=says):
+            merge_sweeps(tmp_path / "small", tmp_path / name, "both", tmp_path)
+    assert not (tmp_path / "both").exists()
+
+
+def test_a_sweep_ends_once_its_steps_are_spent(run, spec, changed, tmp_path):
+    goal = changed(spec, until="steps:500", runs=400, wave=8)
+    trained, said = run(goal, extend=False)
+    assert 500 / 40 <= len(trained) < 40
+    assert "steps:500 is reached: " in said[-1]
+    assert json.loads((tmp_path / "small" / "until.json").read_text())["runs"] == len(trained)
+    assert run(goal, extend=False)[0] == []
+    further, _ = run(changed(goal, until="steps:1000"), extend=False)
+    assert further
+
+
+def test_a_sweep_ends_once_its_bands_are_narrow(run, spec, changed):
+    goal = changed(spec, until="boundary:0.5", runs=200, wave=16)
+    trained, said = run(goal, extend=False)
+    assert len(trained) < 200
+    assert "90 % bands after" in said[-1]
+
+
+def test_a_width_out_of_reach_is_said_with_the_width_there_was(run, spec, changed):
+    trained, said = run(changed(spec, until="boundary:0.0001", runs=48, wave=12), extend=False)
+    assert len(trained) == 48
+    assert "the widest band is 0." in said[-1]
+    assert "0.0001 was wanted" in said[-1]
+
+
+@pytest.mark.parametrize("text", ["boundary", "boundary:2", "boundary:nan", "steps:-1", "steps:inf", "time:3", ""])
+def test_a_goal_that_is_none_is_refused(spec, changed, text):
+    with pytest.raises(ConfigError, match="give boundary:SHARE"):
+        changed(spec, until=text)
+
+
+def test_a_part_with_nothing_in_it_is_refused(spec, changed):
+    with pytest.raises(ConfigError, match=r"focus: fraction=0.95:1: nothing of its range"):
+        changed(spec, focus=("fraction=0.95:1",))
