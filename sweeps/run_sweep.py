@@ -110,9 +110,9 @@ class SweepResult:
     @functools.cached_property
     def study(self) -> optuna.Study:
         """Return the Optuna study."""
-        from sweeps.finished_runs.load import load
+        from sweeps.finished_runs.read_study import read_study
 
-        return load(self.path).study
+        return read_study(self.path, SweepSpec.from_toml(self.path / "spec.toml"))
 
     def __repr__(self) -> str:
         state = "complete" if self.complete else "not complete: the same call goes on"

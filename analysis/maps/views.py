@@ -13,7 +13,6 @@ from analysis.maps.questions import MapQuestions
 
 if TYPE_CHECKING:
     import xarray
-    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -21,7 +20,7 @@ class MapViews(MapQuestions):
     """How a map shows itself. Drawing and writing stand above maps, and are asked for by name when they are needed."""
 
     def plot(
-        self, ax: Axes | None = None, *, x: str | None = None, y: str | None = None, at: Mapping[str, Any] | None = None
+        self, ax: Any = None, *, x: str | None = None, y: str | None = None, at: Mapping[str, Any] | None = None
     ) -> Any:
         """Draw the map with Matplotlib and return its axes: one, or an array of one a panel.
 
@@ -32,7 +31,7 @@ class MapViews(MapQuestions):
 
     def plot_uncertainty(
         self,
-        ax: Axes | None = None,
+        ax: Any = None,
         *,
         kind: str = "epistemic",
         x: str | None = None,

@@ -15,7 +15,7 @@ from grokcore.records.regimes import REGIMES, RegimeRule
 from grokcore.records.run_record import RunRecord
 from sweeps.finished_runs.find import find_record
 from sweeps.spec.sweep_spec import SweepSpec
-from sweeps.store.run_store import meant, read_asked, read_records, record_ids
+from sweeps.store.run_store import meant, read_records, record_ids
 
 if TYPE_CHECKING:
     import optuna
@@ -76,16 +76,9 @@ class SweepFolder:
     @property
     def study(self) -> optuna.Study:
         """Return the Optuna study: every run chosen, with log10 of its t_gen where it has finished."""
-        from sweeps.study import rebuild
+        from sweeps.finished_runs.read_study import read_study
 
-        sampler, threshold = self.spec.built_sampler.build(self.spec.problem), self.rule.threshold
-        told = {
-            run_id: (record.outcome, record.milestone("train", threshold), record.milestone("val", threshold))
-            for run_id, record in self.records.items()
-        }
-        return rebuild(
-            sampler, self.spec.whole_space.distributions, read_asked(self.folder, self.spec), told, self.rule.budget
-        )
+        return read_study(self.folder, self.spec)
 
     def map(self, rule: RegimeRule | None = None, axes: Mapping[str, str] | None = None) -> RegimeMap:
         """Return the regime map of the runs so far, under the sweep's own rule or another."""

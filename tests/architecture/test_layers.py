@@ -70,7 +70,7 @@ OWNERS = {
     "ray": ("sweeps/", "cluster/", "benchmarks/"),
     "optuna": ("sweeps/", "cluster/", "benchmarks/"),
     "mlflow": ("sweeps/tracking/", "analysis/runs/mlflow.py", "analysis/importing/mlflow_experiment.py"),
-    "matplotlib": ("analysis/figures/", "analysis/exports/map.py", "benchmarks/"),
+    "matplotlib": ("analysis/figures/", "analysis/exports/", "benchmarks/"),
     "typer": ("sweeps/", "cluster/"),
     "rich": ("sweeps/", "cluster/"),
 }
