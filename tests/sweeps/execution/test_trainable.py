@@ -9,9 +9,11 @@ import torch
 
 from grokcore import train
 from grokcore.engine.cohort import Cohort
+from grokcore.records.regimes import RegimeRule
 from grokcore.records.run_record import RunRecord
 from sweeps.execution import checkpoint_uploader, trainable
 from sweeps.execution.trainable import CohortTrainable
+from sweeps.stopping.base import told
 from sweeps.store.checkpoint_store import CheckpointStore
 
 
@@ -60,6 +62,7 @@ def worker(configs, **settings):
         "components": {},
         "storage": None,
         "checkpoint_store": "x",
+        "stopping": told("none", {}, RegimeRule(budget=40, ratio=5.0)),
     }
     made = object.__new__(CohortTrainable)
     made.setup(given | settings)
