@@ -74,7 +74,8 @@ def printed(results):
     try:
         yield next(line for line in process.stdout if line.startswith(SPEC.name)).partition(": ")[2].strip()
     finally:
-        process.send_signal(signal.SIGINT)
+        # As Ctrl-C does; but a shell that runs tests in the background has its children ignore that.
+        process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
         process.stdout.close()
         with socket.socket() as probe:
