@@ -49,11 +49,11 @@ check: install  ## formatting, lint, types, and who may import whom
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/architecture
 
-# What starts a Ray, a browser or a database waits a good part of its time: two at once.
+# What uses processes, browsers or hosts of its own runs alone; the rest shares the cores.
 test: install  ## the tests (the long ones, against published numbers and on real hosts, are 'make long')
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not (ray or browser or postgres or cluster or cuda or science)"
 	$(BIN)/python -m pytest -q -n 2 --dist loadscope -m "browser and not (ray or cluster)"
-	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "(ray or postgres) and not cluster"
+	$(BIN)/python -m pytest -q -m "(ray or postgres) and not cluster"
 	@$(BIN)/python -m tests.needs browser postgres
 	@echo "Next: 'make sweep' draws a regime map; 'make long' runs the long suites."
 
