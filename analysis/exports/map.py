@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from analysis.exports.files import import_backends, write_figure, write_table
 from analysis.exports.provenance import code_revision, versions
 from analysis.figures import base, laws, own, profile, regime_map, uncertainty
 from analysis.maps.grid import MapGrid, map_grid
 from analysis.maps.of_source import map_of
 from analysis.maps.regime_map import RegimeMap
+from analysis.models.beside import beside, second_process
 from analysis.models.threads import single_threaded
 from analysis.pages import map_page
 from analysis.pages.page_data import Drawn
@@ -30,9 +32,11 @@ if TYPE_CHECKING:
     import xarray
     from matplotlib.figure import Figure
 
+    from analysis.figures.laws import Survival
     from analysis.maps.geometry import Boundary
 
-
+Drawing = tuple[Callable[..., "Figure"], Any]
+"""A function that draws a figure, and what it is to show."""
 FIGURES, TABLES = ("map", "map-uncertainty", "map-laws"), ("map", "map-boundaries", "map-runs")
 FILES = (
     *(f"{name}.{suffix}" for name in FIGURES for suffix in ("png", "svg", "pdf")),
@@ -66,34 +70,37 @@ def export_map(
     look = base.style_named(style)
     source = read_source(source, axes=axes)
     check_outputs([Path(out) / name for name in FILES], source.inputs)
-    say(f"fitting the map to {len(source.frame):,} runs …")
-    fitted = map_of(source, rule)
-    say(f"drawing the map{f' at {len(fitted.parts)} levels' if fitted.parts else ''} …")
-    drawn = Drawn(x=x, y=y, at=fitted.numbers_at(at))
-    shown = {tuple(one.fixed.values()): one for one in regime_map.levels_drawn(fitted, at)}
-    grids = {level: map_grid(one) for level, one in shown.items()}
-    definition = define(fitted, source, Path(out), drawn, style)
-    figures, boundaries = _figures(fitted, drawn, at, look)
-    survival = laws.info(fitted)
-    if survival.axes:
-        figures["map-laws"] = laws.draw(survival, look)
-    said = map_page.laws_of(fitted, survival, base.svg(figures["map-laws"], look) if survival.axes else "")
-    page = map_page.page(fitted, source, grids, definition, said, drawn, Path(out))
-
-    say("writing the map's figures, tables and page …")
     out = Path(out)
-    paths: dict[str, Path] = {}
-    for name, figure in figures.items():
-        named = {_key(name, suffix): out / f"{name}.{suffix}" for suffix in ("png", "svg", "pdf")}
-        base.save(figure, list(named.values()), look)
-        paths |= named
-    table = pd.concat([_at_level(grids[level].table(), one) for level, one in shown.items()], ignore_index=True)
-    for name, values in zip(TABLES, (table, boundaries, fitted.runs), strict=True):
-        paths |= _write_table(out, name, values)
-    paths["nc"] = write_netcdf(out / "map.nc", dataset(shown, grids))
-    paths["html"] = write_text(out / "map.html", page)
-    text = json.dumps(definition, indent=2, ensure_ascii=False)
-    paths["definition"] = write_text(out / "definition.json", text + "\n")
+    with second_process(import_backends):
+        say(f"fitting the map to {len(source.frame):,} runs …")
+        fitted = map_of(source, rule)
+        say(f"drawing the map{f' at {len(fitted.parts)} levels' if fitted.parts else ''} …")
+        drawn = Drawn(x=x, y=y, at=fitted.numbers_at(at))
+        survival = laws.info(fitted)
+        figures, boundaries = _figures(fitted, survival, drawn, at)
+        paths: dict[str, Path] = {}
+        written: dict[str, Callable[[], Any]] = {}
+        for name, (draw, info) in figures.items():
+            named = {_key(name, suffix): out / f"{name}.{suffix}" for suffix in ("png", "svg", "pdf")}
+            written[name] = beside(write_figure, draw, info, list(named.values()), look, name == "map-laws")
+            paths |= named
+        shown = {tuple(one.fixed.values()): one for one in regime_map.levels_drawn(fitted, at)}
+        grids = {level: map_grid(one) for level, one in shown.items()}
+        definition = define(fitted, source, out, drawn, style)
+        said = map_page.laws_of(fitted, survival, written["map-laws"]() if survival.axes else "")
+        page = map_page.page(fitted, source, grids, definition, said, drawn, out)
+        say("writing the map's figures, tables and page …")
+        table = pd.concat([_at_level(grids[level].table(), one) for level, one in shown.items()], ignore_index=True)
+        for name, values in zip(TABLES, (table, boundaries, fitted.runs), strict=True):
+            named = {_key(name, suffix): out / f"{name}.{suffix}" for suffix in ("csv", "parquet")}
+            written[name + ".csv"] = beside(write_table, values, *named.values())
+            paths |= named
+        paths["nc"] = write_netcdf(out / "map.nc", dataset(shown, grids))
+        paths["html"] = write_text(out / "map.html", page)
+        text = json.dumps(definition, indent=2, ensure_ascii=False)
+        for wait in written.values():
+            wait()
+        paths["definition"] = write_text(out / "definition.json", text + "\n")
     return paths | _own_figures(source, fitted, out, look)
 
 
@@ -115,24 +122,18 @@ def _at_level(table: pd.DataFrame, one: RegimeMap) -> pd.DataFrame:
 
 
 def _figures(
-    fitted: RegimeMap, drawn: Drawn, at: Mapping[str, Any] | None, style: base.Style
-) -> tuple[dict[str, Figure], pd.DataFrame]:
-    """Return the map's own figures by file name, and the table of the boundaries that are drawn in them."""
+    fitted: RegimeMap, survival: Survival, drawn: Drawn, at: Mapping[str, Any] | None
+) -> tuple[dict[str, Drawing], pd.DataFrame]:
+    """Return the map's own figures by file name, and the table of the boundaries that are drawn in them.
+
+    The laws come first: the page has them too.
+    """
+    figures: dict[str, Drawing] = {"map-laws": (laws.draw, survival)} if survival.axes else {}
     if len(fitted.axes) == 1:
-        return {"map": profile.draw(profile.info(fitted, at), style)}, boundary_table([])
+        return figures | {"map": (profile.draw, profile.info(fitted, at))}, boundary_table([])
     info = regime_map.info(fitted, drawn.x, drawn.y, at)
-    figures = {"map": regime_map.draw(info, style), "map-uncertainty": uncertainty.draw(info, style)}
+    figures |= {"map": (regime_map.draw, info), "map-uncertainty": (uncertainty.draw, info)}
     return figures, boundary_table([(boundary, panel.level) for panel in info.panels for boundary in panel.boundaries])
-
-
-def _write_table(out: Path, name: str, table: pd.DataFrame) -> dict[str, Path]:
-    paths = {_key(name, suffix): out / f"{name}.{suffix}" for suffix in ("csv", "parquet")}
-    csv, parquet = paths.values()
-    with replacing(csv) as temporary:
-        table.to_csv(temporary, index=False)
-    with replacing(parquet) as temporary:
-        table.to_parquet(temporary, index=False)
-    return paths
 
 
 def boundary_table(boundaries: Sequence[tuple[Boundary, Mapping[str, str]]]) -> pd.DataFrame:
