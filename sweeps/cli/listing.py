@@ -8,10 +8,12 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import pkgutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from sweeps.cli.tables import print_table
 
 if TYPE_CHECKING:
     from grokcore.config.reference import Entry
@@ -85,18 +87,6 @@ def _print_entry(console: Any, entry: Entry) -> None:
         console.print()
         rows = [(one.name, one.default or "(must be given)", one.values, one.meaning) for one in entry.fields]
         print_table(console, ("field", "default", "may be", "meaning"), rows)
-
-
-def print_table(console: Any, head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
-    """Print rows under their heads, without rules."""
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(*head, box=None, header_style="bold", pad_edge=False)
-    table.columns[0].no_wrap = True
-    for row in rows:
-        table.add_row(*map(Text, row))
-    console.print(table)
 
 
 def page() -> str:

@@ -31,7 +31,7 @@ def table(context: typer.Context) -> None:
 
 def print_recipes(console: Any) -> None:
     """Print the table."""
-    from sweeps.cli.listing import print_table
+    from sweeps.cli.tables import print_table
 
     print_table(console, ("recipe", "paper", "figure", "runs", "core-seconds"), list(rows()))
     console.print("\nMore: grokmap recipes show NAME. --quick takes the cheap form of those that have one (after /).")
