@@ -63,7 +63,7 @@ def test_names_are_said_and_lines_are_in_order(written):
 
 def test_a_paper_s_comparison_has_caption_and_table_beside_it(known, tmp_path, monkeypatch):
     monkeypatch.setattr("analysis.maps.comparison.RESAMPLES", 2)
-    runs = known.runs(48, 0)
+    runs = known.runs(64, 0)
     found, paths = export_comparison(runs, runs, tmp_path, along="fraction", rule=RULE, style="paper")
     assert set(tmp_path.iterdir()) == set(paths.values())
     assert paths["txt"].read_text().startswith("Edge between memorization and grokking. A: ")

@@ -149,7 +149,7 @@ def test_one_axis_is_a_profile(synthetic_runs, tmp_path):
 @pytest.mark.usefixtures("coarse")
 @pytest.mark.usefixtures("coarse")
 def test_a_paper_s_figures_have_their_captions_beside_them(synthetic_runs, tmp_path):
-    runs = synthetic_runs(48, 0).drop(columns="optimizer.rate")
+    runs = synthetic_runs(64, 0).drop(columns="optimizer.rate")
     paths = export_map(runs, tmp_path / "out", RULE, style="paper", width="89mm")
     assert set((tmp_path / "out").iterdir()) == set(paths.values())
     for name in ("map", "map-uncertainty", "map-laws"):
