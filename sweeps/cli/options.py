@@ -18,7 +18,13 @@ Until = Annotated[
         help="Stop choosing runs once boundary:0.02 (90 % bands as shares of an axis) or steps:1e9 is reached."
     ),
 ]
-Style = Annotated[str, typer.Option(help="screen or paper.")]
+Style = Annotated[
+    str, typer.Option(help="screen, or paper: no caption in the figures, which lies beside them as .txt and .tex.")
+]
+Width = Annotated[
+    str | None,
+    typer.Option(help="Width of the paper's figures: single or double (columns), or a length as 89mm or 3.5in."),
+]
 Columns = Annotated[
     list[str] | None, typer.Option("--column", help="Which column is meant by a name, as t_gen=summary.grokked_at.")
 ]
