@@ -28,17 +28,19 @@ def two_cores(monkeypatch):
     monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "2")
 
 
-def test_a_call_is_made_by_another_process_and_its_error_is_raised_here(two_cores):
+@pytest.mark.usefixtures("two_cores")
+def test_a_call_is_made_by_another_process_and_its_error_is_raised_here():
     with second_process(os.getpid):
         first, second = beside(where, 2), beside(complains)
         process, values = first()
         assert process != os.getpid()
         assert values.tolist() == [0.0, 1.0, 4.0]
-        with pytest.raises(OSError, match="No space left on device: 'map.png'"):
+        with pytest.raises(OSError, match="No space left on device"):
             second()
 
 
-def test_if_the_process_is_killed_the_call_is_made_here(two_cores):
+@pytest.mark.usefixtures("two_cores")
+def test_if_the_process_is_killed_the_call_is_made_here():
     with second_process(os.getpid):
         killed = beside(dies_elsewhere, os.getpid())
         after = beside(where, 2)
