@@ -45,7 +45,7 @@ class Grid(Sampler):
 
 
 class GridSampler(BaseSampler):
-    """Gives trial n the n-th combination, none twice; shuffled, so that a sweep stopped half-way has looked everywhere."""
+    """Gives trial n the n-th combination, none twice; shuffled: a sweep stopped half-way has looked everywhere."""
 
     def __init__(
         self, distributions: Mapping[str, BaseDistribution], values: Mapping[str, Sequence[Any]], *, seed: int
