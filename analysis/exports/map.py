@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from analysis.exports import paper
 from analysis.exports.provenance import code_revision, versions
 from analysis.figures import base, laws, own, profile, regime_map, uncertainty
 from analysis.maps.grid import MapGrid, map_grid
@@ -34,10 +35,11 @@ if TYPE_CHECKING:
 
 
 FIGURES, TABLES = ("map", "map-uncertainty", "map-laws"), ("map", "map-boundaries", "map-runs")
+LAWS_TABLES = "map-laws-tables.tex"
 FILES = (
-    *(f"{name}.{suffix}" for name in FIGURES for suffix in ("png", "svg", "pdf")),
+    *(f"{name}.{suffix}" for name in FIGURES for suffix in ("png", "svg", "pdf", *paper.SUFFIXES)),
     *(f"{name}.{suffix}" for name in TABLES for suffix in ("csv", "parquet")),
-    *("map.nc", "map.html", "definition.json"),
+    *("map.nc", "map.html", "definition.json", LAWS_TABLES),
 )
 """Files that an export may write."""
 
@@ -53,17 +55,19 @@ def export_map(
     at: Mapping[str, Any] | None = None,
     axes: Mapping[str, str] | None = None,
     style: str = "screen",
+    width: str | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Path]:
     """Fit a map to the runs at `source` and write it to the folder `out` in every form; return the paths by name.
 
     `source` is a sweep's folder, a table of anyone's runs (Parquet, CSV, TSV), or a DataFrame. Without a rule the
     sweep's own is used. `x` and `y` choose the axes drawn, `at` holds others fixed and categories at a level, `axes`
-    says which columns are axes and on which scale (linear, log, categorical), `style` is "screen" or "paper"; `say` is
-    told in a sentence what is being done. Every file is written whole or not at all, and never over one that is read.
-    Raises `DataError`, `ConfigError` or `OutputError` before anything is written.
+    says which columns are axes and on which scale (linear, log, categorical), `style` is "screen" or "paper"; a
+    paper's figures have a `width` (single, double, or a length as 89mm) and their captions beside them, as text and
+    LaTeX. `say` is told in a sentence what is being done. Every file is written whole or not at all, and never over
+    one that is read. Raises `DataError`, `ConfigError` or `OutputError` before anything is written.
     """
-    look = base.style_named(style)
+    look = base.style_named(style, width)
     source = read_source(source, axes=axes)
     check_outputs([Path(out) / name for name in FILES], source.inputs)
     say(f"fitting the map to {len(source.frame):,} runs …")
@@ -72,12 +76,15 @@ def export_map(
     drawn = Drawn(x=x, y=y, at=fitted.numbers_at(at))
     shown = {tuple(one.fixed.values()): one for one in regime_map.levels_drawn(fitted, at)}
     grids = {level: map_grid(one) for level, one in shown.items()}
-    definition = define(fitted, source, Path(out), drawn, style)
-    figures, boundaries = _figures(fitted, drawn, at, look)
+    definition = define(fitted, source, Path(out), drawn, style, width)
+    figures, captions, boundaries = _figures(fitted, drawn, at, look)
     survival = laws.info(fitted)
+    on_page = ""
     if survival.axes:
-        figures["map-laws"] = laws.draw(survival, look)
-    said = map_page.laws_of(fitted, survival, base.svg(figures["map-laws"], look) if survival.axes else "")
+        figures["map-laws"], captions["map-laws"] = laws.draw(survival, look), survival.caption
+        screen = base.STYLES["screen"]
+        on_page = base.svg(laws.draw(survival, screen) if look.bare else figures["map-laws"], screen)
+    said = map_page.laws_of(fitted, survival, on_page)
     page = map_page.page(fitted, source, grids, definition, said, drawn, Path(out))
 
     say("writing the map's figures, tables and page …")
@@ -87,6 +94,11 @@ def export_map(
         named = {_key(name, suffix): out / f"{name}.{suffix}" for suffix in ("png", "svg", "pdf")}
         base.save(figure, list(named.values()), look)
         paths |= named
+        if look.bare:
+            written = paper.write_caption(out, name, figure, captions[name])
+            paths |= {_key(name, suffix): path for suffix, path in written.items()}
+    if look.bare:
+        paths["laws_tables"] = write_text(out / LAWS_TABLES, paper.laws_tables(fitted, survival))
     table = pd.concat([_at_level(grids[level].table(), one) for level, one in shown.items()], ignore_index=True)
     for name, values in zip(TABLES, (table, boundaries, fitted.runs), strict=True):
         paths |= _write_table(out, name, values)
@@ -116,13 +128,19 @@ def _at_level(table: pd.DataFrame, one: RegimeMap) -> pd.DataFrame:
 
 def _figures(
     fitted: RegimeMap, drawn: Drawn, at: Mapping[str, Any] | None, style: base.Style
-) -> tuple[dict[str, Figure], pd.DataFrame]:
-    """Return the map's own figures by file name, and the table of the boundaries that are drawn in them."""
+) -> tuple[dict[str, Figure], dict[str, str], pd.DataFrame]:
+    """Return the map's own figures and their captions by file name, and the table of the boundaries drawn in them."""
     if len(fitted.axes) == 1:
-        return {"map": profile.draw(profile.info(fitted, at), style)}, boundary_table([])
+        one = profile.info(fitted, at)
+        return {"map": profile.draw(one, style)}, {"map": one.caption}, boundary_table([])
     info = regime_map.info(fitted, drawn.x, drawn.y, at)
     figures = {"map": regime_map.draw(info, style), "map-uncertainty": uncertainty.draw(info, style)}
-    return figures, boundary_table([(boundary, panel.level) for panel in info.panels for boundary in panel.boundaries])
+    captions = {"map": f"{info.title}. {info.caption}", "map-uncertainty": uncertainty.caption(info)}
+    return (
+        figures,
+        captions,
+        boundary_table([(boundary, panel.level) for panel in info.panels for boundary in panel.boundaries]),
+    )
 
 
 def _write_table(out: Path, name: str, table: pd.DataFrame) -> dict[str, Path]:
@@ -148,7 +166,8 @@ def define(
     source: Source,
     out: Path,
     drawn: Drawn,
-    style: str,
+    style: str = "screen",
+    width: str | None = None,
 ) -> dict[str, Any]:
     """Return what made the map, as plain values: rule, axes, runs, model, versions, code revision and commands."""
     runs = fitted.runs
@@ -159,7 +178,7 @@ def define(
         "run_seeds": seeds,
         "runs_by_outcome": {str(k) or "unknown": int(v) for k, v in runs["outcome"].value_counts().items()},
         "sweep": dict(source.spec) or None,
-        "commands": [*source.command, _command(source, fitted.rule, out, drawn, style)],
+        "commands": [*source.command, _command(source, fitted.rule, out, drawn, style, width)],
         "code_revision": code_revision(),
         "environment": versions() | {f"runs: {name}": value for name, value in environment_of(runs)},
     }
@@ -171,6 +190,7 @@ def _command(
     out: Path,
     drawn: Drawn,
     style: str,
+    width: str | None,
 ) -> str:
     parts = [
         "grokmap map",
@@ -186,6 +206,7 @@ def _command(
     parts += [f"--{name} {axis}" for name, axis in (("x", drawn.x), ("y", drawn.y)) if axis]
     parts += [f"--at {name}={value:g}" for name, value in drawn.at.items()]
     parts += [f"--style {style}"] if style != "screen" else []
+    parts += [f"--width {shlex.quote(width)}"] if width else []
     return " ".join(parts)
 
 

@@ -57,7 +57,7 @@ def page(fitted: RegimeMap, source: Source | None = None) -> Page:
     source = source or read_source(fitted.source)
     maps = {level: one for level, one in fitted.parts.items()} or {(): fitted}
     grids = {level: map_grid(one) for level, one in maps.items()}
-    definition = define(fitted, source, Path(), Drawn(), "screen")
+    definition = define(fitted, source, Path(), Drawn())
     return Page(map_page.page(fitted, source, grids, definition))
 
 
