@@ -127,7 +127,7 @@ def _parts(section: str, sweep: SweepFolder, runs: pd.DataFrame) -> Iterator[tup
             f"{field} {_value(value)}"
             for field, value in shared.items()
             if str(value) not in {"", "None", "nan"}
-            and (f"{section}.{field}" in given or str(value) != defaults[field])
+            and (f"{section}.{field}" in given or str(value) != defaults.get(field))
         )
         plain = re.sub(r"\s*\([^()]*arXiv[^()]*\)", "", describe(registry, str(name)).summary).rstrip(". ")
         what = plain.partition(": ")[2] or plain
