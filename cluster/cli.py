@@ -129,7 +129,7 @@ def down(file: File = LAUNCH_FILE) -> None:
 
 
 def plan(
-    spec: Annotated[Path, typer.Argument(help="The sweep's specification, a TOML file.")],
+    spec: Annotated[Path, typer.Argument(help="The sweep's specification: a TOML file, or a recipe.")],
     hosts: Annotated[
         str | None, typer.Option(help="Hosts, as 2x16cpu,32cpu8gpu@80G; this machine if not given.")
     ] = None,
@@ -143,9 +143,9 @@ def plan(
     2x16cpu,32cpu8gpu@80G: two hosts of 16 cores, and one of 32 with eight GPUs of 80 GB.
     """
     from cluster.plan import make_plan, parse_nodes
-    from sweeps.spec.sweep_spec import SweepSpec
+    from sweeps.recipes.find import specification
 
-    read = SweepSpec.from_toml(spec)
+    read = specification(spec)
     nodes = parse_nodes(hosts) if hosts is not None else _nodes(address)
     made = make_plan(read, nodes)
     typer.echo(f"{made.runs} runs in cohorts of {made.width}, {len(made.slots)} cohorts at a time")

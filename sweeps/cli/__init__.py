@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from sweeps.cli import browsing, forecasting, growing, importing, listing, maps, publishing, runs, sweep
+from sweeps.cli import browsing, forecasting, growing, importing, listing, maps, publishing, recipes, runs, sweep
 
 if TYPE_CHECKING:
     from sweeps.spec.sweep_spec import SweepSpec
@@ -40,6 +40,7 @@ for command in (
     listing.list_,
 ):
     app.command(command.__name__.rstrip("_"))(command)
+app.add_typer(recipes.app, name="recipes")
 
 
 def main(spec: SweepSpec | None = None) -> None:
