@@ -21,7 +21,7 @@ from grokcore.records.run_record import RunRecord
 from sweeps.progress import Watcher, watcher_here
 from sweeps.spec.sweep_spec import SweepSpec
 from sweeps.store.lines import parsed
-from sweeps.store.run_store import Asked, Store
+from sweeps.store.run_store import ANOTHER, Asked, Store
 from sweeps.store.storage import deliver
 from sweeps.tracking.database import database_file, tracking_uri
 from sweeps.tracking.follower_process import MirrorProcess
@@ -175,9 +175,9 @@ def new_points(
     folder: Path, spec: SweepSpec, points: Iterable[Mapping[str, Any]]
 ) -> tuple[int, dict[str, Mapping[str, Any]]]:
     """Return how many runs the sweep in a folder has asked for, and those of `points` that it has not, by identity."""
-    known = [asked.run_id for asked in parsed(folder / "asked.jsonl", Asked.from_json, "another is then chosen")]
+    known = {asked.run_id for asked in parsed(folder / "asked.jsonl", Asked.from_json, ANOTHER)}
     new = {spec.whole_space.config(params).run_id: params for params in points}
-    return len(known), {run_id: params for run_id, params in new.items() if run_id not in set(known)}
+    return len(known), {run_id: params for run_id, params in new.items() if run_id not in known}
 
 
 def _enqueue(store: Store, points: Sequence[Mapping[str, Any]]) -> str:

@@ -88,18 +88,22 @@ def _draw_curves(axis: Axes, question: Question, runs: Sequence[CurveRun]) -> No
         for run in runs:
             if column not in run.curves:
                 continue
-            known = run.curves[["step", column]].dropna()
+            known = run.curves.loc[run.curves["step"] > 0, ["step", column]].dropna()
             colour = COLOURS[labels.index(label(run, names))] if few else MUTED
             values = known[column].to_numpy()
             if len(shown) > 1 and len(values):
                 ends = values[0], values[-1]
                 values = (values - ends[0]) / (ends[1] - ends[0]) if ends[0] != ends[1] else values * math.nan
                 colour = COLOURS[place]
-            axis.plot(known["step"].clip(lower=1), values, color=colour, linewidth=1, alpha=0.8)
+            axis.plot(known["step"], values, color=colour, linewidth=1, alpha=0.8)
     axis.set_xscale("log")
     log_steps(axis.xaxis)
     axis.set_xlabel("optimizer steps")
     axis.set_ylabel("share of its change" if len(shown) > 1 else pretty(shown[0]))
+    if len(shown) == 1 and shown[0].endswith("accuracy"):
+        axis.set_ylim(-0.03, 1.03)
+    if (level := getattr(question, "at", None)) is not None:
+        axis.axhline(level, color=MUTED, linewidth=0.8, linestyle="dotted")
     entries = (
         [(pretty(name), COLOURS[place]) for place, name in enumerate(shown)]
         if len(shown) > 1

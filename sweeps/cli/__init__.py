@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from sweeps.cli import browsing, forecasting, growing, importing, listing, maps, recipes, reproducing, runs, sweep
+from sweeps.cli import (
+    browsing,
+    forecasting,
+    growing,
+    importing,
+    listing,
+    maps,
+    publishing,
+    recipes,
+    reproducing,
+    runs,
+    sweep,
+)
 
 if TYPE_CHECKING:
     from sweeps.spec.sweep_spec import SweepSpec
@@ -34,6 +46,8 @@ for command in (
     browsing.ui,
     maps.map_,
     maps.compare,
+    publishing.cite,
+    publishing.archive,
     importing.import_,
     listing.list_,
 ):
