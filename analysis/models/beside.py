@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from concurrent.futures.process import BrokenProcessPool
@@ -32,7 +33,12 @@ class _Helper:
     ready: Callable[[], object] | None
 
     def submit(self, call: Callable[[], T]) -> Future[T]:
-        future = self.pool.submit(_on_one_thread, call)
+        # The process inherits the mask: Ctrl-C is for this one, which then ends that one.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            future = self.pool.submit(_on_one_thread, call)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         if self.ready is not None:
             self.pool.submit(self.ready)
             self.ready = None

@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from sweeps.cli import browsing, forecasting, growing, importing, listing, maps, recipes, runs, sweep
+from sweeps.cli import (
+    browsing,
+    forecasting,
+    growing,
+    importing,
+    listing,
+    maps,
+    publishing,
+    recipes,
+    reproducing,
+    runs,
+    sweep,
+)
 
 if TYPE_CHECKING:
     from sweeps.spec.sweep_spec import SweepSpec
@@ -28,12 +40,14 @@ for command in (
     growing.merge,
     runs.show,
     runs.measure,
-    runs.reproduce,
+    reproducing.reproduce,
     forecasting.forecast,
     sweep.track,
     browsing.ui,
     maps.map_,
     maps.compare,
+    publishing.cite,
+    publishing.archive,
     importing.import_,
     listing.list_,
 ):
