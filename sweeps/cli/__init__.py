@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from sweeps.cli import browsing, forecasting, growing, importing, listing, maps, publishing, recipes, runs, sweep
+from sweeps.cli import (
+    browsing,
+    forecasting,
+    growing,
+    importing,
+    listing,
+    maps,
+    publishing,
+    recipes,
+    runs,
+    sweep,
+    watching,
+)
 
 if TYPE_CHECKING:
     from sweeps.spec.sweep_spec import SweepSpec
@@ -31,6 +43,7 @@ for command in (
     runs.reproduce,
     forecasting.forecast,
     sweep.track,
+    watching.watch,
     browsing.ui,
     maps.map_,
     maps.compare,
