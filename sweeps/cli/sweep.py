@@ -47,7 +47,7 @@ def sweep(  # noqa: PLR0917 - one parameter an option
     ] = None,
     stopping: Annotated[
         str | None,
-        typer.Option(help="Which runs are stopped early: none, or hazard; grokmap list stopping."),
+        typer.Option(help="Which runs are stopped early: none, hazard, median or asha; grokmap list stopping."),
     ] = None,
     until: Until = None,
     within: Annotated[
