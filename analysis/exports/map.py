@@ -17,8 +17,7 @@ from analysis.figures import base, laws, own, profile, regime_map, uncertainty
 from analysis.maps.grid import MapGrid, map_grid
 from analysis.maps.of_source import map_of
 from analysis.maps.regime_map import RegimeMap
-from analysis.models.beside import beside, second_process
-from analysis.models.threads import single_threaded
+from analysis.models.cores import beside, second_process, single_threaded
 from analysis.pages import map_page
 from analysis.pages.page_data import Drawn
 from analysis.runs.categories import Level

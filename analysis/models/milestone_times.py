@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr, ndtri
 
-from analysis.models.beside import beside
 from analysis.models.change_points import PiecewisePosterior, PiecewiseProcess
+from analysis.models.cores import beside
 from analysis.models.likelihoods import Observations
 from analysis.runs.axes import Array
 from analysis.runs.intervals import delay_interval, evaluated_before, grid_interval, log_interval, milestone_interval

@@ -1,6 +1,7 @@
-"""A second process that works beside this one: fitting and drawing a map hold Python's lock, which threads would share.
+"""How maps use the cores: one thread for linear algebra, and a second process beside this one.
 
-Without a second core, or outside of `second_process`, the same is done here, when its result is asked for.
+Maps are made of thousands of products of small matrices, which more threads only make slower, and of drawing in Python,
+whose lock threads would share. Without a second core, or outside of `second_process`, all is done here.
 """
 
 from __future__ import annotations
@@ -17,8 +18,7 @@ from typing import ParamSpec, TypeVar
 
 from joblib import cpu_count
 from joblib.externals.loky import get_reusable_executor
-
-from analysis.models.threads import single_threaded
+from threadpoolctl import threadpool_limits
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -46,6 +46,13 @@ class _Helper:
 
 
 _helper: ContextVar[_Helper | None] = ContextVar("helper", default=None)
+
+
+@contextlib.contextmanager
+def single_threaded() -> Iterator[None]:
+    """Let linear algebra compute on one thread; the bits of a map then do not depend on the number of cores either."""
+    with threadpool_limits(limits=1):
+        yield
 
 
 @contextlib.contextmanager

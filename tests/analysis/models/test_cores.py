@@ -6,7 +6,7 @@ import signal
 import numpy as np
 import pytest
 
-from analysis.models.beside import beside, second_process
+from analysis.models.cores import beside, second_process
 
 
 def where(power):
