@@ -10,7 +10,7 @@ import enum
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -60,6 +60,9 @@ class Finding:
 @dataclass(frozen=True, kw_only=True)
 class Question(Component):
     """The base of every kind of question; `low` and `high` bound the region in which its number should lie."""
+
+    NUMBER: ClassVar[str]
+    """What the number is, in a word or two."""
 
     low: float | None = None
     """Least number that agrees; none if there is no least."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
@@ -34,6 +34,8 @@ Share = Annotated[float, Gt(0), Le(1)]
 class Time(Question):
     """The typical step (geometric mean over seeds) of the first passage of an accuracy."""
 
+    NUMBER: ClassVar[str] = "step"
+
     split: Literal["train", "val"] = "val"
     """Whose accuracy."""
     at: Share = 0.9
@@ -53,6 +55,8 @@ class Time(Question):
 @dataclass(frozen=True, kw_only=True)
 class Reached(Question):
     """The share of runs whose accuracy, or another curve's end, is at or above a level."""
+
+    NUMBER: ClassVar[str] = "share of runs"
 
     column: str = "val_accuracy"
     """The curve; of an accuracy any moment counts, of another curve its last value."""
@@ -75,6 +79,8 @@ class Reached(Question):
 class Value(Question):
     """The mean over seeds of a curve's last, largest or smallest value."""
 
+    NUMBER: ClassVar[str] = "mean"
+
     column: str
     """The curve."""
     of: Literal["last", "max", "min"] = "last"
@@ -89,6 +95,8 @@ class Value(Question):
 @dataclass(frozen=True, kw_only=True)
 class Difference(Question):
     """The mean difference of a curve's value between two settings, paired by everything else."""
+
+    NUMBER: ClassVar[str] = "mean difference"
 
     column: str
     """The curve."""
@@ -111,6 +119,8 @@ class Difference(Question):
 @dataclass(frozen=True, kw_only=True)
 class Ratio(Question):
     """How many times as long one setting takes as another to pass an accuracy, paired by everything else."""
+
+    NUMBER: ClassVar[str] = "factor"
 
     split: Literal["train", "val"] = "val"
     """Whose accuracy."""
@@ -153,6 +163,8 @@ class Ratio(Question):
 class Slope(Question):
     """The exponent by which the first passage of an accuracy follows a field: least squares in log-log."""
 
+    NUMBER: ClassVar[str] = "exponent"
+
     split: Literal["train", "val"] = "val"
     """Whose accuracy."""
     at: Share = 0.9
@@ -187,6 +199,8 @@ class Slope(Question):
 class Change(Question):
     """How many times as large a measure is at the end as on the plateau between memorising and generalising."""
 
+    NUMBER: ClassVar[str] = "factor"
+
     column: str
     """The measure; the plateau is the middle, in log time, between training 99 % and validation 50 %."""
 
@@ -214,6 +228,8 @@ class Change(Question):
 @dataclass(frozen=True, kw_only=True)
 class Order(Question):
     """How many times as late one curve passes half of its change for good as another, within a run."""
+
+    NUMBER: ClassVar[str] = "factor"
 
     first: str
     """The curve that should be first."""

@@ -7,7 +7,20 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from sweeps.cli import browsing, forecasting, growing, importing, listing, maps, publishing, recipes, runs, sweep
+from sweeps.cli import (
+    browsing,
+    forecasting,
+    growing,
+    importing,
+    listing,
+    maps,
+    publishing,
+    recipes,
+    reproducing,
+    runs,
+    sweep,
+    watching,
+)
 
 if TYPE_CHECKING:
     from sweeps.spec.sweep_spec import SweepSpec
@@ -28,9 +41,10 @@ for command in (
     growing.merge,
     runs.show,
     runs.measure,
-    runs.reproduce,
+    reproducing.reproduce,
     forecasting.forecast,
     sweep.track,
+    watching.watch,
     browsing.ui,
     maps.map_,
     maps.compare,

@@ -201,37 +201,3 @@ def measure(
 
     for path in inspect.measure(target, results, chosen, typer.echo):
         typer.echo(path)
-
-
-def reproduce(
-    target: Annotated[str, typer.Argument(help="Identity of a run, or a sweep's name or folder.")],
-    sample: Annotated[int, typer.Option(min=1, help="Of a sweep: so many of its runs.")] = 8,
-    results: Results = RESULTS,
-) -> None:
-    """Train finished runs again and compare them bit for bit.
-
-    Exits with 1 if any differs, and says from which step on and what of the environment has changed. For example:
-    grokmap reproduce NAME --sample 20
-    """
-    from rich.console import Console
-
-    from sweeps.finished_runs.reproduce import reproduce as reproductions
-
-    console, different, total = Console(highlight=False), 0, 0
-    changed: dict[str, tuple[str, str]] = {}
-    with console.status("reading") as status:
-
-        def tell(record: RunRecord, step: int) -> None:
-            status.update(f"run {record.run_id}: step {step:,} of {record.steps:,}")
-
-        for found in reproductions(target, results, sample, tell):
-            console.print(f"run {found.was.run_id}: {found.sentence}", markup=False, soft_wrap=True)
-            different, total = different + (found.apart is not None), total + 1
-            changed |= found.environment
-    console.print(f"{total - different} of {total} runs reproduced bit for bit", style="bold")
-    for name, (then, now) in changed.items():
-        console.print(f"  {name} was {then}, is {now}", markup=False, soft_wrap=True)
-    if different:
-        if not changed:
-            console.print("  the environment is as it was; most likely another revision of the code trained them")
-        raise typer.Exit(1)

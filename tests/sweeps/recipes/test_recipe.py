@@ -7,6 +7,7 @@ import pytest
 from benchmarks.recipes import estimate
 from grokcore import RunConfig, train
 from grokcore.errors import ConfigError
+from grokcore.measures.base import columns_of, defined_measures
 from sweeps import cli
 from sweeps.cli import options, recipes
 from sweeps.cli.runs import _config_of
@@ -46,6 +47,16 @@ def test_a_recipe_says_all_that_a_reader_needs(name):
             unknown = set(claim.question.where) - set(spec.whole_space.ends()[0].to_flat())
             assert not unknown, f"{name}: {claim.says} is asked where {unknown}"
     assert found.quick is None or found.quick_cost <= found.cost
+
+
+@pytest.mark.parametrize("name", names())
+def test_what_a_claim_asks_of_a_run_is_measured(name):
+    for spec in filter(None, (recipe(name).spec, recipe(name).quick)):
+        run = spec.whole_space.ends()[0]
+        measured = columns_of(defined_measures(run.task, run.model, spec.measures), run.task, run.model)
+        for claim in recipe(name).claims:
+            asked = {value for field in ("column", "first", "then") if (value := getattr(claim.question, field, None))}
+            assert asked <= {"train_accuracy", "val_accuracy", "train_loss", "val_loss", *measured}, claim.says
 
 
 @pytest.mark.parametrize("name", names())
