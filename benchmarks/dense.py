@@ -144,9 +144,8 @@ def main() -> None:
     memorised = int((unmemorised & table["t_mem_event"]).sum())
     print(f"{FILE}: {len(table):,} runs, {int(table['last_step'].sum()):,} steps, {FILE.stat().st_size / 1e6:.2f} MB")
     print(f"hazard stopping saves {saved:.1%} of the steps; {late} runs that generalised are lost")
-    print(
-        f"{int(stopped.sum())} runs are stopped, {int(unmemorised.sum())} of them before they memorise; {memorised} of these would"
-    )
+    early = int(unmemorised.sum())
+    print(f"{int(stopped.sum())} runs are stopped, {early} before they memorise; of these {memorised} would have later")
 
 
 if __name__ == "__main__":
