@@ -102,7 +102,7 @@ class Recipe(Component):
         if budget is None or price <= budget:
             return
         affordable = int(budget / price * (runs or self.sweep(quick=quick).runs))
-        cheaper = [f"--runs {affordable}"] if affordable else []
+        cheaper = [f"grokmap sweep {self.name} --runs {affordable}"] if affordable else []
         if not quick and self.quick_cost is not None and self.quick_cost < price:
             cheaper.append(f"--quick ({self.quick_cost:,.0f})")
         remedy = f" Cheaper: {' or '.join(cheaper)}." if cheaper else " Give a larger budget."
