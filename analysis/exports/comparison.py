@@ -17,7 +17,7 @@ from analysis.figures import base, comparison
 from analysis.maps.comparison import Comparison, compare
 from analysis.maps.of_source import map_of
 from analysis.maps.regime_map import RegimeMap
-from analysis.models.threads import single_threaded
+from analysis.models.cores import single_threaded
 from analysis.pages.html import markup, render
 from analysis.runs.sources import Source, read_source, rule_options
 from grokcore.atomic_files import replacing, write_text

@@ -19,6 +19,7 @@ from sweeps.cli import (
     reproducing,
     runs,
     sweep,
+    watching,
 )
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ for command in (
     reproducing.reproduce,
     forecasting.forecast,
     sweep.track,
+    watching.watch,
     browsing.ui,
     maps.map_,
     maps.compare,

@@ -47,7 +47,7 @@ def sweep(  # noqa: PLR0917 - one parameter an option
     ] = None,
     stopping: Annotated[
         str | None,
-        typer.Option(help="Which runs are stopped early: none, or hazard; grokmap list stopping."),
+        typer.Option(help="Which runs are stopped early: none, hazard, median or asha; grokmap list stopping."),
     ] = None,
     until: Until = None,
     within: Annotated[
@@ -145,6 +145,7 @@ def conduct(spec: SweepSpec, options: Any) -> None:
         f"sweep {spec.name}: {spec.runs} runs over {space}, chosen by {spec.sampler}", markup=False, soft_wrap=True
     )
     console.print(f"rule: {spec.rule.sentence()}", markup=False)
+    console.print(f"watch: {_watching(spec, options.results)}", markup=False, soft_wrap=True)
     try:
         with watcher_for(spec, console) as watcher:
             result = run_sweep(spec, options, watcher=watcher)
@@ -167,6 +168,13 @@ def conduct(spec: SweepSpec, options: Any) -> None:
     if result.map_seconds:
         console.print(f"{result.map_seconds:.0f} s to draw the map")
     _where(result.path, options, console)
+
+
+def _watching(spec: SweepSpec, results: Path) -> str:
+    """Return the command that shows the sweep in a browser while it runs."""
+    import shlex
+
+    return shlex.join(["grokmap", "watch", spec.name, *([] if results == RESULTS else ["--results", str(results)])])
 
 
 def _command() -> str:
