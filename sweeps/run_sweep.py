@@ -150,7 +150,7 @@ def run_sweep(spec: SweepSpec, options: SweepOptions | None = None, *, watcher: 
             mirror = open_things.enter_context(MirrorProcess(store.path))
         complete, slots = (_read(store, watcher), 0) if whole else _train(store, options, watcher)
         startup = time.monotonic() - begun - watcher.seconds
-        _write_tables(store)
+        _write_tables(store, watcher)
         if mirror is None:
             _write_study(store.path)
         result = SweepResult(
@@ -222,6 +222,9 @@ def _train(store: Store, options: SweepOptions, watcher: Watcher) -> tuple[bool,
         watcher.note(f"{name} is not measured: {reason}")
     for caution in dict.fromkeys(said for run in store.spec.whole_space.ends() for said in cautions(run)):
         watcher.note(f"caution: {caution}")
+    if store.finished:
+        watcher.note(f"{len(store.finished):,} of {store.spec.runs:,} runs are there already")
+    watcher.note("starting Ray and its workers …")
     # Ray takes seconds to import: a refusal should not, nor a sweep that is complete.
     from sweeps.execution.ray_session import RaySession
     from sweeps.execution.ray_watch import RayLostError
@@ -244,11 +247,12 @@ def _train(store: Store, options: SweepOptions, watcher: Watcher) -> tuple[bool,
     raise AssertionError("the last life returns or raises")
 
 
-def _write_tables(store: Store) -> None:
+def _write_tables(store: Store, watcher: Watcher) -> None:
     """Write the tables of the finished runs, unless they are newer than what they are made of."""
     if not is_newer(store.path, ("runs.parquet", "curves.parquet")):
         from sweeps.store.tables import write_tables
 
+        watcher.note("writing the tables of runs and curves …")
         write_tables(store.path, store.spec.rule)
 
 
