@@ -1,4 +1,8 @@
-"""Every reader of files, fed with anything: a right answer or an error of ours, never another's, and never code run."""
+"""Every reader of files, fed with anything: a right answer or an error of ours, never another's, and never code run.
+
+`GROKMAP_FUZZ=250 python -m pytest tests/contracts/test_readers_fuzz.py` tries 250 times as much, anew each time: 10,000
+for the readers of which the gate tries 40.
+"""
 
 import contextlib
 import io
@@ -27,9 +31,21 @@ from sweeps.spec.sweep_spec import SweepSpec
 from sweeps.store.run_store import Asked, Store, read_records, record_ids
 from sweeps.store.tables import write_tables
 
-FUZZ = settings(
-    max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+TIMES = int(os.environ.get("GROKMAP_FUZZ", "1"))
+
+
+def fuzz(examples):
+    """Return settings that try that many examples, the same ones unless more are asked for."""
+    return settings(
+        max_examples=examples * TIMES,
+        deadline=None,
+        derandomize=TIMES == 1,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+
+
+FUZZ = fuzz(40)
 
 CONFIG = {
     "task": {"name": "modular_addition", "modulus": 5},
@@ -203,7 +219,7 @@ EXTREME = st.sampled_from(
 )
 
 
-@settings(FUZZ, max_examples=200)
+@fuzz(200)
 @given(changed=changes_of(tomllib.loads(SPEC)))
 @example(changed={**tomllib.loads(SPEC), "measures": [1]})
 @example(changed={**tomllib.loads(SPEC), "measures": 3})
@@ -231,7 +247,7 @@ def swept(tmp_path_factory):
     return results
 
 
-@settings(FUZZ, max_examples=120)
+@fuzz(120)
 @given(data=st.data(), name=st.sampled_from(["asked", "cohorts", "records"]))
 def test_a_sweep_with_a_line_of_anything_goes_on_or_is_refused_by_line(swept, data, name):
     """What was read is used: a driver takes the sweep up, and hands out what is left of it."""
@@ -260,7 +276,7 @@ NAMES = st.sampled_from(
 )
 
 
-@settings(FUZZ, max_examples=200)
+@fuzz(200)
 @given(
     words=st.lists(
         st.tuples(NAMES, values.map(json.dumps) | st.text(max_size=9)).map("=".join) | st.text(max_size=12), max_size=4
@@ -325,7 +341,7 @@ COLUMNS = ("fraction", "decay", "t_mem", "t_mem_event", "t_gen", "t_gen_event")
 CELLS = st.none() | st.booleans() | st.integers(-(2**40), 2**40) | st.floats() | st.text(max_size=4)
 
 
-@settings(max_examples=25, deadline=None, derandomize=True)
+@fuzz(25)
 @given(data=st.data(), rows=st.integers(0, 9), column=st.sampled_from(COLUMNS))
 def test_a_table_with_a_column_of_anything_is_mapped_or_refused(data, rows, column):
     frame = pd.read_csv(io.StringIO(TABLE)).iloc[:rows].copy()
@@ -399,7 +415,7 @@ def _spec():
 TENSORS = st.sampled_from(["flat", "state.first", "run.0.seen", "run.0.diverged"])
 
 
-@settings(FUZZ, max_examples=100)
+@fuzz(100)
 @given(name=TENSORS, way=st.sampled_from(["gone", "flat", "short", "twice", "empty", "whole numbers", "half", "nan"]))
 def test_a_checkpoint_with_a_tensor_of_another_form_is_read_or_refused(config, checkpoint, name, way):
     from grokcore.engine import checkpoint as files
