@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 import shlex
@@ -72,7 +73,7 @@ def export_comparison(
         found.table.to_csv(temporary, index=False)
     values = finding(found, names) | {"command": command, "code_revision": code_revision()}
     paths["json"] = write_text(out / "compare.json", json.dumps(values, indent=2, ensure_ascii=False) + "\n")
-    paths["html"] = write_text(out / "compare.html", _page(shown, (maps[0], maps[1]), base.svg(drawing, look), command))
+    paths["html"] = write_text(out / "compare.html", _page(shown, (maps[0], maps[1]), look, command))
     return found, paths
 
 
@@ -127,7 +128,7 @@ def finding(found: Comparison, names: tuple[str, str]) -> dict[str, Any]:
     }
 
 
-def _page(shown: comparison.Compared, maps: tuple[RegimeMap, RegimeMap], figure: str, command: str) -> str:
+def _page(shown: comparison.Compared, maps: tuple[RegimeMap, RegimeMap], look: base.Style, command: str) -> str:
     found = shown.comparison
     headings = {f"{side}_edge": f"edge in {name}" for side, name in zip(("first", "second"), shown.names, strict=True)}
     facts = zip(*(_facts(name, one).items() for name, one in zip(shown.names, maps, strict=True)), strict=True)
@@ -139,7 +140,12 @@ def _page(shown: comparison.Compared, maps: tuple[RegimeMap, RegimeMap], figure:
             *shown.notes,
             *(f"{letter}: {text}" for letter, one in zip("AB", maps, strict=True) for text in one.warnings),
         ],
-        figure=markup(figure),
+        pictures={
+            name: (words, base64.b64encode(base.svg(figure, look).encode()).decode())
+            for name, (words, figure) in comparison.pictures(maps, shown, look).items()
+        },
+        lines=[(name, colour) for name, (colour, _) in zip(shown.names, comparison.LOOKS, strict=True)],
+        regimes=[(str(regime), colour) for regime, colour in base.REGIME_COLOURS.items()],
         names=shown.names,
         first=found.first,
         second=found.second,
