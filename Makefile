@@ -8,7 +8,7 @@ TORCHS = $(shell sed -nE 's/^name = "((nvidia|cuda)-.*|triton)"/--no-emit-packag
 export RAY_USAGE_STATS_ENABLED := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help install lock sweep test long gpu docs ui check clean
+.PHONY: help install lock sweep test long gpu docs gallery ui check clean
 
 help:  ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -69,6 +69,9 @@ gpu: install  ## on a machine with an NVIDIA card: the tests that need it, then 
 	$(BIN)/python -m pytest -q -m cuda
 	@$(BIN)/python -m tests.needs cuda
 	$(BIN)/python -m benchmarks.gpu
+
+gallery: install  ## run published results again, the cheap ones, and write docs/gallery (half an hour on two cores)
+	@$(BIN)/grokmap reproduce --published --quick --out docs/gallery --again
 
 docs: install  ## build the documentation site into site/, strictly: every link and every name must be there
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

@@ -129,7 +129,7 @@ def down(file: File = LAUNCH_FILE) -> None:
 
 
 def plan(
-    spec: Annotated[Path, typer.Argument(help="The sweep's specification, a TOML file.")],
+    spec: Annotated[Path, typer.Argument(help="The sweep's specification: a TOML file, or a recipe.")],
     hosts: Annotated[
         str | None, typer.Option(help="Hosts, as 2x16cpu,32cpu8gpu@80G; this machine if not given.")
     ] = None,
@@ -143,9 +143,9 @@ def plan(
     2x16cpu,32cpu8gpu@80G: two hosts of 16 cores, and one of 32 with eight GPUs of 80 GB.
     """
     from cluster.plan import make_plan, parse_nodes
-    from sweeps.spec.sweep_spec import SweepSpec
+    from sweeps.recipes.find import specification
 
-    read = SweepSpec.from_toml(spec)
+    read = specification(spec)
     nodes = parse_nodes(hosts) if hosts is not None else _nodes(address)
     made = make_plan(read, nodes)
     typer.echo(f"{made.runs} runs in cohorts of {made.width}, {len(made.slots)} cohorts at a time")
@@ -154,7 +154,12 @@ def plan(
         typer.echo(f"  {node:20} {device:8} {count} cohort{'s' if count > 1 else ''}{part}")
     base, run = made.footprint.base / 1e6, made.footprint.per_run / 1e6
     typer.echo(f"memory per cohort: {made.memory / 1e6:.0f} MB ({base:.0f} MB shared, {run:.1f} MB a run)")
-    typer.echo(f"time: at most {_duration(made.seconds)}, at {made.speed:,.0f} run-steps/s a slot as measured here")
+    waves = f" in {made.waves} waves" if made.waves > 1 else ""
+    typer.echo(
+        f"time: about {_duration(made.seconds)}: {_duration(made.startup_seconds)} to start, "
+        f"{_duration(made.train_seconds)} of training{waves}, {_duration(made.map_seconds)} to draw the map"
+    )
+    typer.echo(f"from {made.speed:,.0f} run-steps/s a slot as measured here, and {made.spent:.0%} of all budgets spent")
     if read.device == "cuda":
         typer.echo("where no card is here, width and memory are counted on paper, and the speed is one core's")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import multiprocessing
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,19 @@ MEMORY_SHARE = 0.8
 """Part of a device's memory that cohorts may fill; the rest is the allocator's and the framework's."""
 MEMORY_STEPS = 3
 """Optimizer steps after which the memory of a cohort has reached its height."""
+
+STARTUP_SECONDS = 16.0
+"""Time from the command to the first training: importing and starting Ray and its workers."""
+TRAINING_SHARE = 0.8
+"""Part of a slot's time that optimizer steps take; evaluations and measures take the rest."""
+SPENT = 0.8
+"""Share of its budget that a run spends on average where it may leave once it has generalised."""
+WAVE_SECONDS = 3.0
+"""Time that an adaptive sampler takes before a wave, in which slots may wait."""
+MAP_SECONDS, MAP_SECONDS_PER_RUN = 10.0, 0.05
+"""Time that a map takes: a part that is always, and one for each run."""
+SAMPLED = 64
+"""Runs that are drawn from a space to see how many of a wave have one shape."""
 
 _NODE = re.compile(r"(?:(\d+)x)?(\d+)cpu(?:(\d+)gpu(?:@(\d+(?:\.\d+)?)G)?)?")
 
@@ -83,15 +97,37 @@ class Plan:
     steps: int
     """Optimizer steps of all runs together, if each spends its whole budget."""
     speed: float
-    """Run-steps per second of one slot, measured where the plan was made."""
+    """Run-steps per second of one slot, measured where the plan was made, evaluations apart."""
     footprint: Footprint
     """Memory of a cohort."""
+    waves: int = 1
+    """Times that the sampler chooses."""
+    spent: float = 1.0
+    """Share of the budgets that is expected to be spent: runs that have generalised may leave."""
 
     @property
     def seconds(self) -> float:
-        """Return the expected time, if every run spends its whole budget and every slot is as fast as this machine."""
-        busy = min(len(self.slots), math.ceil(self.runs / self.width))
-        return self.steps / (self.speed * busy)
+        """Return the expected time of all, from the command to the map."""
+        return self.startup_seconds + self.train_seconds + self.map_seconds
+
+    @property
+    def startup_seconds(self) -> float:
+        """Return the expected time until the first cohort trains."""
+        return STARTUP_SECONDS
+
+    @property
+    def train_seconds(self) -> float:
+        """Return the expected time of training, if every slot is as fast as one of this machine.
+
+        A wave occupies no more slots than it has cohorts, and its sampler looks at a map first.
+        """
+        busy = min(len(self.slots), math.ceil(math.ceil(self.runs / self.waves) / self.width))
+        return self.spent * self.steps / (TRAINING_SHARE * self.speed * busy) + (self.waves - 1) * WAVE_SECONDS
+
+    @property
+    def map_seconds(self) -> float:
+        """Return the expected time of fitting the map, drawing and writing it, which one core does."""
+        return MAP_SECONDS + self.runs * MAP_SECONDS_PER_RUN
 
     @property
     def memory(self) -> float:
@@ -173,9 +209,26 @@ def make_plan(spec: SweepSpec, nodes: Sequence[Node]) -> Plan:
         width=width,
         runs=spec.runs,
         steps=spec.runs * config.steps,
-        speed=_speed(config, device, width),
+        speed=_speed(config, device, _usual_width(spec, device, width)),
         footprint=footprint,
+        waves=_waves(spec),
+        spent=SPENT if spec.retire else 1.0,
     )
+
+
+def _waves(spec: SweepSpec) -> int:
+    return math.ceil(spec.runs / spec.wave) if spec.built_sampler.adaptive else 1
+
+
+def _usual_width(spec: SweepSpec, device: Device, width: int) -> int:
+    """Return how many runs are trained as one on average: those of a wave that have one shape, `width` at most."""
+    from grokcore.engine.grouping import cohort_key, default_layout
+
+    drawn = _drawn(spec, SAMPLED)
+    layout = default_layout(drawn[0], device)
+    shapes = Counter(cohort_key(config, layout) for config in drawn).values()
+    alike = sum((count / SAMPLED) ** 2 for count in shapes)
+    return max(1, min(width, round(alike * spec.runs / _waves(spec))))
 
 
 def _device(name: str) -> Device:
@@ -213,14 +266,18 @@ def _speed(config: RunConfig, device: Device, width: int) -> float:
 
 def example(spec: SweepSpec) -> RunConfig:
     """Return the run in the middle of the sweep's space."""
+    configs = sorted(_drawn(spec, 16), key=lambda config: config.fraction)
+    return configs[len(configs) // 2]
+
+
+def _drawn(spec: SweepSpec, count: int) -> list[RunConfig]:
+    """Return runs drawn evenly from the sweep's space."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     space = spec.whole_space
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-    trials = [study.ask(space.distributions) for _ in range(16)]
-    configs = sorted((space.config(trial.params) for trial in trials), key=lambda config: config.fraction)
-    return configs[len(configs) // 2]
+    return [space.config(study.ask(space.distributions).params) for _ in range(count)]
 
 
 def predicted_footprint(config: RunConfig, device: Device) -> Footprint:

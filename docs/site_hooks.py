@@ -8,7 +8,7 @@ from pathlib import Path
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
-from sweeps.cli import listing
+from sweeps.cli import listing, recipes
 
 ROOT = Path(__file__).parents[1]
 OUTSIDE = {"contributing.md": "CONTRIBUTING.md", "changelog.md": "CHANGELOG.md"}
@@ -32,6 +32,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         text = (ROOT / source).read_text(encoding="utf-8").replace("](docs/", "](")
         files.append(File.generated(config, page, content=text))
     files.append(File.generated(config, "reference/parts.md", content=listing.page()))
+    files.append(File.generated(config, "reference/recipes.md", content=recipes.page()))
     return files
 
 

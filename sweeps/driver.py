@@ -21,6 +21,7 @@ from grokcore.records.milestones import Milestone
 from grokcore.records.run_record import Outcome, RunRecord
 from grokcore.run_config import RunConfig
 from sweeps.goal_watch import GoalWatch
+from sweeps.new_points import SpaceExhaustedError
 from sweeps.store.lines import damaged
 from sweeps.store.reported_run import ReportedRun
 from sweeps.store.run_store import Asked, Store
@@ -96,7 +97,8 @@ class Driver:
         asked = self.store.asked()
         sampler = self.spec.built_sampler.build(self.spec.problem)
         self.study = rebuild(sampler, self._distributions, asked, self._told, self.spec.rule.budget)
-        self.asked = len(asked)
+        # Older sweeps may have chosen a run twice.
+        self.asked = len({item.run_id for item in asked})
         unfinished: dict[str, RunConfig] = {}
         for number, item in enumerate(asked):
             if item.run_id not in self._told:
@@ -274,23 +276,28 @@ class Driver:
         return [(trial.params, *times) for trial in trials if (times := milestones_of(trial)) is not None]
 
     def _ask(self, wave: int) -> int:
-        """Ask for `wave` runs; return how many of them are not known yet."""
-        chosen = [ask(self.study, self._distributions) for _ in range(wave)]
-        asked = [(number, params, self._space.config(params)) for number, params in chosen]
-        self.store.ask(Asked(number=number, params=params, run_id=config.run_id) for number, params, config in asked)
-        self.asked += wave
-        new = 0
-        for number, _, config in asked:
-            run_id = config.run_id
-            note(self.study, number, run_id=run_id)
-            if run_id in self._told:
-                self._tell_known(number, run_id)
-                continue
-            if run_id not in self._numbers:
-                self._wait(config)
-                new += 1
-            self._numbers[run_id].append(number)
-        return new
+        """Ask for `wave` runs that nobody asked for yet; return how many the space still had."""
+        chosen: list[tuple[int, dict[str, Any], RunConfig]] = []
+        try:
+            for _ in range(wave):
+                number, params = ask(self.study, self._distributions, self._is_known)
+                config = self._space.config(params)
+                note(self.study, number, run_id=config.run_id)
+                self._numbers[config.run_id].append(number)
+                chosen.append((number, params, config))
+        except SpaceExhaustedError as error:
+            self._wanted = self.asked + len(chosen)
+            self._say(f"{self._wanted:,} runs, not {self.spec.runs:,}: {error}")
+        self.store.ask(Asked(number=number, params=params, run_id=config.run_id) for number, params, config in chosen)
+        self.asked += len(chosen)
+        for _, _, config in chosen:
+            self._wait(config)
+        return len(chosen)
+
+    def _is_known(self, params: Mapping[str, Any]) -> bool:
+        """Say whether a run was chosen before, finished or not."""
+        run_id = self._space.config(params).run_id
+        return run_id in self._told or run_id in self._numbers
 
     def _tell_known(self, number: int, run_id: str) -> None:
         outcome, mem, gen = self._told[run_id]

@@ -21,7 +21,7 @@ from grokcore.records.run_record import RunRecord
 from sweeps.progress import Watcher, watcher_here
 from sweeps.spec.sweep_spec import SweepSpec
 from sweeps.store.lines import parsed
-from sweeps.store.run_store import Asked, Store
+from sweeps.store.run_store import ANOTHER, Asked, Store
 from sweeps.store.storage import deliver
 from sweeps.tracking.database import database_file, tracking_uri
 from sweeps.tracking.follower_process import MirrorProcess
@@ -40,6 +40,7 @@ RESULTS = (
     "records.jsonl",
     "asked.jsonl",
     "*.parquet",
+    "optuna.log",
     "map*.*",
     "definition.json",
     "components/**/*",
@@ -52,6 +53,9 @@ RESTARTS = 3
 
 MAP = ("map.html", "map.png", "definition.json")
 """Files of a map that is drawn whole; the last is written last."""
+
+STUDY = "optuna.log"
+"""File that has the Optuna study."""
 
 MIRRORED = "mirrored"
 """File that names the MLflow that has all of the sweep."""
@@ -146,7 +150,9 @@ def run_sweep(spec: SweepSpec, options: SweepOptions | None = None, *, watcher: 
             mirror = open_things.enter_context(MirrorProcess(store.path))
         complete, slots = (_read(store, watcher), 0) if whole else _train(store, options, watcher)
         startup = time.monotonic() - begun - watcher.seconds
-        _write_tables(store)
+        _write_tables(store, watcher)
+        if mirror is None:
+            _write_study(store.path)
         result = SweepResult(
             path=store.path,
             complete=complete,
@@ -175,9 +181,9 @@ def new_points(
     folder: Path, spec: SweepSpec, points: Iterable[Mapping[str, Any]]
 ) -> tuple[int, dict[str, Mapping[str, Any]]]:
     """Return how many runs the sweep in a folder has asked for, and those of `points` that it has not, by identity."""
-    known = [asked.run_id for asked in parsed(folder / "asked.jsonl", Asked.from_json, "another is then chosen")]
+    known = {asked.run_id for asked in parsed(folder / "asked.jsonl", Asked.from_json, ANOTHER)}
     new = {spec.whole_space.config(params).run_id: params for params in points}
-    return len(known), {run_id: params for run_id, params in new.items() if run_id not in set(known)}
+    return len(known), {run_id: params for run_id, params in new.items() if run_id not in known}
 
 
 def _enqueue(store: Store, points: Sequence[Mapping[str, Any]]) -> str:
@@ -216,6 +222,9 @@ def _train(store: Store, options: SweepOptions, watcher: Watcher) -> tuple[bool,
         watcher.note(f"{name} is not measured: {reason}")
     for caution in dict.fromkeys(said for run in store.spec.whole_space.ends() for said in cautions(run)):
         watcher.note(f"caution: {caution}")
+    if store.finished:
+        watcher.note(f"{len(store.finished):,} of {store.spec.runs:,} runs are there already")
+    watcher.note("starting Ray and its workers …")
     # Ray takes seconds to import: a refusal should not, nor a sweep that is complete.
     from sweeps.execution.ray_session import RaySession
     from sweeps.execution.ray_watch import RayLostError
@@ -238,12 +247,21 @@ def _train(store: Store, options: SweepOptions, watcher: Watcher) -> tuple[bool,
     raise AssertionError("the last life returns or raises")
 
 
-def _write_tables(store: Store) -> None:
+def _write_tables(store: Store, watcher: Watcher) -> None:
     """Write the tables of the finished runs, unless they are newer than what they are made of."""
     if not is_newer(store.path, ("runs.parquet", "curves.parquet")):
         from sweeps.store.tables import write_tables
 
+        watcher.note("writing the tables of runs and curves …")
         write_tables(store.path, store.spec.rule)
+
+
+def _write_study(path: Path) -> None:
+    """Write the file of the study, unless it is newer than what it is made of."""
+    if not is_newer(path, (STUDY,)):
+        from sweeps.tracking.study_file import write_study
+
+        write_study(path)
 
 
 def _finish(
@@ -257,14 +275,14 @@ def _finish(
         watcher.note(f"caution: {caution}")
     drawn = is_newer(result.path, MAP)
     seconds = draw_map(result.path, watcher) if options.map and not drawn else 0.0
+    if mirror is not None:
+        if (trouble := mirror.finish()) is not None:
+            watcher.note(f"MLflow lacks some of it: {trouble} Write the rest with: grokmap track {result.path}")
+            _write_study(result.path)
+        else:
+            write_text(result.path / MIRRORED, tracking_uri(result.path.parent) + "\n")
     if spec.own_storage is not None and not (drawn and result.run_steps == 0):
         deliver_results(result.path, spec.own_storage, watcher)
-    if mirror is None:
-        return seconds
-    if (trouble := mirror.finish()) is not None:
-        watcher.note(f"MLflow lacks some of it: {trouble} Write the rest with: grokmap track {result.path}")
-    else:
-        write_text(result.path / MIRRORED, tracking_uri(result.path.parent) + "\n")
     return seconds
 
 

@@ -1,7 +1,11 @@
-"""SearchMap: the map that a search goes by, told new runs in a tenth of a fit's time and fitted anew now and then."""
+"""SearchMap: the map that a search goes by, told new runs in less than a fit's time and fitted anew now and then.
+
+It is a function of the runs in their order, whatever was told before: a restored search goes on as it would have.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,8 +21,10 @@ from grokcore.records.regimes import RegimeRule
 if TYPE_CHECKING:
     from analysis.maps.regime_map import RegimeMap
 
+FIRST: Final = 32
+"""One of the numbers of runs at which hyperparameters and weights are learned."""
 GROWTH: Final = 1.4
-"""Factor by which runs must have become more before hyperparameters and weights are learned again."""
+"""Factor between these numbers."""
 
 
 class SearchMap:
@@ -27,7 +33,8 @@ class SearchMap:
     def __init__(self, rule: RegimeRule, distributions: Mapping[str, BaseDistribution], seed: int) -> None:
         self.axes = axes_of(distributions)
         self.map: RegimeMap | None = None
-        self._rule, self._seed, self._learned = rule, seed, 0
+        self._rule, self._seed = rule, seed
+        self._base: tuple[int, RegimeMap] | None = None
         ranged = (FloatDistribution, IntDistribution)
         self._box = {
             name: (float(distribution.low), float(distribution.high))
@@ -42,9 +49,7 @@ class SearchMap:
 
     def tell(self, runs: Sequence[tuple[Mapping[str, Any], Milestone, Milestone]]) -> RegimeMap | None:
         """Return the map of all `runs`, (parameters, t_mem, t_gen) each; None where they do not make one yet."""
-        from analysis.maps.regime_map import RegimeMap
-
-        rows = []
+        rows: list[dict[str, Any]] = []
         for params, mem, gen in runs:
             row = {name: params[name] for name in self.axes}
             row |= {"t_mem": mem.step, "t_mem_event": mem.event, "t_gen": gen.step, "t_gen_event": gen.event}
@@ -52,17 +57,31 @@ class SearchMap:
             row["outcome"] = "finished" if gen.event or gen.step >= self._rule.budget else "stopped"
             rows.append(row)
         try:
-            if self.map is not None and len(rows) < GROWTH * self._learned:
-                self.map = self.map.with_runs(pd.DataFrame(rows))
-            else:
-                self.map = RegimeMap.fit(
-                    pd.DataFrame(rows), self.axes, rule=self._rule, seed=self._seed, previous=self.map, box=self._box
-                )
-                self._learned = len(rows)
+            self.map = self._fitted(rows) if rows else None
         except DataError:
             # Too few runs, or an axis without two values yet.
             self.map = None
         return self.map
+
+    def _fitted(self, rows: list[dict[str, Any]]) -> RegimeMap:
+        """Return the map of all runs, with what was learned from the first so many of them."""
+        size = learned_from(len(rows))
+        if self._base is None or self._base[0] != size:
+            try:
+                self._base = size, self._fit(rows[:size])
+            except DataError:
+                return self._fit(rows)
+        return self._base[1].with_runs(pd.DataFrame(rows)) if size < len(rows) else self._base[1]
+
+    def _fit(self, rows: list[dict[str, Any]]) -> RegimeMap:
+        from analysis.maps.regime_map import RegimeMap
+
+        return RegimeMap.fit(pd.DataFrame(rows), self.axes, rule=self._rule, seed=self._seed, box=self._box)
+
+
+def learned_from(runs: int) -> int:
+    """Return from how many of `runs` runs, at least one, hyperparameters and weights are learned."""
+    return math.ceil(FIRST * GROWTH ** math.floor(math.log(runs / FIRST) / math.log(GROWTH)))
 
 
 def axes_of(space: Mapping[str, BaseDistribution]) -> dict[str, str]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from grokcore.records.milestones import Milestone
 from grokcore.records.run_record import Outcome
+from sweeps.new_points import SpaceExhaustedError, anywhere
 from sweeps.store.run_store import Asked
 
 if TYPE_CHECKING:
@@ -34,9 +36,14 @@ def objective(t_gen: Milestone, budget: int = 0) -> float:
     return math.log10(max(t_gen.step, budget, 1)) + CENSORED
 
 
-def ask(study: Study, distributions: Mapping[str, BaseDistribution]) -> tuple[int, dict[str, Any]]:
+def ask(
+    study: Study,
+    distributions: Mapping[str, BaseDistribution],
+    known: Callable[[Mapping[str, Any]], bool] | None = None,
+) -> tuple[int, dict[str, Any]]:
     """Return the number and the parameters of a new trial, those that ``study.ask(distributions)`` would have.
 
+    Where these are `known`, others are drawn that are not; raises `SpaceExhaustedError` if the space has none.
     Optuna copies all parameters deeply whenever it looks at one, which was a third of the driver's work.
     """
     trial = study.ask()
@@ -50,7 +57,21 @@ def ask(study: Study, distributions: Mapping[str, BaseDistribution]) -> tuple[in
                 params[name] = distribution.to_external_repr(internal)
                 continue
         params[name] = distribution.to_external_repr(distribution.to_internal_repr(trial._suggest(name, distribution)))
+    if known is not None and known(params):
+        params = _unknown(distributions, known, trial.number)
+        for name, distribution in distributions.items():
+            internal = distribution.to_internal_repr(params[name])
+            study._storage.set_trial_param(trial._trial_id, name, internal, distribution)
     return trial.number, params
+
+
+def _unknown(
+    distributions: Mapping[str, BaseDistribution], known: Callable[[Mapping[str, Any]], bool], number: int
+) -> dict[str, Any]:
+    for params in anywhere(distributions, np.random.default_rng(number)):
+        if not known(params):
+            return params
+    raise SpaceExhaustedError("the space has no other points; widen it, or add values to its lists, for more runs.")
 
 
 def tell_milestones(
@@ -109,6 +130,7 @@ def rebuild(
             continue
         outcome, mem, gen = told[item.run_id]
         if outcome is Outcome.FAILED:
+            # Its point is known all the same, and not to be chosen again.
             trials.append(create_trial(state=TrialState.FAIL, **common))
         else:
             common["user_attrs"] |= {"t_mem": [mem.step, mem.event], "t_gen": [gen.step, gen.event]}

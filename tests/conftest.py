@@ -8,6 +8,8 @@ from time import monotonic, sleep
 
 # Before the libraries that read it: tests share the cores, and small networks lose by threads.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Each process of tests draws its maps itself: two of them have the cores already.
+os.environ.setdefault("LOKY_MAX_CPU_COUNT", "1")
 
 import numpy as np
 import pandas as pd

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from analysis.exports import paper
 from analysis.exports.provenance import code_revision
 from analysis.figures import base, comparison
 from analysis.maps.comparison import Comparison, compare
 from analysis.maps.of_source import map_of
 from analysis.maps.regime_map import RegimeMap
-from analysis.models.threads import single_threaded
+from analysis.models.cores import single_threaded
 from analysis.pages.html import markup, render
 from analysis.runs.sources import Source, read_source, rule_options
 from grokcore.atomic_files import replacing, write_text
@@ -30,8 +31,9 @@ EDGE = ("memorization", "grokking")
 """The edge that is compared unless another is named."""
 
 
-SUFFIXES = ("png", "svg", "pdf", "csv", "json", "html")
-"""Suffixes of the files that a comparison writes."""
+TABLE = "compare-table.tex"
+FILES = (*(f"compare.{suffix}" for suffix in ("png", "svg", "pdf", "csv", "json", "html", *paper.SUFFIXES)), TABLE)
+"""Files that a comparison may write."""
 
 
 @single_threaded()
@@ -45,17 +47,19 @@ def export_comparison(
     at: tuple[Mapping[str, Any], Mapping[str, Any]] = ({}, {}),
     rule: RegimeRule | None = None,
     style: str = "screen",
+    width: str | None = None,
 ) -> tuple[Comparison, dict[str, Path]]:
     """Compare the maps of two sweeps (or tables) and write it to the folder `out`; return the finding and the paths.
 
-    Both maps are fitted under `rule`, or each under its own sweep's; `at` says the level of each category in the first
-    and in the second, which may be one sweep at two levels. Raises before anything is written: `DataError`
-    when the two cannot be compared, `OutputError` when `out` cannot be written to or a file in it is one that is read.
+    Both maps are fitted under `rule`, or each under its own sweep's; `at` says the level of each category in the
+    first and in the second, which may be one sweep at two levels; `style` and `width` are those of `export_map`.
+    Raises before anything is written: `DataError` when the two cannot be compared, `OutputError` when `out` cannot be
+    written to or a file in it is one that is read.
     """
-    look = base.style_named(style)
+    look = base.style_named(style, width)
     sources = read_source(first, curves=False), read_source(second, curves=False)
     out = Path(out)
-    check_outputs([out / f"compare.{suffix}" for suffix in SUFFIXES], [path for one in sources for path in one.inputs])
+    check_outputs([out / name for name in FILES], [path for one in sources for path in one.inputs])
     whole = [map_of(sources[0], rule)]
     same = sources[0].path is not None and sources[0].path == sources[1].path
     whole.append(whole[0] if same else map_of(sources[1], rule))
@@ -64,16 +68,19 @@ def export_comparison(
     names = _names(sources, maps)
     shown = comparison.info((maps[0], maps[1]), names, found)
     drawing = comparison.draw(shown, look)
-    command = _command(sources, out, found, rule, at)
+    command = _command(sources, out, found, rule, at) + _look(style, width)
 
     paths = {suffix: out / f"compare.{suffix}" for suffix in ("png", "svg", "pdf")}
     base.save(drawing, list(paths.values()), look)
     paths["csv"] = out / "compare.csv"
+    if look.bare:
+        paths |= paper.write_caption(out, "compare", drawing, f"{shown.title}. {shown.caption}")
+        paths["table"] = write_text(out / TABLE, paper.comparison_table(shown))
     with replacing(paths["csv"]) as temporary:
         found.table.to_csv(temporary, index=False)
     values = finding(found, names) | {"command": command, "code_revision": code_revision()}
     paths["json"] = write_text(out / "compare.json", json.dumps(values, indent=2, ensure_ascii=False) + "\n")
-    paths["html"] = write_text(out / "compare.html", _page(shown, (maps[0], maps[1]), look, command))
+    paths["html"] = write_text(out / "compare.html", _page(shown, (maps[0], maps[1]), command))
     return found, paths
 
 
@@ -92,6 +99,11 @@ def _command(
         words += [word for name, value in given.items() for word in (option, f"{name}={value}")]
     words += ["--along", found.axis.short, "--edge", f"{found.first},{found.second}"]
     return f"{shlex.join(words)} {rule_options(rule)}" if rule is not None else shlex.join(words)
+
+
+def _look(style: str, width: str | None) -> str:
+    options = {"style": None if style == "screen" else style, "width": width}
+    return "".join(f" --{name} {shlex.quote(value)}" for name, value in options.items() if value)
 
 
 def _names(sources: tuple[Source, Source], maps: Sequence[RegimeMap]) -> tuple[str, str]:
@@ -128,8 +140,8 @@ def finding(found: Comparison, names: tuple[str, str]) -> dict[str, Any]:
     }
 
 
-def _page(shown: comparison.Compared, maps: tuple[RegimeMap, RegimeMap], look: base.Style, command: str) -> str:
-    found = shown.comparison
+def _page(shown: comparison.Compared, maps: tuple[RegimeMap, RegimeMap], command: str) -> str:
+    found, screen = shown.comparison, base.STYLES["screen"]
     headings = {f"{side}_edge": f"edge in {name}" for side, name in zip(("first", "second"), shown.names, strict=True)}
     facts = zip(*(_facts(name, one).items() for name, one in zip(shown.names, maps, strict=True)), strict=True)
     return render(
@@ -141,8 +153,8 @@ def _page(shown: comparison.Compared, maps: tuple[RegimeMap, RegimeMap], look: b
             *(f"{letter}: {text}" for letter, one in zip("AB", maps, strict=True) for text in one.warnings),
         ],
         pictures={
-            name: (words, base64.b64encode(base.svg(figure, look).encode()).decode())
-            for name, (words, figure) in comparison.pictures(maps, shown, look).items()
+            name: (words, base64.b64encode(base.svg(figure, screen).encode()).decode())
+            for name, (words, figure) in comparison.pictures(maps, shown, screen).items()
         },
         lines=[(name, colour) for name, (colour, _) in zip(shown.names, comparison.LOOKS, strict=True)],
         regimes=[(str(regime), colour) for regime, colour in base.REGIME_COLOURS.items()],

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from analysis.exports import files, paper
 from analysis.exports.provenance import code_revision, versions
 from analysis.figures import base, laws, own, profile, regime_map, uncertainty
 from analysis.maps.grid import MapGrid, map_grid
 from analysis.maps.of_source import map_of
 from analysis.maps.regime_map import RegimeMap
-from analysis.models.threads import single_threaded
+from analysis.models.cores import beside, second_process, single_threaded
 from analysis.pages import map_page
 from analysis.pages.page_data import Drawn
 from analysis.runs.categories import Level
@@ -28,16 +29,17 @@ from grokcore.records.regimes import REGIMES, RegimeRule
 
 if TYPE_CHECKING:
     import xarray
-    from matplotlib.figure import Figure
 
+    from analysis.figures.laws import Survival
     from analysis.maps.geometry import Boundary
 
 
 FIGURES, TABLES = ("map", "map-uncertainty", "map-laws"), ("map", "map-boundaries", "map-runs")
+LAWS_TABLES = "map-laws-tables.tex"
 FILES = (
-    *(f"{name}.{suffix}" for name in FIGURES for suffix in ("png", "svg", "pdf")),
+    *(f"{name}.{suffix}" for name in FIGURES for suffix in ("png", "svg", "pdf", *paper.SUFFIXES)),
     *(f"{name}.{suffix}" for name in TABLES for suffix in ("csv", "parquet")),
-    *("map.nc", "map.html", "definition.json"),
+    *("map.nc", "map.html", "definition.json", LAWS_TABLES),
 )
 """Files that an export may write."""
 
@@ -53,45 +55,53 @@ def export_map(
     at: Mapping[str, Any] | None = None,
     axes: Mapping[str, str] | None = None,
     style: str = "screen",
+    width: str | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Path]:
     """Fit a map to the runs at `source` and write it to the folder `out` in every form; return the paths by name.
 
     `source` is a sweep's folder, a table of anyone's runs (Parquet, CSV, TSV), or a DataFrame. Without a rule the
     sweep's own is used. `x` and `y` choose the axes drawn, `at` holds others fixed and categories at a level, `axes`
-    says which columns are axes and on which scale (linear, log, categorical), `style` is "screen" or "paper"; `say` is
-    told in a sentence what is being done. Every file is written whole or not at all, and never over one that is read.
-    Raises `DataError`, `ConfigError` or `OutputError` before anything is written.
+    says which columns are axes and on which scale (linear, log, categorical), `style` is "screen" or "paper"; a
+    paper's figures have a `width` (single, double, or a length as 89mm) and their captions beside them, as text and
+    LaTeX. `say` is told in a sentence what is being done. Every file is written whole or not at all, and never over
+    one that is read. Raises `DataError`, `ConfigError` or `OutputError` before anything is written.
     """
-    look = base.style_named(style)
+    look = base.style_named(style, width)
     source = read_source(source, axes=axes)
     check_outputs([Path(out) / name for name in FILES], source.inputs)
-    say(f"fitting the map to {len(source.frame):,} runs …")
-    fitted = map_of(source, rule)
-    say(f"drawing the map{f' at {len(fitted.parts)} levels' if fitted.parts else ''} …")
-    drawn = Drawn(x=x, y=y, at=fitted.numbers_at(at))
-    shown = {tuple(one.fixed.values()): one for one in regime_map.levels_drawn(fitted, at)}
-    grids = {level: map_grid(one) for level, one in shown.items()}
-    definition = define(fitted, source, Path(out), drawn, style)
-    figures, boundaries = _figures(fitted, drawn, at, look)
-    survival = laws.info(fitted)
-    if survival.axes:
-        figures["map-laws"] = laws.draw(survival, look)
-    said = map_page.laws_of(fitted, survival, base.svg(figures["map-laws"], look) if survival.axes else "")
-    page = map_page.page(fitted, source, grids, definition, said, drawn, Path(out))
-
-    say("writing the map's figures, tables and page …")
-    out = Path(out)
-    paths: dict[str, Path] = {}
-    for name, figure in figures.items():
-        named = {_key(name, suffix): out / f"{name}.{suffix}" for suffix in ("png", "svg", "pdf")}
-        base.save(figure, list(named.values()), look)
-        paths |= named
-    table = pd.concat([_at_level(grids[level].table(), one) for level, one in shown.items()], ignore_index=True)
-    for name, values in zip(TABLES, (table, boundaries, fitted.runs), strict=True):
-        paths |= _write_table(out, name, values)
-    paths["nc"] = write_netcdf(out / "map.nc", dataset(shown, grids))
-    paths["html"] = write_text(out / "map.html", page)
+    out, begun = Path(out), []
+    with second_process(files.import_backends):
+        say(f"fitting the map to {len(source.frame):,} runs …")
+        fitted = map_of(source, rule)
+        say(f"drawing the map{f' at {len(fitted.parts)} levels' if fitted.parts else ''} …")
+        drawn = Drawn(x=x, y=y, at=fitted.numbers_at(at))
+        shown = {tuple(one.fixed.values()): one for one in regime_map.levels_drawn(fitted, at)}
+        survival = laws.info(fitted)
+        on_page = beside(files.element, laws.draw, survival) if survival.axes else str
+        figures, boundaries = _figures(fitted, survival, drawn, at)
+        paths: dict[str, Path] = {}
+        for name, figure in figures.items():
+            named = {suffix: out / f"{name}.{suffix}" for suffix in files.suffixes(look)}
+            begun.append(beside(files.write_figure, figure, named, look))
+            paths |= {_key(name, suffix): path for suffix, path in named.items()}
+        grids = {level: map_grid(one) for level, one in shown.items()}
+        definition = define(fitted, source, out, drawn, style, width)
+        page = map_page.page(
+            fitted, source, grids, definition, map_page.laws_of(fitted, survival, on_page()), drawn, out
+        )
+        say("writing the map's figures, tables and page …")
+        table = pd.concat([_at_level(grids[level].table(), one) for level, one in shown.items()], ignore_index=True)
+        for name, values in zip(TABLES, (table, boundaries, fitted.runs), strict=True):
+            named = {suffix: out / f"{name}.{suffix}" for suffix in ("csv", "parquet")}
+            begun.append(beside(files.write_table, values, named))
+            paths |= {_key(name, suffix): path for suffix, path in named.items()}
+        if look.bare:
+            paths["laws_tables"] = write_text(out / LAWS_TABLES, paper.laws_tables(fitted, survival))
+        paths["nc"] = write_netcdf(out / "map.nc", dataset(shown, grids))
+        paths["html"] = write_text(out / "map.html", page)
+        for wait in begun:
+            wait()
     text = json.dumps(definition, indent=2, ensure_ascii=False)
     paths["definition"] = write_text(out / "definition.json", text + "\n")
     return paths | _own_figures(source, fitted, out, look)
@@ -115,24 +125,20 @@ def _at_level(table: pd.DataFrame, one: RegimeMap) -> pd.DataFrame:
 
 
 def _figures(
-    fitted: RegimeMap, drawn: Drawn, at: Mapping[str, Any] | None, style: base.Style
-) -> tuple[dict[str, Figure], pd.DataFrame]:
+    fitted: RegimeMap, survival: Survival, drawn: Drawn, at: Mapping[str, Any] | None
+) -> tuple[dict[str, files.Drawing], pd.DataFrame]:
     """Return the map's own figures by file name, and the table of the boundaries that are drawn in them."""
+    figures_of_laws = {"map-laws": files.Drawing(laws.draw, survival, survival.caption)} if survival.axes else {}
     if len(fitted.axes) == 1:
-        return {"map": profile.draw(profile.info(fitted, at), style)}, boundary_table([])
+        one = profile.info(fitted, at)
+        return {"map": files.Drawing(profile.draw, one, one.caption)} | figures_of_laws, boundary_table([])
     info = regime_map.info(fitted, drawn.x, drawn.y, at)
-    figures = {"map": regime_map.draw(info, style), "map-uncertainty": uncertainty.draw(info, style)}
-    return figures, boundary_table([(boundary, panel.level) for panel in info.panels for boundary in panel.boundaries])
-
-
-def _write_table(out: Path, name: str, table: pd.DataFrame) -> dict[str, Path]:
-    paths = {_key(name, suffix): out / f"{name}.{suffix}" for suffix in ("csv", "parquet")}
-    csv, parquet = paths.values()
-    with replacing(csv) as temporary:
-        table.to_csv(temporary, index=False)
-    with replacing(parquet) as temporary:
-        table.to_parquet(temporary, index=False)
-    return paths
+    figures = {
+        "map": files.Drawing(regime_map.draw, info, f"{info.title}. {info.caption}"),
+        "map-uncertainty": files.Drawing(uncertainty.draw, info, uncertainty.caption(info)),
+    }
+    boundaries = [(boundary, panel.level) for panel in info.panels for boundary in panel.boundaries]
+    return figures | figures_of_laws, boundary_table(boundaries)
 
 
 def boundary_table(boundaries: Sequence[tuple[Boundary, Mapping[str, str]]]) -> pd.DataFrame:
@@ -148,7 +154,8 @@ def define(
     source: Source,
     out: Path,
     drawn: Drawn,
-    style: str,
+    style: str = "screen",
+    width: str | None = None,
 ) -> dict[str, Any]:
     """Return what made the map, as plain values: rule, axes, runs, model, versions, code revision and commands."""
     runs = fitted.runs
@@ -159,7 +166,7 @@ def define(
         "run_seeds": seeds,
         "runs_by_outcome": {str(k) or "unknown": int(v) for k, v in runs["outcome"].value_counts().items()},
         "sweep": dict(source.spec) or None,
-        "commands": [*source.command, _command(source, fitted.rule, out, drawn, style)],
+        "commands": [*source.command, _command(source, fitted.rule, out, drawn, style, width)],
         "code_revision": code_revision(),
         "environment": versions() | {f"runs: {name}": value for name, value in environment_of(runs)},
     }
@@ -171,6 +178,7 @@ def _command(
     out: Path,
     drawn: Drawn,
     style: str,
+    width: str | None,
 ) -> str:
     parts = [
         "grokmap map",
@@ -186,6 +194,7 @@ def _command(
     parts += [f"--{name} {axis}" for name, axis in (("x", drawn.x), ("y", drawn.y)) if axis]
     parts += [f"--at {name}={value:g}" for name, value in drawn.at.items()]
     parts += [f"--style {style}"] if style != "screen" else []
+    parts += [f"--width {shlex.quote(width)}"] if width else []
     return " ".join(parts)
 
 

@@ -14,7 +14,7 @@ from analysis.exports.map import boundary_table as table_of
 from analysis.exports.map import dataset, define
 from analysis.figures import base, on_axes, profile, regime_map
 from analysis.maps.grid import map_grid
-from analysis.models.threads import single_threaded
+from analysis.models.cores import single_threaded
 from analysis.pages import map_page
 from analysis.pages.html import Page
 from analysis.pages.page_data import Drawn
@@ -57,7 +57,7 @@ def page(fitted: RegimeMap, source: Source | None = None) -> Page:
     source = source or read_source(fitted.source)
     maps = {level: one for level, one in fitted.parts.items()} or {(): fitted}
     grids = {level: map_grid(one) for level, one in maps.items()}
-    definition = define(fitted, source, Path(), Drawn(), "screen")
+    definition = define(fitted, source, Path(), Drawn())
     return Page(map_page.page(fitted, source, grids, definition))
 
 

@@ -6,10 +6,11 @@ hue along blue–yellow as well, so they stay apart under every common colour bl
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +61,13 @@ class Style:
     """Diameter of a run's marker, points."""
     line: float
     """Width of a curve, points."""
+    bare: bool = False
+    """Whether title and caption are left out, to stand beside the figure where it is printed."""
+
+    @property
+    def stacked(self) -> bool:
+        """Return whether panels stand one below the other, since side by side there is no room for them."""
+        return self.wide < ABREAST
 
     @property
     def rc(self) -> dict[str, Any]:
@@ -69,7 +77,7 @@ class Style:
             "mathtext.fontset": "stix" if "STIXGeneral" in self.family else "dejavusans",
             "font.size": self.font,
             "axes.titlesize": self.font * 1.1,
-            "axes.titleweight": "bold" if self is STYLES["screen"] else "normal",
+            "axes.titleweight": "normal" if self.bare else "bold",
             "axes.titlelocation": "left",
             "axes.labelsize": self.font,
             "xtick.labelsize": self.font * 0.9,
@@ -103,17 +111,43 @@ STYLES: dict[str, Style] = {
     "screen": Style(width=7.2, wide=11.0, font=10, family=("DejaVu Sans",), dpi=160, marker=5.5, line=1.6),
     # One column of a two-column paper is 3.35 in, both are 7.0 in; text as in a caption.
     "paper": Style(
-        width=3.35, wide=7.0, font=7.5, family=("STIXGeneral", "DejaVu Serif"), dpi=300, marker=3.2, line=1.1
+        width=3.35, wide=7.0, font=7.5, family=("STIXGeneral", "DejaVu Serif"), dpi=300, marker=3.2, line=1.1, bare=True
     ),
 }
-"""The styles by name; `--style paper` has a journal column's width and fonts."""
+"""The styles by name; `--style paper` has a journal column's width and fonts, and no caption."""
+COLUMNS = {"single": 3.35, "double": 7.0}
+"""Widths of a journal by name, inches: one column (85 mm) and both (178 mm)."""
+ABREAST = 4.5
+"""Width from which panels stand side by side, inches."""
+NARROWEST, WIDEST = 2.0, 12.0
+"""Widths that a figure may have, inches (51 to 305 mm)."""
 
 
-def style_named(name: str) -> Style:
-    """Return the style of that name; raises `ConfigError` with the list for any other."""
+def style_named(name: str, width: str | None = None) -> Style:
+    """Return the style of that name; a paper's at a `width`: single, double, or a length as 89mm, 8.9cm or 3.5in.
+
+    Without a width a figure of one panel takes one column and a figure of several takes both. Raises `ConfigError`
+    with what is allowed.
+    """
     if name not in STYLES:
         raise ConfigError([unknown_name("style", name, STYLES)])
-    return STYLES[name]
+    style = STYLES[name]
+    if width is None:
+        return style
+    if not style.bare:
+        raise ConfigError([f"--width {width} is the width of a printed figure; give --style paper with it."])
+    inches = COLUMNS[width] if width in COLUMNS else _length(width)
+    return replace(style, width=inches, wide=inches)
+
+
+def _length(text: str) -> float:
+    found = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(mm|cm|in)\s*", text)
+    inches = float(found[1]) / {"mm": 25.4, "cm": 2.54, "in": 1.0}[found[2]] if found else 0.0
+    if NARROWEST <= inches <= WIDEST:
+        return inches
+    raise ConfigError(
+        [f"--width {text}: give single (85 mm), double (178 mm), or a length of 51 to 305 mm, as 89mm, 8.9cm or 3.5in."]
+    )
 
 
 @contextmanager
@@ -201,7 +235,12 @@ class Words:
 
 
 def furnish(figure: Figure, words: Words, style: Style, handles: Sequence[Any] = (), columns: int = 4) -> None:
-    """Make the figure higher by what its title, a legend of `handles` and the caption take, and write them there."""
+    """Make the figure higher by what its title, a legend of `handles` and the caption take, and write them there.
+
+    A style that is bare has the legend alone.
+    """
+    if style.bare:
+        words = Words(caption="")
     size, line = style.font * 0.82, style.font * 1.2 / 72
     # A character's width in units of its height, a little more than the fonts' average.
     characters = int(figure.get_figwidth() * 72 / (size * (0.54 if "DejaVu Sans" in style.family else 0.44)))

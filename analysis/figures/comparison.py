@@ -54,6 +54,11 @@ class Compared:
         return plane.position(self.comparison.axis, both)
 
     @property
+    def title(self) -> str:
+        """Return which edge is compared."""
+        return f"Edge between {self.comparison.first} and {self.comparison.second}"
+
+    @property
     def caption(self) -> str:
         """Return in words what the panels show."""
         held = "; ".join(f"{pretty(name)} {number(value)}" for name, value in self.at.items())
@@ -61,8 +66,8 @@ class Compared:
         finding = self.comparison.sentence.rstrip(".")
         text = f"A: {first}; B: {second}. {finding[0].upper()}{finding[1:]}."
         if self.edges:
-            text += f" Left: both edges{f' at {held}' if held else ''}, with their 90 % bands."
-        which = "Right" if self.edges else "Shown"
+            text += f" First panel: both edges{f' at {held}' if held else ''}, with their 90 % bands."
+        which = "Second panel" if self.edges else "Shown"
         text += f" {which}: one point a line through the box, where it crosses in A and in B; dotted: no shift."
         return " ".join([text, *self.notes])
 
@@ -100,14 +105,15 @@ def draw(what: Compared, style: Style = STYLES["screen"]) -> Figure:
     n = 2 if what.edges else 1
     with drawing(style):
         width = style.wide if n == 2 else style.width
-        figure, panels = new_figure((width, 0.46 * width if n == 2 else 0.9 * width), ncols=n, squeeze=False)
+        rows, columns = (n, 1) if style.stacked else (1, n)
+        height = 0.9 * width * rows if columns == 1 else 0.46 * width
+        figure, panels = new_figure((width, height), nrows=rows, ncols=columns, squeeze=False)
         if what.edges and what.y is not None:
             _edges(panels[0, 0], what, style)
             plane.dress(panels[0, 0], what.x, what.y)
-        _crossings(panels[0, -1], what, style)
-        title = f"Edge between {what.comparison.first} and {what.comparison.second}"
+        _crossings(panels[-1, -1], what, style)
         handles, _ = panels[0, 0].get_legend_handles_labels()
-        furnish(figure, Words(title=title, caption=what.caption), style, handles)
+        furnish(figure, Words(title=what.title, caption=what.caption), style, handles)
     return figure
 
 

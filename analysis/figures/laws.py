@@ -124,10 +124,14 @@ def draw(survival: Survival, style: Style = STYLES["screen"]) -> Figure:
     narrow = style.width < 5
     with drawing(style):
         width = style.wide if n > 1 else style.width
-        figure, panels = new_figure((width, (0.75 if narrow else 0.85) * width / max(n, 1.6)), ncols=n, squeeze=False)
-        for index, (axis, target) in enumerate(zip(survival.axes, panels[0], strict=True)):
+        height = (0.75 if narrow else 0.85) * width / (1.6 if style.stacked else max(n, 1.6))
+        rows, columns = (n, 1) if style.stacked else (1, n)
+        figure, panels = new_figure((width, rows * height), nrows=rows, ncols=columns, squeeze=False)
+        for index, (axis, target) in enumerate(zip(survival.axes, panels.flat, strict=True)):
             _panel(target, axis, survival.horizon, style)
-            if index == 0:
+            if style.stacked and index < n - 1:
+                target.set_xlabel("")
+            if index == 0 or style.stacked:
                 target.set_ylabel("not yet generalised")
             else:
                 target.yaxis.set_tick_params(labelleft=False)

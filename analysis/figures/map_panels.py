@@ -11,13 +11,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from analysis.figures import plane
-from analysis.figures.base import (
-    number,
-    pretty,
-)
-from analysis.figures.marks import MARKS, mark_of
+from analysis.figures.base import Style, number, pretty
+from analysis.figures.marks import MARKS, mark_of, regimes_drawn
 from grokcore.errors import DataError
-from grokcore.records.regimes import REGIMES, RegimeRule
+from grokcore.records.regimes import REGIMES, Regime, RegimeRule
 
 if TYPE_CHECKING:
     from analysis.maps.geometry import Boundary, MapSlice
@@ -75,9 +72,22 @@ class MapFigure:
     """Rule, budget, number of runs, levels, slices, weights and warnings, in words."""
 
     @property
-    def places(self) -> list[tuple[int, int]]:
+    def title(self) -> str:
+        """Return what the figure is: regimes, over which axes."""
+        return f"Regimes over {pretty(self.x.name)} and {pretty(self.y.name)}"
+
+    @property
+    def regimes(self) -> list[Regime]:
+        """Return the regimes that are seen in a panel."""
+        return regimes_drawn(
+            [panel.cells.probabilities for panel in self.panels], [panel.runs for panel in self.panels]
+        )
+
+    def places(self, style: Style) -> list[tuple[int, int]]:
         """Return the row and column of each panel: every level begins a row where it has several slices."""
         count = len(self.panels)
+        if style.stacked:
+            return [(index, 0) for index in range(count)]
         if self.slices in {1, count}:
             abreast = 2 if count == 4 else min(count, ABREAST)
             return [divmod(index, abreast) for index in range(count)]

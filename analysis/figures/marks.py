@@ -11,7 +11,7 @@ import pandas as pd
 
 from analysis.figures import crowd
 from analysis.figures.base import INK, REGIME_COLOURS, Style
-from grokcore.records.regimes import REGIMES
+from grokcore.records.regimes import REGIMES, Regime
 
 MARKS: dict[str, dict[str, Any]] = {
     "generalised": {"marker": "o", "filled": True},
@@ -22,6 +22,8 @@ MARKS: dict[str, dict[str, Any]] = {
     "diverged or failed": {"marker": "X", "filled": True},
 }
 """How a run is drawn, by what is known of it; open marks are censored."""
+SEEN = 0.1
+"""Probability from which a regime's colour is seen in a blend."""
 
 
 def mark_of(runs: pd.DataFrame) -> npt.NDArray[np.object_]:
@@ -70,13 +72,23 @@ def label_place(
     return float(column / (nx - 1)), float(row / (ny - 1))
 
 
-def legend(marks: set[str], style: Style, *, lines: bool = True) -> list[Any]:
-    """Return the handles of a map's legend: regimes, those of `MARKS` that occur, and boundary and bands if `lines`."""
+def regimes_drawn(chances: Sequence[npt.NDArray[np.float64]], runs: Sequence[pd.DataFrame]) -> list[Regime]:
+    """Return the regimes that the legend must explain: those that a run has, or that are likely somewhere.
+
+    `chances` holds probabilities (…, 4) of each panel; a share below `SEEN` cannot be told from the colour beside it.
+    """
+    likely = np.max([chance.reshape(-1, len(REGIMES)).max(0) for chance in chances], axis=0) >= SEEN
+    had = {str(regime) for one in runs for regime in one["regime"]}
+    return [regime for regime, seen in zip(REGIMES, likely, strict=True) if seen or str(regime) in had]
+
+
+def legend(marks: set[str], style: Style, regimes: Sequence[Regime], *, lines: bool = True) -> list[Any]:
+    """Return the handles of a map's legend: `regimes` and `MARKS` that occur, and boundary and bands if `lines`."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
     handles: list[Any] = [
-        Patch(facecolor=REGIME_COLOURS[r], edgecolor=INK, linewidth=0.5, label=str(r)) for r in REGIMES
+        Patch(facecolor=REGIME_COLOURS[r], edgecolor=INK, linewidth=0.5, label=str(r)) for r in regimes
     ]
     for name, look in MARKS.items():
         if name in marks:

@@ -42,11 +42,11 @@ def draw(
         return _draw_profile(fitted, axes, at, kind)
     if axes is None:
         what = regime_map.info(fitted, x, y, at)
-        rows, columns = (1 + max(place[side] for place in what.places) for side in (0, 1))
+        rows, columns = (1 + max(place[side] for place in what.places(STYLES["screen"])) for side in (0, 1))
         grid = _new(rows, columns)
         for target in grid.flat:
             target.set_visible(False)
-        targets = [grid[place] for place in what.places]
+        targets = [grid[place] for place in what.places(STYLES["screen"])]
     else:
         drawn = {axis.name for axis in chosen_axes(fitted, x, y)}
         middle = {axis.name: axis.middle for axis in fitted.axes if axis.name not in drawn}
@@ -63,7 +63,7 @@ def draw(
     elif axes is None:
         # Axes of one's own keep their room: the regions are named in them.
         marks = marks_drawn([panel.runs for panel in what.panels])
-        handles = legend(marks, STYLES["screen"], lines=any(panel.boundaries for panel in what.panels))
+        handles = legend(marks, STYLES["screen"], what.regimes, lines=any(panel.boundaries for panel in what.panels))
         targets[0].figure.legend(handles=handles, loc="outside lower left", ncols=3, frameon=False)
     return targets[0] if len(targets) == 1 else np.array(targets)
 

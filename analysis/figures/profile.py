@@ -15,7 +15,7 @@ import pandas as pd
 
 from analysis.figures import crowd, plane
 from analysis.figures.base import INK, REGIME_COLOURS, STYLES, Style, Words, drawing, furnish, new_figure, pretty
-from analysis.figures.marks import MARKS, legend, mark_of, marks_drawn
+from analysis.figures.marks import MARKS, legend, mark_of, marks_drawn, regimes_drawn
 from analysis.figures.regime_map import levels_drawn, map_caption
 from grokcore.records.regimes import REGIMES
 
@@ -86,7 +86,9 @@ def draw(profile: Profile, style: Style = STYLES["screen"]) -> Figure:
                 grid[1, column].yaxis.set_tick_params(labelleft=False)
         grid[1, 0].set_ylabel("probability")
         marks = marks_drawn([panel.runs for panel in profile.panels])
-        furnish(figure, Words(caption=profile.caption), style, legend(marks, style, lines=False), columns=2)
+        regimes = regimes_drawn([panel.probabilities for panel in profile.panels], [p.runs for p in profile.panels])
+        handles = legend(marks, style, regimes, lines=False)
+        furnish(figure, Words(caption=profile.caption), style, handles, columns=2)
     return figure
 
 

@@ -42,7 +42,7 @@ _INDEX = {str(regime): index for index, regime in enumerate(REGIMES)}
 
 def draw(figure_info: MapFigure, style: Style = STYLES["screen"]) -> Figure:
     """Draw the map, one panel per level and slice, with one legend beneath."""
-    places = figure_info.places
+    places = figure_info.places(style)
     rows, columns = (1 + max(place[side] for place in places) for side in (0, 1))
     width = style.width if columns == 1 else style.wide
     with drawing(style):
@@ -63,7 +63,8 @@ def draw(figure_info: MapFigure, style: Style = STYLES["screen"]) -> Figure:
         marks = marks_drawn([panel.runs for panel in figure_info.panels])
         words = Words(caption=figure_info.caption)
         lines = any(panel.boundaries for panel in figure_info.panels)
-        furnish(figure, words, style, legend(marks, style, lines=lines), columns=3 if width > 5 else 2)
+        handles = legend(marks, style, figure_info.regimes, lines=lines)
+        furnish(figure, words, style, handles, columns=3 if width > 5 else 2)
     return figure
 
 

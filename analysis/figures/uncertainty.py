@@ -22,38 +22,43 @@ CAPTION = (
 )
 
 
+def caption(what: MapFigure) -> str:
+    """Return in words what the figure shows."""
+    return f"{CAPTION} Rule: {what.rule.sentence()}."
+
+
 def draw(what: MapFigure, style: Style = STYLES["screen"]) -> Figure:
     """Draw both parts of the uncertainty of a map's panels, one part below the other, on one scale for all."""
     n = len(what.panels)
-    places = what.places
+    places = what.places(style)
     top = max(0.2, *(float(np.max(getattr(panel.cells, kind))) for panel in what.panels for kind in KINDS))
     with drawing(style):
         # The parts of one panel stand side by side, of several below one another.
         block, across = (1 + max(place[side] for place in places) for side in (0, 1))
-        rows, columns = (1, 2) if n == 1 else (2 * block, across)
+        beside = n == 1 and not style.stacked
+        rows, columns = (1, 2) if beside else (2 * block, across)
         width = style.wide
-        side = (width - 12 * style.font / 72) / max(columns, 2)
-        figure, grid = new_figure(
-            (width, rows * min(side, 0.4 * width) + 0.5), nrows=rows, ncols=columns, squeeze=False
-        )
+        side = (width - 12 * style.font / 72) / max(columns, 1 if style.stacked else 2)
+        height = min(side, (0.65 if style.stacked else 0.4) * width)
+        figure, grid = new_figure((width, rows * height + 0.5), nrows=rows, ncols=columns, squeeze=False)
         for axes in grid.flat:
             axes.set_visible(False)
         for part, (kind, words) in enumerate(KINDS.items()):
             for (row, column), panel in zip(places, what.panels, strict=True):
-                axes = grid[0, part] if n == 1 else grid[part * block + row, column]
+                axes = grid[0, part] if beside else grid[part * block + row, column]
                 axes.set_visible(True)
                 draw_panel(axes, panel, kind, what, top)
-                first = column == 0 and (n > 1 or part == 0)
+                first = column == 0 and (not beside or part == 0)
                 plane.dress(axes, what.x, what.y, label_y=first, count=5)
                 begins = (row, column) == (0, 0)
                 title = f"{words}\n{panel.title}" if begins and panel.title else panel.title or words
                 axes.set_title(title, fontsize=style.font)
-                if n > 1 and not (part == 1 and row == block - 1):
+                if not beside and not (part == 1 and row == block - 1):
                     axes.set_xlabel("")
         bar = figure.colorbar(grid[0, 0].images[0], ax=grid, shrink=0.8, pad=0.01, aspect=30)
         bar.set_label("bits")
         bar.outline.set_visible(False)
-        furnish(figure, Words(caption=f"{CAPTION} Rule: {what.rule.sentence()}."), style)
+        furnish(figure, Words(caption=caption(what)), style)
     return figure
 
 

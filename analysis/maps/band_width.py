@@ -10,7 +10,7 @@ from scipy.stats import qmc
 
 from analysis.maps.boundaries import NAMES
 from analysis.maps.uncertainty import side_share
-from analysis.models.threads import single_threaded
+from analysis.models.cores import single_threaded
 from analysis.runs.axes import Array
 
 if TYPE_CHECKING:

@@ -17,9 +17,9 @@ from analysis.maps.boundaries import NAMES, Pair, regime_pair
 from analysis.maps.fitted_map import FittedMap
 from analysis.maps.outcomes import OutcomeLayer
 from analysis.maps.uncertainty import entropy_split, side_share
+from analysis.models.cores import single_threaded
 from analysis.models.ensemble import law_member, learned_rows
 from analysis.models.milestone_times import MilestoneTimes
-from analysis.models.threads import single_threaded
 from analysis.runs.axes import Array, Axis, features
 from analysis.runs.categories import Category
 from grokcore.errors import DataError, unknown_name

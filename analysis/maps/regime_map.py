@@ -19,8 +19,8 @@ from analysis.maps.boundaries import NAMES, BoundaryFinder, regime_pair
 from analysis.maps.geometry import Boundary, MapSlice, Surface
 from analysis.maps.levels import LevelEnsembles, fit_levels, refit_levels
 from analysis.maps.views import MapViews
+from analysis.models.cores import single_threaded
 from analysis.models.ensemble import MOST_LEARNED, Ensemble
-from analysis.models.threads import single_threaded
 from analysis.runs.axes import Array, Box, features
 from analysis.runs.categories import (
     Category,

@@ -11,8 +11,9 @@ EM (Celeux and Govaert 1992), which alternates between
     E: each run goes to the side z that makes log p(y_i | z) + log P(z | x_i) largest, where both are told by all other
        runs (the cavity): told by itself too, every run would be at home where it was put.
 
-Each turn raises the evidence of both, until no run moves. EM finds the nearest mode only, so it begins at several
-first guesses. A change point is believed if the log evidence, of field and sides together, gains more than `PRICE`.
+Turns raise the evidence of both, until no run moves or nothing gets likelier. EM finds the nearest mode only, so it
+begins at several first guesses. A change point is believed if the log evidence, of field and sides together, gains more
+than `PRICE`.
 """
 
 from __future__ import annotations
@@ -42,6 +43,8 @@ SEARCHED = 100
 """Rows, spread over the box, among which a change point is looked for."""
 TURNS = 8
 """Times that runs may change sides."""
+PATIENCE = 2
+"""Turns in a row that may bring nothing likelier."""
 FIRST_TURNS = 2
 """Of them, how many each first guess gets; the best `FINALISTS` go on."""
 FINALISTS = 2
@@ -237,8 +240,11 @@ def _split(seen: Observations, centre: float, whole: Trained, guesses: list[Arra
 def _settled(
     seen: Observations, centre: float, smooth: Array, side: Array | None, beyond: Array, turns: int = TURNS
 ) -> _Split | None:
-    """Return the split that a first guess of who is beyond settles to, or None if one side runs empty."""
-    split = None
+    """Return the likeliest split on the way from a first guess of who is beyond; None if one side runs empty.
+
+    Told by others, a run at the edge may go to and fro for ever: the way ends where nothing moves or gets likelier.
+    """
+    best, idle = None, 0
     for _ in range(turns):
         if not FEWEST <= beyond.sum() <= len(beyond) - FEWEST:
             return None
@@ -246,15 +252,16 @@ def _settled(
         sides = trained(sided(seen.points, beyond > 0.5), _middle(beyond), STEEP, side, turns=4)
         smooth, side = field.theta, sides.theta
         split = _Split(beyond, field, sides)
+        best, idle = (split, 0) if best is None or split.loss < best.loss else (best, idle + 1)
         leaning = sides.mean / np.sqrt(1.0 + LOGISTIC * sides.variance)
         below = field.mean - field.height * beyond
         noise = float(np.exp(smooth[-1]))
         here, there = (_log_chance(seen, below + shift, field.variance, noise) for shift in (0.0, field.height))
         moved = np.asarray(there + log_expit(leaning) > here + log_expit(-leaning), dtype=float)
-        if (moved == beyond).all():
+        if (moved == beyond).all() or idle == PATIENCE:
             break
         beyond = moved
-    return split
+    return best
 
 
 def _log_chance(seen: Observations, mean: Array, variance: Array, noise: float) -> Array:

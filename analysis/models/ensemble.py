@@ -60,10 +60,8 @@ LAW_DRAWS = 64
 """Draws of the law's parameters from their posterior."""
 LAW_AVERAGED = 12
 """Of them, how many its probabilities average: a fraction that is known for certain would be a cliff."""
-
-
-REMEMBERED = 20
-"""Answers of members that a ensemble keeps: those about a few sets of points."""
+REMEMBERED = 2**24
+"""Bytes of its members' answers that an ensemble keeps: those about a few grids."""
 
 
 @dataclass(frozen=True, kw_only=True)

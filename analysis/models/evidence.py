@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from scipy.linalg import solve_triangular
-from scipy.linalg.lapack import dpotrf, dpotrs
+from scipy.linalg.lapack import dpotrf, dpotri, dpotrs
 from scipy.optimize import minimize
 
 from analysis.models.kernels import Array, Kernel, Prior
@@ -123,19 +123,18 @@ class Evidence:
         K, stationary, slope, linear = self._covariance(kernel)
         f, like, root, L = self._mode(K, kernel.noise)
         value = like.value.sum() - 0.5 * self.alpha @ f - np.log(np.diag(L)).sum()
-        R = root[:, None] * _solved(L, np.diag(root))
+        R = root[:, None] * _inverse(L) * root
         KR = K @ R
         variance = np.diag(K) - np.einsum("ij,ij->i", KR, K)
         by_mode = 0.5 * variance * like.third
         through_mode = by_mode - R @ (K @ by_mode)
 
-        def by_kernel(dK: Array) -> float:
-            explicit = 0.5 * self.alpha @ (dK @ self.alpha) - 0.5 * np.vdot(R, dK)
-            return float(explicit + through_mode @ (dK @ like.first))
-
-        scales = 1.0 / kernel.lengths**2
-        gradient = [by_kernel(slope * square * scale) for square, scale in zip(self.squares, scales, strict=True)]
-        gradient += [by_kernel(2.0 * stationary), by_kernel(2.0 * linear)]
+        # Every derivative by a hyperparameter of K is the sum of ∂K/∂θ times this, entry by entry.
+        by_entry = np.outer(0.5 * self.alpha, self.alpha) + np.outer(through_mode, like.first)
+        by_entry -= 0.5 * R
+        by_square = np.tensordot(self.squares, slope * by_entry, axes=2)
+        gradient = [*(by_square / kernel.lengths**2)]
+        gradient += [2.0 * np.vdot(stationary, by_entry), 2.0 * np.vdot(linear, by_entry)]
         by_noise = like.value_noise.sum() - 0.5 * variance @ like.weight_noise
         gradient.append(float(by_noise + through_mode @ (K @ like.first_noise)))
         z = step / self.spread
@@ -146,10 +145,17 @@ def _factor(K: Array, root: Array) -> Array:
     """Return the lower Cholesky factor of B = I + W½ K W½, by LAPACK itself: checks cost more than small factors."""
     B = root[:, None] * K * root
     B[np.diag_indices_from(B)] += 1.0
-    L, failed = dpotrf(B, lower=1, clean=1, overwrite_a=1)
+    # Transposed, the symmetric B lies as LAPACK wants it and is not copied.
+    L, failed = dpotrf(B.T, lower=1, clean=1, overwrite_a=1)
     if failed:
         raise np.linalg.LinAlgError("the covariance of the observations is not positive definite.")
     return np.asarray(L)
+
+
+def _inverse(L: Array) -> Array:
+    """Return B⁻¹ by B's Cholesky factor."""
+    lower, _ = dpotri(L, lower=1)
+    return np.asarray(lower + np.tril(lower, -1).T)
 
 
 def _solved(L: Array, right: Array) -> Array:

@@ -20,8 +20,10 @@ from analysis.models.memo import Memo
 
 EXACT = 500
 """Rows up to which every row is its own basis point."""
-REMEMBERED = 4
-"""Sets of points whose predictions a posterior keeps."""
+REMEMBERED = 2**20
+"""Bytes of predictions that a posterior keeps: those at the points of two or three grids."""
+BLOCK = 1024
+"""Points that are predicted at a time, so that their covariances stay in a core's cache."""
 INFORMED = 1e-6
 """Share of a direction's prior variance that the observations must have taken away for it to be looked at."""
 
@@ -98,8 +100,8 @@ class Posterior:
             return self._solved(points)
         weights, rows = self._projection
         means, variances = [], []
-        for start in range(0, len(points), 4096):
-            some = points[start : start + 4096]
+        for start in range(0, len(points), BLOCK):
+            some = points[start : start + BLOCK]
             K = self.kernel(self.basis, some)
             F = rows @ K
             means.append(self.centre + weights @ K)

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from scipy.special import ndtr, ndtri
 
 from analysis.models.change_points import PiecewisePosterior, PiecewiseProcess
+from analysis.models.cores import beside
 from analysis.models.likelihoods import Observations
 from analysis.runs.axes import Array
 from analysis.runs.intervals import delay_interval, evaluated_before, grid_interval, log_interval, milestone_interval
@@ -139,17 +140,12 @@ class MilestoneTimes:
         cls, runs: Runs, points: Array, start: MilestoneTimes | None = None, *, learn: bool = True
     ) -> MilestoneTimes:
         """Fit both to the runs at feature rows `points`; hyperparameters from `start`, kept unless `learn`."""
-        fitted = []
-        for seen, before in (
-            (memorization_times(runs, points), start.mem if start is not None else None),
-            (delays(runs, points), start.delay if start is not None else None),
-        ):
-            centre = _centre(seen, runs)
-            if before is not None and not learn:
-                fitted.append(before.refitted(seen, centre))
-            else:
-                fitted.append(PiecewiseProcess.fit(seen, centre, before))
-        return cls(*fitted)
+        mem, delay = memorization_times(runs, points), delays(runs, points)
+        before = (None, None) if start is None else (start.mem, start.delay)
+        if not learn and start is not None:
+            return cls(start.mem.refitted(mem, _centre(mem, runs)), start.delay.refitted(delay, _centre(delay, runs)))
+        later = beside(PiecewiseProcess.fit, delay, _centre(delay, runs), before[1])
+        return cls(PiecewiseProcess.fit(mem, _centre(mem, runs), before[0]), later())
 
     def at_threshold(self, runs: Runs, points: Array) -> MilestoneTimes:
         """Return the times of the same runs with milestones at another threshold, change points where they are here."""

@@ -67,7 +67,10 @@ def laws_of(fitted: RegimeMap, survival: Survival, figure: str) -> Laws:
             f"Mean steps to generalise, restricted to {survival.horizon:,}, by {pretty(axis.axis)}: {means} "
             f"(log-rank, lowest against highest: {p_words(axis.test.p_value)})."
         )
-    table = "" if fitted.law is None else fitted.law.estimates.to_html(float_format="{:.3g}".format, border=0)
+    table = ""
+    if fitted.law is not None:
+        named = fitted.law.estimates.rename_axis(columns="parameter")
+        table = named.to_html(float_format="{:.3g}".format, border=0)
     return Laws(paragraphs=paragraphs, table=table, figure=figure)
 
 

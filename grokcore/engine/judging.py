@@ -12,9 +12,10 @@ from grokcore.run_config import RunConfig
 
 
 class Judge(Protocol):
-    """Says which runs are not worth the rest of their budget; what it says must follow from a run's own past alone.
+    """Says which runs are not worth the rest of their budget.
 
-    So that it says the same wherever, and however often interrupted, the run is trained.
+    What it says should follow from a run's own past alone, so that it says the same wherever, and however often
+    interrupted, the run is trained. One that compares the runs it is given stops others in other company.
     """
 
     def looks(self, config: RunConfig) -> frozenset[int]:

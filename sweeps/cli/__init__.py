@@ -7,7 +7,20 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from sweeps.cli import browsing, forecasting, growing, importing, listing, maps, runs, sweep
+from sweeps.cli import (
+    browsing,
+    forecasting,
+    growing,
+    importing,
+    listing,
+    maps,
+    publishing,
+    recipes,
+    reproducing,
+    runs,
+    sweep,
+    watching,
+)
 
 if TYPE_CHECKING:
     from sweeps.spec.sweep_spec import SweepSpec
@@ -28,16 +41,20 @@ for command in (
     growing.merge,
     runs.show,
     runs.measure,
-    runs.reproduce,
+    reproducing.reproduce,
     forecasting.forecast,
     sweep.track,
+    watching.watch,
     browsing.ui,
     maps.map_,
     maps.compare,
+    publishing.cite,
+    publishing.archive,
     importing.import_,
     listing.list_,
 ):
     app.command(command.__name__.rstrip("_"))(command)
+app.add_typer(recipes.app, name="recipes")
 
 
 def main(spec: SweepSpec | None = None) -> None:

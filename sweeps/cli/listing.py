@@ -8,10 +8,12 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import pkgutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from sweeps.cli.tables import print_table
 
 if TYPE_CHECKING:
     from grokcore.config.reference import Entry
@@ -22,7 +24,7 @@ PACKAGES = ("grokcore", "sweeps", "analysis")
 
 
 def list_(
-    family: Annotated[str | None, typer.Argument(help="tasks, models, optimizers, …; all if not given.")] = None,
+    family: Annotated[str | None, typer.Argument(help="tasks, models, …, or recipes; all if not given.")] = None,
     name: Annotated[str | None, typer.Argument(help="One of them: its definition, and its fields.")] = None,
 ) -> None:
     """List the parts there are, with fields, defaults, ranges and source.
@@ -33,17 +35,26 @@ def list_(
 
     from grokcore.config.reference import describe
     from grokcore.errors import ConfigError, unknown_name
+    from sweeps.recipes.recipe import names as recipe_names
 
     console = Console(highlight=False, markup=False)
     found = dict(families())
     if family is None:
-        _print(console, ("family", "parts"), [(one, ", ".join(registry.names)) for one, registry in found.items()])
+        parts = [(one, ", ".join(registry.names)) for one, registry in found.items()]
+        print_table(console, ("family", "parts"), [*parts, ("recipes", ", ".join(recipe_names()))])
         console.print("\nMore: grokmap list FAMILY, grokmap list FAMILY NAME")
+    elif family == "recipes":
+        from sweeps.cli import recipes
+
+        if name is None:
+            recipes.print_recipes(console)
+        else:
+            recipes.show(name)
     elif family not in found:
-        raise ConfigError([unknown_name("family", family, tuple(found))])
+        raise ConfigError([unknown_name("family", family, (*found, "recipes"))])
     elif name is None:
         rows = [(one, describe(found[family], one).summary) for one in found[family].names]
-        _print(console, (found[family].kind, "what it is"), rows)
+        print_table(console, (found[family].kind, "what it is"), rows)
         console.print(f"\nFields, defaults and ranges: grokmap list {family} NAME")
     else:
         _print_entry(console, describe(found[family], name))
@@ -75,18 +86,7 @@ def _print_entry(console: Any, entry: Entry) -> None:
     if entry.fields:
         console.print()
         rows = [(one.name, one.default or "(must be given)", one.values, one.meaning) for one in entry.fields]
-        _print(console, ("field", "default", "may be", "meaning"), rows)
-
-
-def _print(console: Any, head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(*head, box=None, header_style="bold", pad_edge=False)
-    table.columns[0].no_wrap = True
-    for row in rows:
-        table.add_row(*map(Text, row))
-    console.print(table)
+        print_table(console, ("field", "default", "may be", "meaning"), rows)
 
 
 def page() -> str:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sweeps.cli.options import RESULTS, Axes, Budget, Columns, Gap, Ratio, Results, Style, Threshold
+from sweeps.cli.options import RESULTS, Axes, Budget, Columns, Gap, Ratio, Results, Style, Threshold, Width
 
 
 def _held(option: str, words: list[str]) -> dict[str, float | str]:
@@ -72,6 +72,7 @@ def map_(  # noqa: PLR0917 - one parameter an option
     ratio: Ratio = None,
     results: Results = RESULTS,
     style: Style = "screen",
+    width: Width = None,
 ) -> None:
     """Draw the regime map of a sweep; nothing is trained.
 
@@ -90,7 +91,7 @@ def map_(  # noqa: PLR0917 - one parameter an option
         typer.echo(text, err=True)
 
     begun = time.monotonic()
-    paths = export_map(runs, folder, runs.rule_with(**rule), x=x, y=y, at=held, style=style, say=say)
+    paths = export_map(runs, folder, runs.rule_with(**rule), x=x, y=y, at=held, style=style, width=width, say=say)
     for path in paths.values():
         typer.echo(path)
     say(f"drawn in {time.monotonic() - begun:.0f} s")
@@ -129,6 +130,7 @@ def compare(  # noqa: PLR0917 - one parameter an option
     ratio: Ratio = None,
     results: Results = RESULTS,
     style: Style = "screen",
+    width: Width = None,
 ) -> None:
     """Say how an edge moved from one sweep to another, or from one level of a category to another.
 
@@ -152,7 +154,8 @@ def compare(  # noqa: PLR0917 - one parameter an option
     others = runs if second == first else _source(second, column, axis, parts)
     # Without a word about the rule each sweep keeps its own.
     rule = None if all(part is None for part in parts.values()) else runs.rule_with(**parts)
-    chosen: dict[str, Any] = {"regimes": tuple(regimes), "along": along, "at": levels, "rule": rule, "style": style}
+    chosen: dict[str, Any] = {"regimes": tuple(regimes), "along": along, "at": levels, "rule": rule}
+    chosen |= {"style": style, "width": width}
     found, paths = export_comparison(runs, others, out, **chosen)
     typer.echo(found.sentence)
     for path in paths.values():

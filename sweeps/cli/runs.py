@@ -28,7 +28,7 @@ DEFAULT_RUN: dict[str, Any] = {
 def run(
     settings: Annotated[
         list[str] | None,
-        typer.Argument(help="A TOML file of a run, and changes such as optimizer.decay=0.3 or task.modulus=53."),
+        typer.Argument(help="A recipe or a TOML file of a run, and changes as optimizer.decay=0.3 or task.modulus=53."),
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the record and the figure.")] = Path("results/runs"),
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
@@ -40,7 +40,8 @@ def run(
 ) -> None:
     """Train one network and draw its curves.
 
-    Says when it memorised and when it generalised. For example: grokmap run optimizer.decay=0.3 task.modulus=53
+    Says when it memorised and when it generalised. For example: grokmap run optimizer.decay=0.3 task.modulus=53, or a
+    published experiment (grokmap recipes): grokmap run nanda-twin
     """
     from rich.console import Console
 
@@ -71,10 +72,11 @@ def run(
 def _config_of(settings: list[str]) -> tuple[RunConfig, Path | None]:
     """Return the run that the words of `grokmap run` describe, and the folder of components that a file names.
 
-    Files come first, then changes, over the default run.
+    A recipe or files come first, then changes, over the default run.
     """
     from grokcore.errors import ConfigError
     from grokcore.run_config import REGISTRIES, RunConfig, flatten
+    from sweeps.recipes.find import recipe_named
 
     flat, own = flatten(DEFAULT_RUN), None
     changes: dict[str, Any] = {}
@@ -82,7 +84,10 @@ def _config_of(settings: list[str]) -> tuple[RunConfig, Path | None]:
         for word in settings:
             name, equals, text = word.partition("=")
             if not equals:
-                flat, own = _file(word)
+                if (found := recipe_named(word)) is None:
+                    flat, own = _file(word)
+                else:
+                    flat, own = found.run(other.partition("=")[0] for other in settings if "=" in other), None
                 continue
             value = _value(text)
             if name in REGISTRIES and isinstance(value, str):
@@ -116,7 +121,7 @@ def _file(word: str) -> tuple[dict[str, Any], Path | None]:
     try:
         values = tomllib.loads(Path(word).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ConfigError([f"{word!r} is neither a change (name=value) nor a TOML file: {error}."]) from None
+        raise ConfigError([f"{word!r} is neither a change (name=value), a recipe, nor a TOML file: {error}."]) from None
     named = values.pop("components", None)
     own = use_folder(Path(word).parent / named) if isinstance(named, str) else None
     return flatten(nest(values)), own
@@ -196,37 +201,3 @@ def measure(
 
     for path in inspect.measure(target, results, chosen, typer.echo):
         typer.echo(path)
-
-
-def reproduce(
-    target: Annotated[str, typer.Argument(help="Identity of a run, or a sweep's name or folder.")],
-    sample: Annotated[int, typer.Option(min=1, help="Of a sweep: so many of its runs.")] = 8,
-    results: Results = RESULTS,
-) -> None:
-    """Train finished runs again and compare them bit for bit.
-
-    Exits with 1 if any differs, and says from which step on and what of the environment has changed. For example:
-    grokmap reproduce NAME --sample 20
-    """
-    from rich.console import Console
-
-    from sweeps.finished_runs.reproduce import reproduce as reproductions
-
-    console, different, total = Console(highlight=False), 0, 0
-    changed: dict[str, tuple[str, str]] = {}
-    with console.status("reading") as status:
-
-        def tell(record: RunRecord, step: int) -> None:
-            status.update(f"run {record.run_id}: step {step:,} of {record.steps:,}")
-
-        for found in reproductions(target, results, sample, tell):
-            console.print(f"run {found.was.run_id}: {found.sentence}", markup=False, soft_wrap=True)
-            different, total = different + (found.apart is not None), total + 1
-            changed |= found.environment
-    console.print(f"{total - different} of {total} runs reproduced bit for bit", style="bold")
-    for name, (then, now) in changed.items():
-        console.print(f"  {name} was {then}, is {now}", markup=False, soft_wrap=True)
-    if different:
-        if not changed:
-            console.print("  the environment is as it was; most likely another revision of the code trained them")
-        raise typer.Exit(1)

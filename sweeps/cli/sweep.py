@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sweeps.cli.options import RESULTS, Results, Until
+from sweeps.cli.options import RESULTS, MaxCost, Quick, Results, Until
 
 if TYPE_CHECKING:
     from sweeps.spec.sweep_spec import SweepSpec
 
 
 def sweep(  # noqa: PLR0917 - one parameter an option
-    spec: Annotated[Path, typer.Argument(help="Specification: a TOML file, or the folder of a sweep to go on with.")],
+    spec: Annotated[Path, typer.Argument(help="A specification's TOML file, a recipe, or a sweep's folder, to go on.")],
     name: Annotated[str | None, typer.Option(help="Another name than the specification's.")] = None,
     runs: Annotated[
         int | None,
@@ -47,7 +47,7 @@ def sweep(  # noqa: PLR0917 - one parameter an option
     ] = None,
     stopping: Annotated[
         str | None,
-        typer.Option(help="Which runs are stopped early: none, or hazard; grokmap list stopping."),
+        typer.Option(help="Which runs are stopped early: none, hazard, median or asha; grokmap list stopping."),
     ] = None,
     until: Until = None,
     within: Annotated[
@@ -56,13 +56,17 @@ def sweep(  # noqa: PLR0917 - one parameter an option
             help="Only a part of the space, as fraction=0.3:0.5 or transform=none; repeated. Give it a --name."
         ),
     ] = None,
+    quick: Quick = False,
+    max_cost: MaxCost = None,
 ) -> None:
     """Run a sweep, or go on with it.
 
     What is done already is not done again, whatever ended it: the same command goes on. For example: grokmap sweep
-    spec.toml, where a first spec.toml is that of any sweep, results/NAME/spec.toml.
+    spec.toml, where a first spec.toml is that of any sweep, results/NAME/spec.toml; or a published experiment
+    (grokmap recipes): grokmap sweep liu-phase-rates --runs 64.
     """
-    from sweeps.spec.sweep_spec import SweepSpec
+    from sweeps.cli.options import core_seconds
+    from sweeps.recipes.find import specification
 
     if spec.is_dir():
         spec = spec / "spec.toml"
@@ -70,7 +74,7 @@ def sweep(  # noqa: PLR0917 - one parameter an option
     options: dict[str, Any] = {"resume": resume, "results": results, "draw": draw, "mlflow": mlflow, "address": address}
     options["slots"] = slots
     _run(
-        SweepSpec.from_toml(spec),
+        specification(spec, quick=quick, budget=core_seconds(max_cost), runs=runs),
         **options,
         name=name,
         runs=runs,
@@ -90,7 +94,7 @@ def of_script(spec: SweepSpec) -> Callable[..., None]:
 
     parameters = inspect.signature(sweep, eval_str=True).parameters
     command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [parameter for name, parameter in parameters.items() if name != "spec"]
+        [parameter for name, parameter in parameters.items() if name not in ("spec", "quick", "max_cost")]
     )
     return command
 
@@ -141,6 +145,7 @@ def conduct(spec: SweepSpec, options: Any) -> None:
         f"sweep {spec.name}: {spec.runs} runs over {space}, chosen by {spec.sampler}", markup=False, soft_wrap=True
     )
     console.print(f"rule: {spec.rule.sentence()}", markup=False)
+    console.print(f"watch: {_watching(spec, options.results)}", markup=False, soft_wrap=True)
     try:
         with watcher_for(spec, console) as watcher:
             result = run_sweep(spec, options, watcher=watcher)
@@ -163,6 +168,13 @@ def conduct(spec: SweepSpec, options: Any) -> None:
     if result.map_seconds:
         console.print(f"{result.map_seconds:.0f} s to draw the map")
     _where(result.path, options, console)
+
+
+def _watching(spec: SweepSpec, results: Path) -> str:
+    """Return the command that shows the sweep in a browser while it runs."""
+    import shlex
+
+    return shlex.join(["grokmap", "watch", spec.name, *([] if results == RESULTS else ["--results", str(results)])])
 
 
 def _command() -> str:

@@ -9,7 +9,7 @@ against regimes that nobody has met yet.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 
@@ -17,11 +17,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from annotated_types import Ge, Le
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import TrialState
 
 from grokcore.records.regimes import RegimeRule
+from sweeps.new_points import KnownPoints, anywhere, from_unit
 from sweeps.samplers.base import Problem, Sampler
 from sweeps.search_map import SearchMap, axes_of
 from sweeps.study import milestones_of
@@ -82,6 +83,7 @@ class BoundarySampler(BaseSampler):
         self._points: npt.NDArray[np.float64] = np.empty((0, 0))
         self._search: SearchMap | None = None
         self._told = -1
+        self._known = KnownPoints()
         self._candidates: npt.NDArray[np.float64] = np.empty((0, 0))
         self._scores: npt.NDArray[np.float64] = np.empty(0)
 
@@ -103,23 +105,31 @@ class BoundarySampler(BaseSampler):
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """Return the next point: a Sobol point, or the best candidate of the wave."""
+        """Return the next point, one that no trial has: a Sobol point, or the best candidate of the wave."""
         if not search_space:
             return {}
         if not self.is_sobol(trial.number):
             self._look(study, search_space)
-        if self.is_sobol(trial.number):
-            unit = self._sobol_point(self._sobol_index(trial.number), len(search_space))
-        elif len(self._scores):
-            unit = self._candidates[int(np.argmax(self._scores))]
+        self._known.look(study, trial.number)
+        proposed: dict[str, Any] = {}
+        for proposed in self._proposals(trial.number, search_space):
+            if proposed not in self._known:
+                break
+        self._avoid(_units(search_space, proposed), search_space)
+        return proposed
+
+    def _proposals(self, number: int, space: Mapping[str, BaseDistribution]) -> Iterator[dict[str, Any]]:
+        """Yield points for a trial, the best first."""
+        if self.is_sobol(number):
+            # Points that another sampler had, of this very sequence perhaps, are passed over: the rest is as even.
+            begin = self._sobol_index(number)
+            units = (self._sobol_point(index, len(space)) for index in range(begin, begin + CANDIDATES + number))
         else:
-            # No map yet: the Sobol point of this number is kept for the slice.
-            unit = np.random.default_rng([self._seed, trial.number]).random(len(search_space))
-        self._avoid(unit, search_space)
-        return {
-            name: _from_unit(distribution, float(u))
-            for (name, distribution), u in zip(search_space.items(), unit, strict=True)
-        }
+            # Where there is no map yet, the Sobol point of this number is kept for the slice.
+            units = (self._candidates[i] for i in np.argsort(-self._scores, kind="stable"))
+        for unit in units:
+            yield {name: from_unit(d, float(u)) for (name, d), u in zip(space.items(), unit, strict=True)}
+        yield from anywhere(space, np.random.default_rng([self._seed, number]))
 
     def is_sobol(self, number: int) -> bool:
         """Say whether trial `number` is a Sobol point whatever the map says: a member of the honest hold-out."""
@@ -152,7 +162,7 @@ class BoundarySampler(BaseSampler):
         rng = np.random.default_rng([self._seed, len(done)])
         self._candidates = _sobol(len(space), rng, CANDIDATES)
         values = {
-            name: [_from_unit(distribution, float(u)) for u in self._candidates[:, i]]
+            name: [from_unit(distribution, float(u)) for u in self._candidates[:, i]]
             for i, (name, distribution) in enumerate(space.items())
         }
         points = pd.DataFrame({name: values[name] for name in self._search.axes})
@@ -160,8 +170,7 @@ class BoundarySampler(BaseSampler):
         running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         for trial in running:
             if set(trial.params) >= set(space):
-                unit = np.array([_to_unit(space[name], trial.params[name]) for name in space])
-                self._avoid(unit, space)
+                self._avoid(_units(space, trial.params), space)
 
     def _score(self, regimes: RegimeMap, points: pd.DataFrame) -> npt.NDArray[np.float64]:
         from analysis.models.ensemble import POOLED
@@ -200,25 +209,12 @@ def _within(regimes: RegimeMap, points: pd.DataFrame) -> pd.DataFrame:
     return points.assign(**{axis.name: points[axis.name].clip(axis.low, axis.high) for axis in regimes.axes})
 
 
-def _from_unit(distribution: BaseDistribution, u: float) -> Any:
-    """Return the parameter at coordinate u in [0, 1) of a distribution."""
-    if isinstance(distribution, CategoricalDistribution):
-        return distribution.choices[min(int(u * len(distribution.choices)), len(distribution.choices) - 1)]
-    if not isinstance(distribution, (FloatDistribution, IntDistribution)):
-        raise TypeError(f"{type(distribution).__name__} is no distribution that Optuna documents.")
-    if isinstance(distribution, IntDistribution):
-        low, high = distribution.low - 0.5, distribution.high + 0.5
-    else:
-        low, high = distribution.low, distribution.high
-    value = low * (high / low) ** u if distribution.log else low + (high - low) * u
-    if distribution.step is not None:
-        value = distribution.low + round((value - distribution.low) / distribution.step) * distribution.step
-    value = min(max(value, distribution.low), distribution.high)
-    return int(value) if isinstance(distribution, IntDistribution) else float(value)
+def _units(space: Mapping[str, BaseDistribution], params: Mapping[str, Any]) -> npt.NDArray[np.float64]:
+    return np.array([_to_unit(distribution, params[name]) for name, distribution in space.items()])
 
 
 def _to_unit(distribution: BaseDistribution, param: Any) -> float:
-    """Return the coordinate of a parameter; the inverse of `_from_unit`, up to rounding."""
+    """Return the coordinate of a parameter; the inverse of `from_unit`, up to rounding."""
     if isinstance(distribution, CategoricalDistribution):
         return (distribution.choices.index(param) + 0.5) / len(distribution.choices)
     low, high = float(distribution.low), float(distribution.high)  # type: ignore[attr-defined]

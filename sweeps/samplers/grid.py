@@ -13,6 +13,7 @@ from annotated_types import Ge
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 
+from sweeps.new_points import KnownPoints, SpaceExhaustedError
 from sweeps.samplers.base import Problem, Sampler
 
 if TYPE_CHECKING:
@@ -44,12 +45,12 @@ class Grid(Sampler):
 
 
 class GridSampler(BaseSampler):
-    """Gives trial n the n-th combination; shuffled, so that a sweep stopped half-way has looked everywhere."""
+    """Gives trial n the n-th combination, none twice; shuffled: a sweep stopped half-way has looked everywhere."""
 
     def __init__(
         self, distributions: Mapping[str, BaseDistribution], values: Mapping[str, Sequence[Any]], *, seed: int
     ) -> None:
-        self._distributions = dict(distributions)
+        self._distributions, self._known = dict(distributions), KnownPoints()
         combinations = list(itertools.product(*(values[name] for name in self._distributions)))
         order = np.random.default_rng(seed).permutation(len(combinations))
         self._combinations = [combinations[i] for i in order]
@@ -60,13 +61,21 @@ class GridSampler(BaseSampler):
 
     def sample_relative(
         self,
-        study: Study,  # noqa: ARG002
+        study: Study,
         trial: FrozenTrial,
         search_space: dict[str, BaseDistribution],  # noqa: ARG002
     ) -> dict[str, Any]:
-        """Return combination number `trial.number`; after the last, the first again."""
-        combination = self._combinations[trial.number % len(self._combinations)]
-        return dict(zip(self._distributions, combination, strict=True))
+        """Return combination number `trial.number`, or the next one that no trial has.
+
+        Raises `SpaceExhaustedError` if there is none.
+        """
+        self._known.look(study, trial.number)
+        size = len(self._combinations)
+        for number in range(trial.number, trial.number + size):
+            chosen = dict(zip(self._distributions, self._combinations[number % size], strict=True))
+            if chosen not in self._known:
+                return chosen
+        raise SpaceExhaustedError(f"all {size:,} points of the grid are chosen; raise its points for more.")
 
     def sample_independent(self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: Any) -> Any:  # noqa: ARG002
         """Refuse: a grid knows nothing of a parameter outside its space."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from annotated_types import Ge
+from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import TPESampler
 
 from sweeps.samplers.base import Problem, Sampler
@@ -25,4 +27,10 @@ class Tpe(Sampler):
 
     def build(self, problem: Problem) -> BaseSampler:
         """Return Optuna's TPE sampler."""
-        return self.by_number(TPESampler(seed=problem.seed, n_startup_trials=self.startup), problem.seed)
+        with warnings.catch_warnings():
+            # Both options have been experimental to Optuna since 2.2 and 2.8.
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            sampler = TPESampler(
+                seed=problem.seed, n_startup_trials=self.startup, multivariate=True, constant_liar=True
+            )
+        return self.by_number(sampler, problem.seed)

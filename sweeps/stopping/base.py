@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import abc
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from grokcore.config.component import Component
 from grokcore.config.registry import ComponentRegistry
 from grokcore.engine.judging import Judge
 from grokcore.records.regimes import RegimeRule
+from grokcore.run_config import RunConfig
+
+Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,3 +42,36 @@ def judge_of(text: str) -> Judge | None:
     said = json.loads(text)
     stopping: Stopping = STOPPING.member(said["name"])(**said["options"])
     return stopping.judge(RegimeRule(**said["rule"]))
+
+
+class PeerJudge(abc.ABC):
+    """Compares the validation accuracies of the runs of a cohort at the same step; audits none.
+
+    Its verdicts depend on the company: the peers of a run are those trained beside it that reach that step too. A
+    cohort of one stops nothing, and the same run may go on among others. What it decided is in the record.
+    """
+
+    @abc.abstractmethod
+    def looks(self, config: RunConfig) -> frozenset[int]:
+        """Return the steps at which runs are compared."""
+
+    @abc.abstractmethod
+    def losers(self, best: Array, now: Array, step: int) -> list[str]:
+        """Return why each run is stopped, from its best accuracy so far and that at `step`, (N,) each; or nothing."""
+
+    def verdicts(self, runs: Sequence[tuple[RunConfig, Mapping[str, Any]]], step: int) -> list[str]:
+        """Return why each run is stopped; empty where it goes on."""
+        curves = [np.asarray(curves["val_accuracy"], dtype=float) for _, curves in runs]
+        known = [curve[np.isfinite(curve)] for curve in curves]
+        # A run whose accuracy is not a number at any step is as bad as one can be.
+        best = np.array([curve.max() if len(curve) else 0.0 for curve in known])
+        now = np.array([curve[-1] if len(curve) else 0.0 for curve in known])
+        return self.losers(best, now, step)
+
+    def audited(self, config: RunConfig) -> bool:  # noqa: ARG002
+        """Return False."""
+        return False
+
+    def remark(self, config: RunConfig, curves: Mapping[str, Any]) -> str:  # noqa: ARG002
+        """Return nothing."""
+        return ""

@@ -133,7 +133,7 @@ class Store:
                 changes = [*toml.differences(old, new, but=FREE), *_order(old["space"], new["space"])]
             if changes:
                 raise SweepExistsError(refusal(self.spec.name, changes, self.path.parent))
-            chosen = sum(1 for _ in lines.read(self.path / "asked.jsonl"))
+            chosen = len({item.run_id for item in lines.parsed(self.path / "asked.jsonl", Asked.from_json, ANOTHER)})
             if self.spec.runs < chosen:
                 raise SweepExistsError(
                     f"sweep {self.spec.name!r} has {chosen} runs chosen already, so runs = {self.spec.runs} cannot be; "
@@ -213,8 +213,8 @@ class Store:
     @property
     def complete(self) -> bool:
         """Whether all runs are chosen and finished."""
-        asked = self.asked()
-        return len(asked) >= self.wanted and all(item.run_id in self._finished for item in asked)
+        asked = {item.run_id for item in self.asked()}
+        return len(asked) >= self.wanted and asked <= self._finished
 
     def records(self) -> Iterator[RunRecord]:
         """Read all finished runs, in the order in which they finished."""
@@ -267,7 +267,7 @@ def read_asked(path: Path, spec: SweepSpec) -> list[Asked]:
                 raise ValueError(f"{name} = {item.params[name]!r} is not in the space of the sweep")
         return item
 
-    return list(lines.parsed(path / "asked.jsonl", parse, "another run is then chosen in its place"))
+    return list(lines.parsed(path / "asked.jsonl", parse, ANOTHER))
 
 
 def read_records(path: Path, *, offset: int = 0) -> Iterator[RunRecord]:
@@ -287,6 +287,9 @@ def record_ids(path: Path) -> Iterator[str]:
 
 ACCURACIES = frozenset({"train_accuracy", "val_accuracy"})
 """Curves that every run has that was evaluated at all."""
+
+ANOTHER = "another run is then chosen in its place"
+"""What leaving out a line of choices costs."""
 
 RETRAINED = "its run is then trained again when the sweep goes on"
 """What leaving out a line of records costs."""

@@ -1,4 +1,4 @@
-"""The process that writes a running sweep to MLflow, run by run as they finish; the sweep never waits for it."""
+"""The process that writes a running sweep to MLflow and to its Optuna study's file; the sweep never waits for it."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from typing import Final
 from grokcore.errors import GrokmapError
 from grokcore.records.run_record import RunRecord
 from sweeps.tracking.mlflow_mirror import TOGETHER, Mirror, sole_writer
+from sweeps.tracking.study_file import StudyFile
 from sweeps.tracking.trouble import PassingTrackingError
 
 POLL_SECONDS: Final = 1.0
@@ -43,10 +44,14 @@ def follow(path: Path, over: threading.Event) -> None:
                     writing.close()
                     writing.enter_context(sole_writer(path))
                     mirror = Mirror(path)
+                    study = StudyFile(path, mirror.page)
+                study.write([])
                 for records in lines.batches():
                     mirror.write_all(records)
+                    study.write(records)
                     lines.done()
                 if ending:
+                    study.close()
                     mirror.write_sweep()
                     return
                 silent_since = math.inf

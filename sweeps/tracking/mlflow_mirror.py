@@ -19,9 +19,11 @@ from grokcore.records.regimes import REGIMES
 from grokcore.records.run_record import RunRecord
 from sweeps.spec.sweep_spec import SweepSpec
 from sweeps.store.run_store import read_records, record_ids
+from sweeps.tracking.browsing import LOOPBACK, PORT
 from sweeps.tracking.database import database_file, make_ready, shown, tracking_uri
 from sweeps.tracking.run_entry import entry_of
 from sweeps.tracking.run_writer import DATABASES, DatabaseWriter, RunWriter, ServerWriter, There, engine_of
+from sweeps.tracking.study_file import write_study
 from sweeps.tracking.sweep_identity import sweep_identity
 from sweeps.tracking.trouble import TrackingBusyError, TrackingError, trouble
 
@@ -91,6 +93,12 @@ class Mirror:
         which = "tags.kind = 'sweep'" if run_id is None else f"tags.run_id = '{run_id}'"
         mine = (run for run in self._runs(f"tags.sweep_id = '{self.sweep_id}' and {which}"))
         return next((str(run.info.run_id) for run in mine), None)
+
+    def page(self, run_id: str) -> str | None:
+        """Return the address of a run's page in MLflow, as `grokmap ui` shows a database; None if it is not there."""
+        name = self._there.runs.get(run_id)
+        server = f"http://{LOOPBACK}:{PORT}" if self.uri.startswith(DATABASES) else self.uri.rstrip("/")
+        return None if name is None else f"{server}/#/experiments/{self._experiment}/runs/{name}"
 
     def write(self, record: RunRecord) -> bool:
         """Write one run unless it is there already; say whether it was written."""
@@ -219,6 +227,7 @@ def track(path: Path) -> int:
         mirror = Mirror(path)
         written = mirror.write_all(read_records(path))
         mirror.write_sweep()
+        write_study(path, mirror.page)
         return written
 
 

@@ -73,6 +73,8 @@ OWNERS = {
     "matplotlib": ("analysis/figures/", "analysis/exports/", "benchmarks/"),
     "typer": ("sweeps/", "cluster/"),
     "rich": ("sweeps/", "cluster/"),
+    "starlette": ("sweeps/watching/",),
+    "uvicorn": ("sweeps/watching/",),
 }
 """Heavy library to the places that may import it."""
 

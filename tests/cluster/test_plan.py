@@ -97,7 +97,9 @@ def test_a_plan_is_measured_and_adds_up():
     made = make_plan(spec(), parse_nodes("2x2cpu"))
     assert (made.width, made.runs, made.steps, len(made.slots)) == (4, 40, 2000, 4)
     assert made.speed > 0
-    assert made.seconds == pytest.approx(2000 / (made.speed * 4))
+    spent = plan.SPENT * 2000 / plan.TRAINING_SHARE
+    assert made.train_seconds == pytest.approx(spent / (made.speed * 4))
+    assert made.seconds == made.startup_seconds + made.train_seconds + made.map_seconds
     assert 3e7 < made.footprint.base < 5e9
     assert made.footprint.per_run > 0
     assert made.memory == made.footprint.base + 4 * made.footprint.per_run
@@ -124,7 +126,28 @@ def test_a_wide_cohort_leaves_no_slot_idle():
 def test_few_cohorts_do_not_fill_many_slots():
     free = Footprint(base=0, per_run=0)
     made = plan.Plan(slots=slots(parse_nodes("8cpu"), "cpu"), width=4, runs=8, steps=800, speed=10.0, footprint=free)
-    assert made.seconds == 40
+    assert made.train_seconds == 40 / plan.TRAINING_SHARE
+
+
+def test_waves_leave_slots_idle_and_take_the_sampler_s_time():
+    free = Footprint(base=0, per_run=0)
+    values = {"slots": slots(parse_nodes("8cpu"), "cpu"), "width": 4, "runs": 64, "steps": 6400, "speed": 10.0}
+    at_once = plan.Plan(**values, footprint=free)
+    assert at_once.train_seconds == pytest.approx(80 / plan.TRAINING_SHARE)
+    in_waves = plan.Plan(**values, footprint=free, waves=4)
+    assert in_waves.train_seconds == pytest.approx(160 / plan.TRAINING_SHARE + 3 * plan.WAVE_SECONDS)
+
+
+def test_runs_of_many_shapes_are_timed_in_the_narrow_cohorts_that_they_make(monkeypatch):
+    timed = []
+    monkeypatch.setattr(plan, "_speed", lambda _, __, width: timed.append(width) or 100.0)
+    monkeypatch.setattr(plan, "measured_footprint", lambda _: Footprint(base=0, per_run=0))
+    one_wave = make_plan(spec(width=32, runs=256), parse_nodes("1cpu"))
+    waves = make_plan(spec(width=32, runs=256, sampler="boundary", wave=16), parse_nodes("1cpu"))
+    assert (one_wave.waves, waves.waves) == (1, 16)
+    assert (one_wave.spent, make_plan(spec(retire=False), parse_nodes("1cpu")).spent) == (plan.SPENT, 1)
+    assert one_wave.width == waves.width == 32
+    assert 1 <= timed[1] < timed[0] <= 32
 
 
 MIXED = """

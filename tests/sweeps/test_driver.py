@@ -2,15 +2,17 @@
 
 import random
 import sys
+from typing import ClassVar
 
 import pytest
 from optuna.trial import TrialState
 
 from grokcore.records.run_record import Outcome
 from sweeps.driver import Driver, SweepFailedError
+from sweeps.samplers.base import SAMPLERS
 from sweeps.spec.space import Choice
 from sweeps.store.reported_run import report
-from sweeps.store.run_store import Store
+from sweeps.store.run_store import Asked, Store
 from sweeps.study import milestones_of
 
 STATES = (TrialState.COMPLETE, TrialState.FAIL)
@@ -26,9 +28,13 @@ def drive(spec, tmp_path):
     """Return a driver on the store of a spec; close the store by leaving the `with`."""
 
     class Driving:
-        def __init__(self, spec=spec, slots=2):
-            self.store = Store(spec, tmp_path)
-            self.driver = Driver(self.store, key=by_half, width=lambda _: spec.width or 4, slots=lambda: slots)
+        said: ClassVar[list[str]] = []
+
+        def __init__(self, spec=spec, slots=2, extend=False):
+            self.store = Store(spec, tmp_path, extend=extend)
+            self.driver = Driver(
+                self.store, key=by_half, width=lambda _: spec.width or 4, slots=lambda: slots, say=self.said.append
+            )
 
         def __enter__(self):
             return self.driver
@@ -200,18 +206,51 @@ def test_if_nothing_works_the_sweep_gives_up_and_blames_no_run(drive):
         assert driver.store.finished == frozenset()
 
 
-def test_the_same_run_chosen_twice_is_trained_once_and_told_twice(drive, spec, changed, pretend):
+@pytest.mark.parametrize("sampler", [name for name in SAMPLERS.names if name != "grid"])
+def test_a_space_with_fewer_points_than_runs_is_filled_and_it_is_said_why_no_more(
+    sampler, drive, spec, changed, pretend
+):
     few = changed(
         spec,
-        space={"decay": Choice(values=(0.1, 1.0)), "seed": Choice(values=(0, 1))},
+        space={"decay": Choice(values=(0.1, 1.0)), "seed": Choice(values=(0, 1, 2, 3, 4))},
         run={**spec.run, "fraction": 0.5, "optimizer": {"name": "adamw", "rate": 0.01}},
-        sampler="random",
+        sampler=sampler,
+        wave=4,
     )
-    with drive(few) as driver:
+    for _ in range(2):
+        with drive(few) as driver:
+            finish(driver, pretend)
+            assert driver.finished
+            assert len(driver.store.finished) == 10
+            assert [run.state for run in driver.study.trials[:10]] == [TrialState.COMPLETE] * 10
+    said = "10 runs, not 24: the space has no other points; widen it, or add values to its lists, for more runs."
+    assert drive.said[-1] == said
+
+
+def test_a_sweep_that_chose_a_run_twice_still_reaches_its_runs(drive, spec, pretend):
+    with drive() as driver:
+        driver._ask(10)
+        driver.store.ask(
+            [Asked(number=10, params=item.params, run_id=item.run_id) for item in driver.store.asked()[:3]]
+        )
+    with drive() as driver:
         finish(driver, pretend)
         assert driver.finished
-        assert len(driver.store.finished) == 4
-        assert [trial.state for trial in driver.study.trials] == [TrialState.COMPLETE] * few.runs
+        assert len(driver.store.finished) == spec.runs
+        assert driver.store.complete
+
+
+@pytest.mark.parametrize(
+    ("first", "then"), [("boundary", "sobol"), *(("sobol", name) for name in SAMPLERS.names if name != "gp")]
+)
+def test_another_sampler_with_the_same_seed_chooses_no_run_again(first, then, drive, spec, changed, pretend):
+    begun = changed(spec, sampler=first, sampler_options={"startup": 8} if first == "boundary" else {})
+    with drive(begun) as driver:
+        finish(driver, pretend)
+    with drive(changed(begun, sampler=then, sampler_options={}, runs=40), extend=True) as driver:
+        finish(driver, pretend)
+        assert driver.finished
+        assert len(driver.store.finished) == 40
 
 
 def test_records_that_come_twice_or_late_change_nothing(drive, pretend):

@@ -85,6 +85,18 @@ def test_names_are_said_and_lines_are_in_order(written):
         assert f'<th scope="col">{letter}: runs {letter}</th>' in page
 
 
+def test_a_paper_s_comparison_has_caption_and_table_beside_it(known, tmp_path, monkeypatch):
+    monkeypatch.setattr("analysis.maps.comparison.RESAMPLES", 2)
+    runs = known.runs(64, 0)
+    found, paths = export_comparison(runs, runs, tmp_path, along="fraction", rule=RULE, style="paper")
+    assert set(tmp_path.iterdir()) == set(paths.values())
+    assert paths["txt"].read_text().startswith("Edge between memorization and grokking. A: ")
+    assert "figure*" in paths["tex"].read_text()
+    assert paths["table"].read_text().count(r" \\") == len(found.table) + 1
+    assert json.loads(paths["json"].read_text())["command"].endswith(" --style paper")
+    assert "Edge between memorization and grokking" not in paths["svg"].read_text()
+
+
 @pytest.mark.parametrize(
     ("change", "error", "says"),
     [

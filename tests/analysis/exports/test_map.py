@@ -147,6 +147,27 @@ def test_one_axis_is_a_profile(synthetic_runs, tmp_path):
 
 
 @pytest.mark.usefixtures("coarse")
+@pytest.mark.usefixtures("coarse")
+def test_a_paper_s_figures_have_their_captions_beside_them(synthetic_runs, tmp_path):
+    runs = synthetic_runs(64, 0).drop(columns="optimizer.rate")
+    paths = export_map(runs, tmp_path / "out", RULE, style="paper", width="89mm")
+    assert set((tmp_path / "out").iterdir()) == set(paths.values())
+    for name in ("map", "map-uncertainty", "map-laws"):
+        caption = (tmp_path / "out" / f"{name}.txt").read_text()
+        drawn = (tmp_path / "out" / f"{name}.svg").read_text()
+        assert caption.split()[0] not in re.findall(r"<text[^>]*>([^<]*)", drawn)
+        assert "runs" in caption
+        assert f'width="{89 / 25.4 * 72:.5f}'[:10] in drawn
+        figure = (tmp_path / "out" / f"{name}.tex").read_text()
+        assert f"\\includegraphics{{{name}.pdf}}" in figure
+        assert "figure*" not in figure
+    assert RULE.sentence() in (tmp_path / "out" / "map.txt").read_text()
+    assert RULE.sentence() not in (tmp_path / "out" / "map.svg").read_text()
+    assert "tabular" in paths["laws_tables"].read_text()
+    command = json.loads(paths["definition"].read_text())["commands"][-1]
+    assert command.endswith("--style paper --width 89mm")
+
+
 def test_zero_decay_is_a_row_of_its_own(synthetic_runs, tmp_path):
     runs = synthetic_runs(64, 3).drop(columns="optimizer.rate")
     for index in range(0, 64, 6):
@@ -165,6 +186,9 @@ def test_zero_decay_is_a_row_of_its_own(synthetic_runs, tmp_path):
     ("change", "error", "says"),
     [
         ({"style": "poster"}, ConfigError, "unknown style 'poster'"),
+        ({"width": "single"}, ConfigError, "give --style paper"),
+        ({"style": "paper", "width": "wide"}, ConfigError, "--width wide: give single"),
+        ({"style": "paper", "width": "5mm"}, ConfigError, "51 to 305 mm"),
         ({"x": "decay", "y": "decay"}, DataError, "two different axes"),
         ({"at": {"momentum": 1.0}}, DataError, "momentum"),
         ({"axes": {"momentum": "log"}}, DataError, "momentum"),

@@ -203,6 +203,27 @@ def test_the_map_is_drawn_at_the_style_s_width(fitted, tmp_path, style):
     assert len(base.save(single, [tmp_path / "map.svg", tmp_path / "map.pdf"], look)) == 2
 
 
+def test_panels_stand_below_one_another_where_side_by_side_there_is_no_room(fitted):
+    look = base.style_named("paper", "single")
+    what = regime_map.info(fitted, resolution=9)
+    for figure in (regime_map.draw(what, look), uncertainty.draw(what, look), laws.draw(laws.info(fitted), look)):
+        assert figure.get_figwidth() == base.COLUMNS["single"]
+        panels = [axes for axes in figure.axes if axes.get_label() != "<colorbar>"]
+        assert len(panels) > 1
+        assert {axes.get_subplotspec().colspan.start for axes in panels if axes.get_subplotspec()} == {0}
+
+
+def test_the_legend_names_the_regimes_that_are_there(fitted, known):
+    named = marks.regimes_drawn([np.array([[0.95, 0.05, 0.0, 0.0]])], [pd.DataFrame({"regime": ["grokking"]})])
+    assert named == [Regime.CONFUSION, Regime.GROKKING]
+    drawn = regime_map.draw(regime_map.info(fitted, at={"rate": 0.005}, resolution=21))
+    words = {text.get_text() for text in drawn.legends[0].get_texts()}
+    assert {"memorization", "grokking"} <= words
+    frame = known.runs(32, 0).assign(t_mem=100, t_mem_event=True, t_gen=10_000, t_gen_event=False)
+    one = regime_map.draw(regime_map.info(RegimeMap.fit(frame, known.scales(), rule=known.rule), resolution=21))
+    assert "confusion" not in {text.get_text() for text in one.legends[0].get_texts()}
+
+
 def test_both_parts_of_the_uncertainty_are_drawn_on_one_scale(fitted):
     several = uncertainty.draw(regime_map.info(fitted, resolution=21))
     images = [image for axes in several.axes[:-1] for image in axes.images]

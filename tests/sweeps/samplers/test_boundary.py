@@ -3,15 +3,17 @@
 import numpy as np
 import optuna
 import pytest
-from optuna.distributions import CategoricalDistribution, FloatDistribution
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from grokcore.records.regimes import RegimeRule
 from sweeps import BoundarySampler, tell_milestones
 from sweeps.samplers.boundary import Boundary
+from sweeps.samplers.sobol import SobolSampler
 from sweeps.search_map import axes_of
 
 RULE = RegimeRule(budget=3000, ratio=5.0)
 SPACE = {"decay": FloatDistribution(0.01, 10.0, log=True), "fraction": FloatDistribution(0.2, 0.9)}
+SEED = CategoricalDistribution([0])
 EDGE = 0.5
 
 
@@ -97,3 +99,30 @@ def test_choices_of_numbers_are_axes_of_words_categories_and_seeds_neither():
         "only": CategoricalDistribution(["one"]),
     }
     assert axes_of(space) == {"width": "log", "layers": "linear", "method": "categorical", "bias": "categorical"}
+
+
+@pytest.mark.parametrize("box", [SPACE, {**SPACE, "fraction": FloatDistribution(0.49, 0.51), "seed": SEED}])
+def test_points_of_the_same_sequence_that_sobol_had_are_not_chosen_again(box):
+    """A sweep of Sobol points that goes on with this sampler has its sequence behind it, or some of it running."""
+    study = optuna.create_study(sampler=SobolSampler(box, seed=4))
+    for number in range(96):
+        trial = study.ask(box)
+        if number < 80:
+            mem, gen = oracle(trial.params)
+            tell_milestones(study, trial, t_mem=mem, t_gen=gen)
+    for _ in range(2):
+        study.sampler = BoundarySampler(RULE, seed=4)
+        for _ in range(12):
+            study.ask(box)
+    assert len({(f"{t.params['decay']:.6g}", f"{t.params['fraction']:.6g}") for t in study.trials}) == 120
+
+
+def test_a_wave_wider_than_the_candidates_that_still_count_repeats_none():
+    levels = {"fraction": IntDistribution(1, 40), "method": CategoricalDistribution(["none", "fast"])}
+    study = optuna.create_study(sampler=BoundarySampler(RULE, seed=0, settings=Boundary(startup=8, sobol=0.0)))
+    for trial in [study.ask(levels) for _ in range(30)]:
+        gen = 90 if trial.params["fraction"] > 20 else 10**6
+        tell_milestones(study, trial, t_mem=(60, True), t_gen=(min(gen, 3000), gen <= 3000))
+    for _ in range(50):
+        study.ask(levels)
+    assert len({tuple(sorted(trial.params.items())) for trial in study.trials}) == 80

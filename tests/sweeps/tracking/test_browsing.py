@@ -2,6 +2,8 @@
 
 import re
 import socket
+import subprocess
+import sys
 
 import pytest
 
@@ -35,3 +37,31 @@ def test_a_sweep_that_is_not_mirrored_is_said_with_the_command_that_does_it(swep
     track(swept.path)
     with pytest.raises(DataError, match=re.escape("grokmap track another")):
         ui(swept.path.with_name("another"), port=5000, results=swept.path.parent)
+
+
+def test_where_to_browse_is_read_without_mlflow(swept):
+    track(swept.path)
+    code = f"""
+import sys
+from pathlib import Path
+from sweeps.cli.browsing import where_to_browse
+print(where_to_browse(Path({str(swept.path)!r})))
+slow = {{"mlflow", "sqlalchemy", "pandas", "optuna", "ray"}} & set(sys.modules)
+assert not slow, slow
+"""
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert told.returncode == 0, told.stderr
+    assert re.search(r"/#/experiments/\d+/runs", told.stdout)
+
+
+def test_experiments_are_those_that_mlflow_lists_and_a_damaged_database_is_said(swept, client):
+    track(swept.path)
+    uri = tracking_uri(swept.path.parent)
+    api = client(swept.path)
+    api.create_experiment("another, not ours")
+    api.delete_experiment(api.create_experiment("thrown away"))
+    listed = [one.name for one in api.search_experiments() if one.name != "Default"]
+    assert list(browsing.experiments(uri)) == listed
+    (swept.path.parent / "mlflow.db").write_bytes(b"no database at all" * 100)
+    with pytest.raises(DataError, match=r"mlflow\.db could not be read"):
+        browsing.experiments(uri)

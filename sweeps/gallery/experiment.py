@@ -1,0 +1,159 @@
+"""Experiment: a recipe's runs trained by the engine, and kept as one small Parquet file with how they came about."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from pyarrow import parquet
+
+from analysis.statistics.claims import CurveRun
+from grokcore.atomic_files import replacing
+from grokcore.engine.early_stopping import EarlyStopping
+from grokcore.errors import DataError
+from grokcore.records.run_record import Outcome, RunRecord
+from grokcore.run_config import RunConfig
+from grokcore.training import train
+from sweeps.recipes.recipe import Recipe
+from sweeps.spec.sweep_spec import SweepSpec
+
+ALWAYS = ("train_accuracy", "val_accuracy")
+"""Curves that are kept of every run."""
+
+HEAD = b"grokmap"
+"""Under what name the file's metadata have what is beside the curves."""
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """The runs of a recipe, as they are kept."""
+
+    recipe: str
+    """Its name."""
+    quick: bool
+    """Whether it is the cheap form."""
+    settings: Mapping[str, Mapping[str, Any]]
+    """Of every run, its configuration, flat, by identity."""
+    curves: pd.DataFrame
+    """run_id, step and the curves, in single precision."""
+    seconds: float
+    """Core-seconds that training took."""
+    steps: int
+    """Optimizer steps of all runs together."""
+    processor: str
+    """On what."""
+    failed: Mapping[str, str]
+    """Runs that gave no curves, with the reason."""
+
+    @property
+    def runs(self) -> list[CurveRun]:
+        """Return the runs as claims see them."""
+        tables = dict(iter(self.curves.groupby("run_id", sort=False)))
+        return [
+            CurveRun(settings, tables[name].drop(columns="run_id").reset_index(drop=True))
+            for name, settings in self.settings.items()
+            if name in tables
+        ]
+
+    @property
+    def command(self) -> str:
+        """Return the command that makes it again."""
+        return f"grokmap reproduce --published {self.recipe}{' --quick' if self.quick else ''}"
+
+
+def members(spec: SweepSpec) -> list[RunConfig]:
+    """Return the runs of a sweep whose sampler needs no results: those that `grokmap sweep` would make, each once."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    space = spec.whole_space
+    study = optuna.create_study(sampler=spec.built_sampler.build(spec.problem))
+    configs = [space.config(study.ask(space.distributions).params) for _ in range(spec.runs)]
+    return list({config.run_id: config for config in configs}.values())
+
+
+def conduct(found: Recipe, *, quick: bool, progress: Callable[[RunRecord], None] | None = None) -> Experiment:
+    """Train a recipe's runs on this process's processor; `progress` is called with each as it ends."""
+    spec = found.sweep(quick=quick)
+    begun = time.process_time()
+    records = train(
+        members(spec), retire=EarlyStopping() if spec.retire else None, progress=progress, measures=spec.measures
+    )
+    return kept(found, records, time.process_time() - begun, quick=quick)
+
+
+def kept(found: Recipe, records: Sequence[RunRecord], seconds: float, *, quick: bool) -> Experiment:
+    """Return what is kept of trained runs: their accuracies and the curves that the recipe's claims ask for."""
+    asked = {claim.question.to_section().get(name) for claim in found.claims for name in ("column", "first", "then")}
+    frames = []
+    for record in records:
+        columns = [name for name in record.columns if name == "step" or name in ALWAYS or name in asked]
+        frame = record.curves[columns].astype({name: np.float32 for name in columns if name != "step"})
+        frames.append(frame.assign(run_id=record.run_id))
+    return Experiment(
+        recipe=found.name,
+        quick=quick,
+        settings={record.run_id: record.config.to_flat() for record in records},
+        curves=pd.concat(frames, ignore_index=True),
+        seconds=seconds,
+        steps=sum(record.steps for record in records),
+        processor=str(records[0].environment.get("processor", "unknown")),
+        failed={record.run_id: record.reason for record in records if record.outcome is Outcome.FAILED},
+    )
+
+
+def save(path: Path, experiment: Experiment) -> Path:
+    """Write an experiment to one Parquet file, whole or not at all."""
+    head = {
+        "recipe": experiment.recipe,
+        "quick": experiment.quick,
+        "command": experiment.command,
+        "processor": experiment.processor,
+        "seconds": round(experiment.seconds, 1),
+        "steps": experiment.steps,
+        "failed": dict(experiment.failed),
+        "settings": {name: dict(settings) for name, settings in experiment.settings.items()},
+    }
+    table = pa.Table.from_pandas(experiment.curves.astype({"run_id": "category"}), preserve_index=False)
+    table = table.replace_schema_metadata({HEAD: json.dumps(head, sort_keys=True).encode()})
+    with replacing(path) as temporary:
+        parquet.write_table(table, temporary, compression="zstd")
+    return path
+
+
+def load(path: Path) -> Experiment:
+    """Read an experiment; raises `DataError` in a sentence for a file that is none."""
+    try:
+        table = parquet.read_table(path)
+        head = json.loads((table.schema.metadata or {})[HEAD])
+        curves = table.to_pandas().astype({"run_id": str})
+        if not {"run_id", "step", *ALWAYS} <= set(curves.columns):
+            raise KeyError("curves")
+        return Experiment(
+            recipe=str(head["recipe"]),
+            quick=bool(head["quick"]),
+            settings={str(name): dict(values) for name, values in head["settings"].items()},
+            curves=curves,
+            seconds=float(head["seconds"]),
+            steps=int(head["steps"]),
+            processor=str(head["processor"]),
+            failed=dict(head["failed"]),
+        )
+    except FileNotFoundError:
+        raise DataError(f"{path}: there is no such file; grokmap reproduce --published writes it.") from None
+    except (OSError, pa.ArrowException, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{path}: holds no kept experiment ({error}); remove it, to run its recipe again.") from None
+
+
+def is_of(experiment: Experiment, found: Recipe, *, quick: bool) -> bool:
+    """Say whether a kept experiment is of the recipe as it is now, run for run."""
+    return experiment.quick == quick and set(experiment.settings) == {
+        config.run_id for config in members(found.sweep(quick=quick))
+    }

@@ -1,0 +1,154 @@
+"""Claims: every kind of question finds the planted number, and a verdict follows from interval and region alone."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.statistics.claims import CurveRun, Finding, Verdict, mean_interval
+from analysis.statistics.questions import (
+    QUESTIONS,
+    Change,
+    Difference,
+    Order,
+    Ratio,
+    Reached,
+    Slope,
+    Time,
+    Value,
+)
+
+STEPS = np.unique(np.round(np.logspace(0, 4, 361)).astype(int))
+
+
+def run(t_mem=100, t_gen=1000, budget=10_000, norm=1.0, **settings):
+    steps = STEPS[budget >= STEPS]
+    return CurveRun(
+        settings,
+        pd.DataFrame(
+            {
+                "step": steps,
+                "train_accuracy": np.where(steps >= t_mem, 1.0, 0.1),
+                "val_accuracy": np.where(steps >= t_gen, 1.0, 0.1),
+                "norm": np.where(steps >= t_gen, 1.0, 4.0) * norm,
+                "half_there": np.where(steps >= t_gen / 10, 1.0, 0.0),
+            }
+        ),
+    )
+
+
+SEEDS = [run(t_gen=1000 * 10**shift, seed=seed) for seed, shift in enumerate((-0.2, -0.1, 0.0, 0.1, 0.2))]
+
+
+def test_a_verdict_follows_from_interval_and_region():
+    question = Time(low=10, high=100)
+    for low, high, verdict in (
+        (20, 50, Verdict.AGREES),
+        (1, 5, Verdict.DIFFERS),
+        (200, math.inf, Verdict.DIFFERS),
+        (5, 50, Verdict.OPEN),
+        (math.nan, math.nan, Verdict.OPEN),
+        (50, math.inf, Verdict.OPEN),
+    ):
+        assert question.verdict(Finding(30, low, high, 3)) is verdict
+    assert Time(low=10).verdict(Finding(30, 20, math.inf, 3)) is Verdict.AGREES
+
+
+def test_the_typical_time_is_a_geometric_mean_with_at_least_the_known_spread():
+    found = Time(low=1).find(SEEDS)
+    assert found.estimate == pytest.approx(1000, rel=0.03)
+    assert math.log10(found.high / found.estimate) == pytest.approx(1.96 * 0.158 / math.sqrt(5), rel=0.05)
+    alone = Time(low=1).find(SEEDS[2:3])
+    assert math.log10(alone.high / alone.estimate) == pytest.approx(1.96 * 0.15, rel=1e-6)
+
+
+def test_runs_that_never_got_there_leave_the_upper_end_open():
+    found = Time(low=1).find([*SEEDS, run(t_gen=10**9)])
+    assert found.high == math.inf
+    assert found.low > 600
+    assert found.note == "1 of 6 runs never got there"
+
+
+def test_intervals_hold_the_truth_as_often_as_they_say():
+    """1,000 samples of 4 normal numbers: 95 % intervals; a share outside .95 ± .021 is 3 standard errors away."""
+    draw = np.random.default_rng(0)
+    held = [low <= 0 <= high for _, low, high in (mean_interval(draw.normal(size=4)) for _ in range(1000))]
+    assert np.mean(held) == pytest.approx(0.95, abs=0.021)
+
+
+def test_a_share_has_an_exact_interval():
+    found = Reached(high=1).find([*SEEDS, run(t_gen=10**9)])
+    assert (found.estimate, found.note) == (pytest.approx(5 / 6), "5 of 6 runs")
+    assert (found.low, found.high) == (pytest.approx(0.3588, abs=1e-4), pytest.approx(0.9958, abs=1e-4))
+
+
+def test_an_accuracy_counts_at_any_moment_and_a_measure_at_the_end():
+    fallen = run()
+    fallen.curves.loc[len(fallen.curves) - 1, "val_accuracy"] = 0.0
+    assert Reached(high=1).find([fallen]).estimate == 1
+    assert Reached(high=1, column="norm", at=2.0).find([fallen]).estimate == 0
+
+
+def test_values_and_differences_are_taken_where_they_are_asked():
+    runs = [run(seed=seed, norm=1 + seed / 10, kind=kind) for seed in range(3) for kind in "ab"]
+    for member in runs:
+        if member.settings["kind"] == "a":
+            member.curves["norm"] += 5
+    assert Value(column="norm", high=9, where={"kind": "b"}).find(runs).estimate == pytest.approx(1.1)
+    assert Value(column="norm", of="max", high=9, where={"kind": "b"}).find(runs).estimate == pytest.approx(4.4)
+    found = Difference(column="norm", one={"kind": "a"}, other={"kind": "b"}, low=0).find(runs)
+    assert (found.estimate, found.low, found.runs) == (pytest.approx(5), pytest.approx(5), 3)
+    assert math.isnan(Value(column="absent", high=9).find(runs).estimate)
+
+
+def test_a_ratio_is_of_pairs_and_open_where_a_side_never_got_there():
+    slow = [run(t_gen=3000 * 2**seed, seed=seed, decay=0.1) for seed in range(3)]
+    fast = [run(t_gen=300 * 2**seed, seed=seed, decay=1.0) for seed in (2, 0, 1)]
+    question = Ratio(slow={"decay": 0.1}, fast={"decay": 1.0}, low=1)
+    found = question.find(slow[:2] + fast)
+    assert (found.estimate, found.runs) == (pytest.approx(10, rel=0.05), 2)
+    found = question.find(slow + fast)
+    assert (found.high, found.note) == (math.inf, "1 of 3 slow runs never got there")
+    assert found.low > 1
+    assert question.verdict(found) is Verdict.AGREES
+
+
+def test_pairs_agree_in_everything_else_but_in_what_a_member_alone_has():
+    slow = run(t_gen=2000, **{"optimizer.name": "sgd", "optimizer.momentum": 0.9, "seed": 1})
+    fast = run(t_gen=200, **{"optimizer.name": "adamw", "optimizer.eps": 1e-8, "seed": 1})
+    other = run(t_gen=200, **{"optimizer.name": "adamw", "optimizer.eps": 1e-8, "seed": 2})
+    question = Ratio(slow={"optimizer.name": "sgd"}, fast={"optimizer.name": "adamw"}, low=1)
+    assert question.find([slow, fast, other]).runs == 1
+    assert math.isnan(question.find([slow, other]).estimate)
+
+
+def test_a_slope_is_found_and_has_no_interval_where_runs_are_missing():
+    runs = [run(t_mem=10, t_gen=10 + 300 / decay, decay=decay) for decay in (0.1, 0.2, 0.5, 1.0)]
+    found = Slope(field="decay", wait=True, low=-1.1).find(runs)
+    assert found.estimate == pytest.approx(-1, abs=0.03)
+    assert found.low < -1 < found.high
+    biased = Slope(field="decay", low=-1.1).find([*runs, run(t_gen=10**9, decay=0.05)])
+    assert math.isnan(biased.low)
+    assert "biased" in biased.note
+
+
+def test_a_change_compares_the_end_with_the_plateau():
+    found = Change(column="norm", high=1).find([*SEEDS, run(t_gen=10**9)])
+    assert (found.estimate, found.runs) == (pytest.approx(0.25), 5)
+    assert found.note == "1 runs have no plateau"
+
+
+def test_an_order_is_a_factor_between_halves():
+    found = Order(first="half_there", then="val_accuracy", low=1).find(SEEDS)
+    assert found.estimate == pytest.approx(10, rel=0.1)
+    assert math.isnan(Order(first="absent", then="val_accuracy", low=1).find(SEEDS).estimate)
+
+
+@pytest.mark.parametrize("kind", QUESTIONS)
+def test_no_runs_give_no_verdict(kind):
+    needed = {"column": "norm", "field": "decay", "one": {}, "other": {}, "slow": {}, "fast": {}}
+    needed |= {"first": "norm", "then": "val_accuracy"}
+    fields = QUESTIONS[kind].__dataclass_fields__
+    question = QUESTIONS[kind](low=0, **{name: value for name, value in needed.items() if name in fields})
+    assert question.verdict(question.find([])) is Verdict.OPEN

@@ -1,0 +1,76 @@
+"""The page of a sweep under way follows it by itself: a sweep grows beneath it, and the map keeps what was chosen."""
+
+import threading
+
+import optuna
+import pytest
+import uvicorn
+
+import grokcore
+from grokcore.records.regimes import RegimeRule
+from sweeps.spec.space import Range
+from sweeps.spec.sweep_spec import SweepSpec
+from sweeps.store.run_store import Asked, Store
+from sweeps.watching.server import Watched, application, listen
+
+pytestmark = pytest.mark.browser
+
+SPEC = SweepSpec(
+    name="grows",
+    run={
+        "task": {"name": "modular_addition", "modulus": 7},
+        "model": {"name": "mlp", "width": 16},
+        "optimizer": {"name": "adamw", "rate": 0.02},
+        "steps": 200,
+    },
+    space={"fraction": Range(low=0.4, high=0.9), "decay": Range(low=0.01, high=3, log=True)},
+    rule=RegimeRule(budget=200, ratio=3.0),
+    runs=24,
+    wave=12,
+    measures="none",
+)
+
+
+def test_the_page_follows_a_sweep_and_the_map_keeps_its_state(browser, tmp_path):
+    results = tmp_path / "my results"
+    study = optuna.create_study(sampler=SPEC.built_sampler.build(SPEC.problem))
+    space = SPEC.whole_space
+    asked = [study.ask(space.distributions).params for _ in range(SPEC.runs)]
+    records = grokcore.train([space.config(params) for params in asked])
+    watched = Watched(results / SPEC.name)
+    place = listen(0)
+    server = uvicorn.Server(uvicorn.Config(application(watched, "t", looks=0.2), log_level="error"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [place]})
+    thread.start()
+    tab = browser.new_page(viewport={"width": 1380, "height": 950})
+    errors = []
+    tab.on("pageerror", lambda error: errors.append(str(error)))
+    tab.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    try:
+        tab.goto(f"http://127.0.0.1:{place.getsockname()[1]}/?token=t")
+        tab.get_by_text("waiting for the sweep to begin").wait_for()
+        with Store(SPEC, results) as store:
+            chosen = zip(asked, records, strict=True)
+            store.ask([Asked(number=n, params=p, run_id=r.run_id) for n, (p, r) in enumerate(chosen)])
+            store.add(records[:12])
+            tab.get_by_text("12 of 24 runs").wait_for()
+            tab.wait_for_selector("body[data-map='1']", timeout=30_000)
+            assert tab.locator("#curves polyline").count() == 12
+            frame = tab.frames[1]
+            frame.wait_for_selector("body[data-draws]")
+            frame.evaluate("location.hash = new URLSearchParams({...Object.fromEntries("
+                           "new URLSearchParams(location.hash.slice(1))), threshold: '0.95'}).toString()")  # fmt: skip
+            before = frame.evaluate("location.hash")
+            store.add(records[12:])
+        tab.get_by_text("24 of 24 runs: the sweep is done").wait_for()
+        tab.wait_for_selector("body[data-map='2']", timeout=30_000)
+        frame = tab.frames[-1]
+        frame.wait_for_selector("body[data-draws]")
+        assert len(tab.frames) == 2
+        assert frame.evaluate("location.hash") == before
+        assert tab.locator("#widths tr").count() == len(watched.live.widths[-1][1])
+    finally:
+        tab.close()
+        server.should_exit = True
+        thread.join(10)
+    assert errors == []

@@ -1,0 +1,131 @@
+"""The gallery: recipes are run once, kept, judged from what is kept, and a killed or damaged one costs only itself."""
+
+import re
+import sys
+
+import numpy as np
+import pytest
+
+from grokcore.errors import ConfigError, DataError
+from sweeps import cli
+from sweeps.cli import recipes as recipes_command
+from sweeps.gallery import page
+from sweeps.gallery.exhibit import chosen, exhibit, kept
+from sweeps.gallery.experiment import conduct, is_of, load, members, save
+from sweeps.recipes.recipe import names, recipe
+
+NAME = "gromov-analytic"
+
+
+@pytest.fixture(scope="module")
+def experiment():
+    return conduct(recipe(NAME), quick=True)
+
+
+@pytest.fixture
+def grokmap(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["grokmap", *map(str, words)])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        printed = capsys.readouterr()
+        return end.value.code or 0, printed.out, printed.err
+
+    return run
+
+
+def test_what_is_kept_reads_back_equal(experiment, tmp_path):
+    read = load(save(tmp_path / "a.parquet", experiment))
+    assert read.settings == experiment.settings
+    assert read.curves.reset_index(drop=True).equals(experiment.curves)
+    assert (read.recipe, read.quick, read.steps, read.command) == (
+        NAME,
+        True,
+        experiment.steps,
+        f"grokmap reproduce --published {NAME} --quick",
+    )
+    assert page.text([read]) == page.text([load(save(tmp_path / "b.parquet", read))])
+
+
+def test_the_members_are_the_sweeps_points():
+    ids = [config.run_id for config in members(recipe("prieto-orthograd").spec)]
+    assert len(ids) == len(set(ids)) == 6
+    assert len(members(recipe("liu-phase-regression").quick)) == 24
+
+
+def test_a_kept_recipe_is_not_run_again_unless_it_changed(experiment, tmp_path, monkeypatch):
+    save(tmp_path / f"{NAME}.parquet", experiment)
+    monkeypatch.setattr("sweeps.gallery.exhibit._run", None)  # trying to run anything would fail
+    (there,) = exhibit([recipe(NAME)], tmp_path, quick=True, again=False, slots=1)
+    assert there.seconds == pytest.approx(experiment.seconds, abs=0.06)
+    assert (tmp_path / f"{NAME}-1.png").stat().st_size > 1000
+    assert not is_of(experiment, recipe(NAME), quick=False)
+    assert not is_of(experiment, recipe("merrill-parity"), quick=True)
+
+
+def test_a_page_says_claim_published_ours_and_verdict(experiment):
+    (one,) = page.judged(experiment)
+    assert one.row[2:] == ("1 (1 to 1)", "3", "agrees")
+    text = page.text([experiment])
+    for said in (one.claim.says, one.claim.published, "2301.02679", one.picture, experiment.command, "1 agrees"):
+        assert said in text
+
+
+def test_a_claim_that_differs_is_told_as_such(experiment, tmp_path):
+    worse = load(save(tmp_path / "a.parquet", experiment))
+    worse.curves["val_accuracy"] = np.float32(0.2) + worse.curves["val_accuracy"] * 0
+    (one,) = page.judged(worse)
+    assert one.row[4] == "differs"
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1 nonsense", None])
+def test_a_damaged_file_is_named(content, tmp_path):
+    path = tmp_path / f"{NAME}.parquet"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(DataError, match=NAME):
+        load(path)
+
+
+def test_recipes_are_chosen_by_name_cost_and_form():
+    assert [one.name for one in chosen(["merrill-parity", NAME], quick=True, budget=None)] == [NAME, "merrill-parity"]
+    assert {one.name for one in chosen([], quick=True, budget=None)} == {n for n in names() if recipe(n).quick}
+    affordable = {one.name for one in chosen([], quick=False, budget=None)}
+    assert NAME in affordable
+    assert "transformer-map" not in affordable
+    for named, quick, budget, sentence in (
+        (["gromov-analitic"], False, None, "Did you mean 'gromov-analytic'"),
+        (["widths-60"], True, None, "has no cheap form"),
+        (["transformer-map"], False, 100.0, "more than the budget"),
+        ([], True, 0.1, "no recipe is as cheap"),
+    ):
+        with pytest.raises(ConfigError, match=sentence):
+            chosen(named, quick=quick, budget=budget)
+
+
+def test_the_command_prints_and_writes(experiment, tmp_path, grokmap):
+    save(tmp_path / "here" / f"{NAME}.parquet", experiment) if (tmp_path / "here").mkdir() is None else None
+    code, said, _ = grokmap("reproduce", "--published", NAME, "--quick", "--out", "here")
+    assert code == 0
+    for word in ("All pairs are right.", "published: 100 %", "ours: mean 1 (1 to 1), of 3 runs", "agrees", "index.md"):
+        assert word in said
+    assert [one.recipe for one in kept(tmp_path / "here")] == [NAME]
+    assert re.search(r"\| agrees \|", (tmp_path / "here" / "index.md").read_text())
+
+
+def test_options_of_one_form_are_refused_with_the_other(grokmap):
+    for words, sentence in (
+        (("reproduce", "abc", "--quick"), "go with --published"),
+        (("reproduce",), "name one"),
+        (("reproduce", "a", "b"), "2 runs or sweeps were named"),
+        (("reproduce", "--published", "gromov"), "Did you mean"),
+    ):
+        code, _, said = grokmap(*words)
+        assert code == 2
+        assert sentence in said
+
+
+def test_short_papers_are_cited():
+    assert recipes_command.short(recipe("nanda-twin")) == "Nanda et al. 2023"
