@@ -127,6 +127,16 @@ def test_an_address_brings_back_what_was_chosen(browser, page, made):
     tab.close()
 
 
+def test_an_address_of_another_map_of_the_sweep_is_taken_as_nearly_as_can_be(browser, made):
+    tab = opened(browser, made[1], "#budget=1234.5&at.rate=0.0101&threshold=0.94&layer=time")
+    seen = tab.evaluate("[state.budget, state['at.rate'], state.threshold, state.layer]")
+    assert seen[0] == pytest.approx(1234.5, rel=0.01)
+    assert seen[1] == pytest.approx(0.0101, rel=0.12)
+    assert seen[2:] == [0.95, "time"]
+    assert tab.evaluate("STOPS.budget.includes(state.budget) && STOPS['at.rate'].includes(state['at.rate'])")
+    tab.close()
+
+
 @pytest.mark.parametrize(
     "address",
     ["#budget=-5&ratio=nan&x=nothing&at.rate=1e9&layer=none&run=none", "#%%%", "#at.rate=&threshold=0.123", "#x=decay"],

@@ -50,9 +50,8 @@ function compute() {
     const sum = p[o] + p[o + 1] + p[o + 2] + p[o + 3];
     for (let k = 0; k < 4; k++) { p[o + k] /= sum; if (p[o + k] > p[o + best[i]]) best[i] = k; }
   }
-  const mem = steps("mem"), gen = steps("gen"), at = ({ low, step }, k) => low + step * k;
-  labels = IDS.map((_, i) => labelRun(mem[i], gen[i], rule));
-  const unit = i => [at(x.fine, i % n), at(y.fine, Math.floor(i / n))];
+  labels = IDS.map((_, i) => labelRun(steps("mem")[i], steps("gen")[i], rule));
+  const unit = i => [x.fine.low + x.fine.step * (i % n), y.fine.low + y.fine.step * Math.floor(i / n)];
   // The layers of uncertainty are Python's, under the fitted rule only.
   const layer = !own && DATA.layers[state.layer]?.own ? "regimes" : state.layer;
   scene = { x, y, ix, iy, n, m, own, layer, layers, draw, p, best, unit };

@@ -85,8 +85,7 @@ function edgesOf({ p, best, n, m, unit }) {
     corners.forEach((from, k) => {
       const to = corners[(k + 1) % 4], [a, b] = [best[from], best[to]].sort();
       if (a === b) return;
-      const [s, e] = [from, to].map(j => Math.log((p[4 * j + a] + 1e-6) / (p[4 * j + b] + 1e-6)));
-      const t = s / (s - e) || 0;
+      const odds = j => Math.log(p[4 * j + a] / p[4 * j + b]), t = odds(from) / (odds(from) - odds(to)) || 0;
       hits.push([`${NAMES[a]}|${NAMES[b]}`, ...unit(from).map((u, d) => u + t * (unit(to)[d] - u))]);
     });
     const middle = [1, 2].map(d => hits.reduce((sum, hit) => sum + hit[d], 0) / hits.length);

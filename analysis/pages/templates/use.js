@@ -26,11 +26,13 @@ for (const control of CONTROLS) control.oninput = () => {
   if (state.x === state.y) state[name === "x" ? "y" : "x"] = before;
   render();
 };
-// An address may say what the controls could; what it leaves out is as the page opened.
+// An address says what the controls could, or nearly (maps of a sweep under way differ); the rest is as it opened.
 function fromAddress() {
   Object.assign(state, OPENED);
   for (const [name, word] of new URLSearchParams(location.hash.slice(1))) {
-    const possible = { ...STOPS, ...DATA.choices, run: IDS, filter: [word] }[name] ?? [];
+    const possible = { ...DATA.choices, run: IDS, filter: [word] }[name] ?? [], stops = STOPS[name] ?? [];
+    const within = word && word >= stops[0] && word <= stops.at(-1), away = stop => Math.abs(stop - word);
+    if (within) state[name] = stops.reduce((a, b) => (away(b) < away(a) ? b : a));
     state[name] = possible.find(value => String(value) === word) ?? state[name];
   }
   if (state.x === state.y) Object.assign(state, { x: OPENED.x, y: OPENED.y });
@@ -101,7 +103,6 @@ function tellBox(one, other) {
   });
   const within = [...sides, ...DATA.levels[levelNumber()].sides].map(side => ` --within ${side}`);
   $("box-command").textContent = DATA.finer + within.join("");
-  $("box-words").hidden = false;
 }
 map.onpointerdown = event => {
   from = event.button === 0 ? pointed(event) : null;
