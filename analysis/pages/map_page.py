@@ -64,7 +64,7 @@ def laws_of(fitted: RegimeMap, survival: Survival, figure: str) -> Laws:
             for third in axis.thirds
         )
         paragraphs.append(
-            f"Mean steps to generalise, restricted to {survival.horizon:,}, by {pretty(axis.axis)}: {means} "
+            f"Mean steps to generalise, restricted to {survival.horizon:,}, by {axis.title}: {means} "
             f"(log-rank, lowest against highest: {p_words(axis.test.p_value)})."
         )
     table = ""
