@@ -74,6 +74,7 @@ def export_map(
     with second_process(files.import_backends):
         say(f"fitting the map to {len(source.frame):,} runs …")
         fitted = map_of(source, rule)
+        fitted.begin()
         say(f"drawing the map{f' at {len(fitted.parts)} levels' if fitted.parts else ''} …")
         drawn = Drawn(x=x, y=y, at=fitted.numbers_at(at))
         shown = {tuple(one.fixed.values()): one for one in regime_map.levels_drawn(fitted, at)}

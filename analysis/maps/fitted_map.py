@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -62,6 +62,8 @@ class FittedMap(abc.ABC):
     code: Array = field(default_factory=lambda: np.zeros(0))
     """What stands after the axes' features where levels share one ensemble."""
     _at_threshold: dict[float, MilestoneTimes] = field(init=False, default_factory=dict)
+    _begun: dict[float | None, Callable[[], Any]] = field(init=False, default_factory=dict)
+    """What was begun before it is asked for: the times at a threshold, and under None the law."""
     # Levels of categories -----------------------------------------------------------------------------------------
 
     @property
@@ -191,10 +193,10 @@ class FittedMap(abc.ABC):
     def _fitted_law(self) -> tuple[CriticalLaw | None, str]:
         if self.parts:
             return None, "each level of a category has a law of its own."
-        try:
-            return fit_critical_law(self.checked), ""
-        except DataError as error:
-            return None, str(error)
+        begun: Callable[[], tuple[CriticalLaw | None, str]] = self._begun.pop(
+            None, functools.partial(law_of, self.checked)
+        )
+        return begun()
 
     @property
     def law(self) -> CriticalLaw | None:
@@ -205,3 +207,11 @@ class FittedMap(abc.ABC):
     def law_absent(self) -> str:
         """Return why there is no critical law; empty when there is one."""
         return self._fitted_law[1]
+
+
+def law_of(runs: Runs) -> tuple[CriticalLaw | None, str]:
+    """Return the critical law of the runs, or why there is none."""
+    try:
+        return fit_critical_law(runs), ""
+    except DataError as error:
+        return None, str(error)

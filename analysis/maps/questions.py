@@ -14,14 +14,15 @@ import numpy.typing as npt
 import pandas as pd
 
 from analysis.maps.boundaries import NAMES, Pair, regime_pair
-from analysis.maps.fitted_map import FittedMap
+from analysis.maps.fitted_map import FittedMap, law_of
 from analysis.maps.outcomes import OutcomeLayer
 from analysis.maps.uncertainty import entropy_split, side_share
-from analysis.models.cores import single_threaded
+from analysis.models.cores import beside, single_threaded
 from analysis.models.ensemble import law_member, learned_rows
 from analysis.models.milestone_times import MilestoneTimes
 from analysis.runs.axes import Array, Axis, features
 from analysis.runs.categories import Category
+from analysis.runs.run_table import Runs
 from grokcore.errors import DataError, unknown_name
 from grokcore.records.regimes import RegimeRule
 
@@ -162,13 +163,28 @@ class MapQuestions(FittedMap):
         table = self.checked.table.iloc[learned_rows(len(self.checked.table), self.seed)]
         return OutcomeLayer.fit(table["outcome"].to_numpy(), self._features(table))
 
+    def begin(self) -> None:
+        """Begin, in a second process where there is one, what an export asks for: the law, the times at thresholds."""
+        for one in self.parts.values() or (self,):
+            one._begun[None] = beside(law_of, one.checked)
+            for threshold in one.thresholds:
+                if threshold != one.rule.threshold and threshold not in one._at_threshold:
+                    one._begun[threshold] = beside(one.ensemble.times.at_threshold, *one._runs_at(threshold))
+
+    def _runs_at(self, threshold: float) -> tuple[Runs, Array]:
+        """Return the runs that an ensemble learns from, with their milestones at a threshold, and where they are."""
+        runs = self.checked.at_threshold(threshold)
+        runs = runs.rows(learned_rows(len(runs.table), self.seed))
+        return runs, self._features(runs.table)
+
     def _times(self, threshold: float) -> MilestoneTimes:
         if threshold == self.rule.threshold:
             return self.ensemble.times
         if threshold not in self._at_threshold:
-            runs = self.checked.at_threshold(threshold)
-            runs = runs.rows(learned_rows(len(runs.table), self.seed))
-            self._at_threshold[threshold] = self.ensemble.times.at_threshold(runs, self._features(runs.table))
+            begun = self._begun.pop(threshold, None)
+            self._at_threshold[threshold] = (
+                begun() if begun else self.ensemble.times.at_threshold(*self._runs_at(threshold))
+            )
         return self._at_threshold[threshold]
 
     @by_level
