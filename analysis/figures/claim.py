@@ -168,7 +168,7 @@ def said(found: Finding) -> str:
     if math.isinf(found.high) and math.isinf(found.low):
         return f"{estimate} (unbounded)"
     if math.isinf(found.high):
-        return f"{estimate} (at least {number(found.low)})"
+        return f"> {estimate} (at least {number(found.low)})"
     if math.isinf(found.low):
-        return f"{estimate} (at most {number(found.high)})"
+        return f"< {estimate} (at most {number(found.high)})"
     return f"{estimate} ({number(found.low)} to {number(found.high)})"

@@ -108,4 +108,5 @@ def _section(experiment: Experiment) -> Iterator[str]:
         yield from ("", f"**{one.verdict.capitalize()}.** {one.claim.says} Published: {one.claim.published}.")
         note = f" {one.found.note.capitalize()}." if one.found.note else ""
         kind = one.claim.question.NUMBER
-        yield from (f"Ours, {kind}: {claim.said(one.found)}.{note}", "", f"![{one.claim.says}]({one.picture})")
+        remark = f" {one.claim.remark}" if one.claim.remark else ""
+        yield from (f"Ours, {kind}: {claim.said(one.found)}.{note}{remark}", "", f"![{one.claim.says}]({one.picture})")

@@ -42,6 +42,8 @@ class Claim(Component):
     """Where that is from."""
     question: Question
     """What is asked of the runs; its `low` and `high` are the region that agrees."""
+    remark: str = ""
+    """What a reader of the verdict should know: what was tried where it differs, say."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +104,8 @@ class Recipe(Component):
         if budget is None or price <= budget:
             return
         affordable = int(budget / price * (runs or self.sweep(quick=quick).runs))
-        cheaper = [f"--runs {affordable}"] if affordable else []
+        form = " --quick" if quick else ""
+        cheaper = [f"grokmap sweep {self.name}{form} --runs {affordable}"] if affordable else []
         if not quick and self.quick_cost is not None and self.quick_cost < price:
             cheaper.append(f"--quick ({self.quick_cost:,.0f})")
         remedy = f" Cheaper: {' or '.join(cheaper)}." if cheaper else " Give a larger budget."

@@ -18,13 +18,18 @@ def experiments():
 
 
 def test_the_page_is_what_the_kept_runs_say(experiments):
-    assert len(experiments) >= 3
+    assert len(experiments) >= 9
     assert (FOLDER / page.PAGE).read_text(encoding="utf-8") == page.text(experiments)
 
 
 def test_every_claim_has_its_picture(experiments):
     pictures = {one.picture for experiment in experiments for one in page.judged(experiment)}
     assert pictures == {path.name for path in FOLDER.glob("*.png")}
+
+
+def test_a_claim_that_differs_says_what_was_tried(experiments):
+    claims = [one for experiment in experiments for one in page.judged(experiment)]
+    assert all(one.claim.remark for one in claims if one.verdict == "differs")
 
 
 def test_what_is_kept_is_of_the_recipes_as_they_are(experiments):

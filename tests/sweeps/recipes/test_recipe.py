@@ -112,7 +112,10 @@ def test_mistakes_are_answered_in_a_sentence(grokmap):
         (("sweep", "nanda-twn"), "Did you mean 'nanda-twin'?"),
         (("recipes", "show", "pover-figure-1"), "Did you mean 'power-figure-1'?"),
         (("run", "nanda-twn"), "Did you mean 'nanda-twin'?"),
-        (("sweep", "sgd-map", "--budget", "1h"), "more than the budget of 3,600. Cheaper: --runs"),
+        (
+            ("sweep", "sgd-map", "--budget", "1h"),
+            "more than the budget of 3,600. Cheaper: grokmap sweep sgd-map --runs",
+        ),
         (("sweep", "prieto-collapse", "--budget", "500"), "--quick ("),
         (("sweep", "widths-60", "--quick"), "has no cheap form"),
         (("sweep", "mine.toml", "--quick"), "--quick is for recipes"),
