@@ -5,7 +5,7 @@ ones that nothing was ever tuned on), in waves, told what a sweep tells them. Pr
 the share of 4,096 quasi-random points that the map of a sampler's runs labels rightly, and the steps the runs took;
 then how many runs and steps a sampler needs for Sobol's score at most runs, and on which diagrams it is behind. A run
 takes a quarter more steps than it needs to generalise, as the engine's confirmation does, or its whole budget.
-``--keep scores.csv`` goes on where it was stopped.
+``--keep scores.csv`` goes on where it was stopped. ``--dense`` searches among 2,048 real runs of the default problem.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import optuna
 import pandas as pd
 
 from analysis import RegimeMap
+from benchmarks.dense_search import report
 from benchmarks.diagrams import BOX, CLIFFS, SMOOTH, Array, Diagram, on_grid, sobol
 from benchmarks.drawn import drawn
 from benchmarks.maps import POINTS
@@ -176,7 +177,11 @@ def main() -> None:
     parser.add_argument("--wave", type=int, default=32, help="runs chosen at a time")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--keep", type=Path, help="a CSV that holds what was scored so far, to go on from")
+    parser.add_argument("--dense", action="store_true", help="search among real runs of the default problem instead")
     given = parser.parse_args()
+    if given.dense:
+        report([32, 64, 96, 128, 192, 256] if given.runs == RUNS else given.runs, given.seeds, given.processes)
+        return
     standard = range(min(given.standard, len((*SMOOTH, *CLIFFS)) // 2))
     which = [("standard", n) for n in standard] + [("drawn", n) for n in range(given.drawn)]
     which += [("fresh", given.first + n) for n in range(given.fresh)]

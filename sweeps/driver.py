@@ -25,7 +25,7 @@ from sweeps.new_points import SpaceExhaustedError
 from sweeps.store.lines import damaged
 from sweeps.store.reported_run import ReportedRun
 from sweeps.store.run_store import Asked, Store
-from sweeps.study import ask, inside, milestones_of, note, rebuild, tell_outcome
+from sweeps.study import ask, inside, milestones_of, note, rebuild, tell_outcome, told_of
 
 R = TypeVar("R", RunRecord, ReportedRun)
 
@@ -320,9 +320,7 @@ class Driver:
         self._waiting[self._key(config)][config.run_id] = config
 
     def _remember(self, record: RunRecord | ReportedRun) -> None:
-        threshold = self.spec.rule.threshold
-        mem, gen = record.milestone("train", threshold), record.milestone("val", threshold)
-        self._told[record.run_id] = (record.outcome, mem, gen)
+        self._told[record.run_id] = told_of(record, self.spec.rule.threshold)
         self._steps += record.steps
 
 

@@ -10,9 +10,11 @@ import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from analysis.runs.censoring import ruled_out_until
 from grokcore.records.milestones import Milestone
-from grokcore.records.run_record import Outcome
+from grokcore.records.run_record import Outcome, RunRecord
 from sweeps.new_points import SpaceExhaustedError, anywhere
+from sweeps.store.reported_run import ReportedRun
 from sweeps.store.run_store import Asked
 
 if TYPE_CHECKING:
@@ -104,6 +106,19 @@ def tell_outcome(study: Study, number: int, outcome: Outcome, mem: Milestone, ge
         tell_milestones(
             study, number, t_mem=(mem.step, mem.event), t_gen=(gen.step, gen.event), budget=_counted(outcome, budget)
         )
+
+
+def told_of(run: RunRecord | ReportedRun, threshold: float) -> tuple[Outcome, Milestone, Milestone]:
+    """Return what a study is told of a finished run: its outcome, t_mem and t_gen.
+
+    One that a forecast stopped is censored at the step by which that ruled out that it generalises, as maps have it.
+    """
+    until = ruled_out_until(run.reason) if run.outcome is Outcome.STOPPED else 0
+    mem, gen = (
+        at if at.event else Milestone(event=False, step=max(at.step, until))
+        for at in (run.milestone("train", threshold), run.milestone("val", threshold))
+    )
+    return run.outcome, mem, gen
 
 
 def rebuild(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 import shlex
@@ -72,8 +73,6 @@ def export_comparison(
     paths = {suffix: out / f"compare.{suffix}" for suffix in ("png", "svg", "pdf")}
     base.save(drawing, list(paths.values()), look)
     paths["csv"] = out / "compare.csv"
-    screen = base.STYLES["screen"]
-    on_page = base.svg(comparison.draw(shown, screen) if look.bare else drawing, screen)
     if look.bare:
         paths |= paper.write_caption(out, "compare", drawing, f"{shown.title}. {shown.caption}")
         paths["table"] = write_text(out / TABLE, paper.comparison_table(shown))
@@ -81,7 +80,7 @@ def export_comparison(
         found.table.to_csv(temporary, index=False)
     values = finding(found, names) | {"command": command, "code_revision": code_revision()}
     paths["json"] = write_text(out / "compare.json", json.dumps(values, indent=2, ensure_ascii=False) + "\n")
-    paths["html"] = write_text(out / "compare.html", _page(shown, (maps[0], maps[1]), on_page, command))
+    paths["html"] = write_text(out / "compare.html", _page(shown, (maps[0], maps[1]), command))
     return found, paths
 
 
@@ -141,8 +140,8 @@ def finding(found: Comparison, names: tuple[str, str]) -> dict[str, Any]:
     }
 
 
-def _page(shown: comparison.Compared, maps: tuple[RegimeMap, RegimeMap], figure: str, command: str) -> str:
-    found = shown.comparison
+def _page(shown: comparison.Compared, maps: tuple[RegimeMap, RegimeMap], command: str) -> str:
+    found, screen = shown.comparison, base.STYLES["screen"]
     headings = {f"{side}_edge": f"edge in {name}" for side, name in zip(("first", "second"), shown.names, strict=True)}
     facts = zip(*(_facts(name, one).items() for name, one in zip(shown.names, maps, strict=True)), strict=True)
     return render(
@@ -153,7 +152,12 @@ def _page(shown: comparison.Compared, maps: tuple[RegimeMap, RegimeMap], figure:
             *shown.notes,
             *(f"{letter}: {text}" for letter, one in zip("AB", maps, strict=True) for text in one.warnings),
         ],
-        figure=markup(figure),
+        pictures={
+            name: (words, base64.b64encode(base.svg(figure, screen).encode()).decode())
+            for name, (words, figure) in comparison.pictures(maps, shown, screen).items()
+        },
+        lines=[(name, colour) for name, (colour, _) in zip(shown.names, comparison.LOOKS, strict=True)],
+        regimes=[(str(regime), colour) for regime, colour in base.REGIME_COLOURS.items()],
         names=shown.names,
         first=found.first,
         second=found.second,

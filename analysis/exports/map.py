@@ -77,7 +77,7 @@ def export_map(
         say(f"drawing the map{f' at {len(fitted.parts)} levels' if fitted.parts else ''} …")
         drawn = Drawn(x=x, y=y, at=fitted.numbers_at(at))
         shown = {tuple(one.fixed.values()): one for one in regime_map.levels_drawn(fitted, at)}
-        survival = laws.info(fitted)
+        survival = laws.info(fitted, at)
         on_page = beside(files.element, laws.draw, survival) if survival.axes else str
         figures, boundaries = _figures(fitted, survival, drawn, at)
         paths: dict[str, Path] = {}

@@ -96,7 +96,7 @@ def _formula(law: CriticalLaw) -> str:
 
 def _times_table(survival: Survival) -> str:
     rows = [
-        (latex.escape(pretty(axis.axis)) if index == 0 else "", latex.escape(third.label), f"${third.runs}$",
+        (latex.escape(axis.title) if index == 0 else "", latex.escape(third.label), f"${third.runs}$",
          *(f"${value:,.0f}$".replace(",", "{,}") for value in (third.mean.mean, third.mean.low, third.mean.high)))
         for axis in survival.axes
         for index, third in enumerate(axis.thirds)

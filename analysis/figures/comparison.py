@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from analysis.figures import plane
+from analysis.figures import on_axes, plane
 from analysis.figures.base import INK, MUTED, STYLES, Style, Words, drawing, furnish, new_figure, number, pretty
 from analysis.figures.regime_map import chosen_axes
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 LOOKS: tuple[tuple[str, Any], ...] = ((INK, "-"), ("#d0603a", (0, (4, 1.5))))
 """Colour and dashes of A and of B; the dashes tell them apart in grey."""
+SIDE = 4.4
+"""Inches of the side of a page's picture: its letters can be read on a telephone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +115,38 @@ def draw(what: Compared, style: Style = STYLES["screen"]) -> Figure:
         handles, _ = panels[0, 0].get_legend_handles_labels()
         furnish(figure, Words(title=what.title, caption=what.caption), style, handles)
     return figure
+
+
+def pictures(
+    maps: tuple[RegimeMap, RegimeMap], what: Compared, style: Style = STYLES["screen"]
+) -> dict[str, tuple[str, Figure]]:
+    """Return the pictures of a page with what each shows; each stands alone, so that they fit a wide and a narrow page.
+
+    Both maps in the slice that the edges are drawn in, these edges over each other, and the crossings.
+    """
+    found: dict[str, tuple[str, Figure]] = {}
+    at = {name.rpartition(".")[2]: value for name, value in what.at.items()}
+    held = f", at {', '.join(f'{pretty(name)} {number(value)}' for name, value in what.at.items())}" if what.at else ""
+    with drawing(style):
+        for letter, name, one in zip("AB", what.names, maps, strict=True):
+            figure, axes = new_figure((SIDE, SIDE))
+            if what.y is None:
+                on_axes.draw(one, axes)
+            else:
+                on_axes.draw(one, axes, x=what.x.short, y=what.y.short, at=at)
+            found[letter] = f"{name}: its regimes{held}", figure
+        if what.edges and what.y is not None:
+            figure, axes = new_figure((SIDE, SIDE))
+            _edges(axes, what, style)
+            plane.dress(axes, what.x, what.y, count=5)
+            found["edges"] = (
+                f"the edge between {what.comparison.first} and {what.comparison.second} in both{held}",
+                figure,
+            )
+        figure, axes = new_figure((SIDE, SIDE))
+        _crossings(axes, what, style)
+        found["crossings"] = "where each line through the box crosses in A and in B", figure
+    return found
 
 
 def _edges(axes: Axes, what: Compared, style: Style) -> None:

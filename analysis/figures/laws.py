@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +24,7 @@ from analysis.figures.base import (
     number,
     pretty,
 )
+from analysis.figures.map_panels import levels_drawn
 from analysis.statistics.survival import LogRank, Mean, kaplan_meier, log_rank, restricted_mean
 
 if TYPE_CHECKING:
@@ -56,29 +59,38 @@ class AxisSurvival:
 
     axis: str
     """Column of the axis."""
+    level: str = ""
+    """The level of each category in words; empty where the map has none."""
     thirds: tuple[Third, ...]
     """From low to high; those with too few runs are left out."""
     test: LogRank
     """Log-rank test of the lowest third against the highest."""
 
+    @property
+    def title(self) -> str:
+        """Return axis and level in words."""
+        return ", ".join(filter(None, (pretty(self.axis), self.level)))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Survival:
-    """What the figure shows: one panel an axis."""
+    """What the figure shows: one panel an axis, at each level of the categories."""
 
     axes: tuple[AxisSurvival, ...]
-    """The map's axes."""
+    """The map's axes, level by level."""
     horizon: int
     """Steps up to which means are restricted: the rule's budget."""
     caption: str
     """What it is, in words."""
 
 
-def info(fitted: RegimeMap) -> Survival:
-    """Gather survival curves of the thirds of each axis of a map."""
-    runs = fitted.runs
-    alive = runs[np.isfinite(runs["t_gen"])]
-    found = [_axis(alive, axis, fitted.rule.budget) for axis in fitted.axes]
+def info(fitted: RegimeMap, at: Mapping[str, Any] | None = None) -> Survival:
+    """Gather survival curves of the thirds of each axis of a map, at each level of its categories that `at` leaves."""
+    found = [
+        _axis(one.runs[np.isfinite(one.runs["t_gen"])], axis, fitted.rule.budget, _words(one))
+        for one in levels_drawn(fitted, at)
+        for axis in one.axes
+    ]
     return Survival(
         axes=tuple(one for one in found if len(one.thirds) > 1),
         horizon=fitted.rule.budget,
@@ -90,7 +102,11 @@ def info(fitted: RegimeMap) -> Survival:
     )
 
 
-def _axis(runs: pd.DataFrame, axis: Any, horizon: int) -> AxisSurvival:
+def _words(one: RegimeMap) -> str:
+    return ", ".join(f"{pretty(name)} {text}" for name, text in one.fixed.items())
+
+
+def _axis(runs: pd.DataFrame, axis: Any, horizon: int, level: str) -> AxisSurvival:
     units = plane.position(axis, runs[axis.name])
     third = np.clip((units * 3).astype(int), 0, 2)
     thirds, groups = [], []
@@ -110,7 +126,7 @@ def _axis(runs: pd.DataFrame, axis: Any, horizon: int) -> AxisSurvival:
         )
         groups.append((step, event))
     test = log_rank(*groups[0], *groups[-1]) if len(groups) > 1 else LogRank(0.0, 1.0)
-    return AxisSurvival(axis=axis.name, thirds=tuple(thirds), test=test)
+    return AxisSurvival(axis=axis.name, level=level, thirds=tuple(thirds), test=test)
 
 
 def p_words(p: float) -> str:
@@ -119,22 +135,27 @@ def p_words(p: float) -> str:
 
 
 def draw(survival: Survival, style: Style = STYLES["screen"]) -> Figure:
-    """Draw one panel per axis, with steps on a logarithmic scale."""
-    n = len(survival.axes)
+    """Draw one panel per axis, a row for each level of the categories, with steps on a logarithmic scale."""
+    rows = [list(row) for _, row in itertools.groupby(survival.axes, key=lambda one: one.level)]
+    if style.stacked:
+        rows = [[one] for one in survival.axes]
+    n = max(len(row) for row in rows)
     narrow = style.width < 5
     with drawing(style):
         width = style.wide if n > 1 else style.width
         height = (0.75 if narrow else 0.85) * width / (1.6 if style.stacked else max(n, 1.6))
-        rows, columns = (n, 1) if style.stacked else (1, n)
-        figure, panels = new_figure((width, rows * height), nrows=rows, ncols=columns, squeeze=False)
-        for index, (axis, target) in enumerate(zip(survival.axes, panels.flat, strict=True)):
-            _panel(target, axis, survival.horizon, style)
-            if style.stacked and index < n - 1:
-                target.set_xlabel("")
-            if index == 0 or style.stacked:
-                target.set_ylabel("not yet generalised")
-            else:
-                target.yaxis.set_tick_params(labelleft=False)
+        figure, panels = new_figure((width, len(rows) * height), nrows=len(rows), ncols=n, squeeze=False)
+        for number_of_row, (row, targets) in enumerate(zip(rows, panels, strict=True)):
+            for target in targets[len(row) :]:
+                target.set_visible(False)
+            for index, (axis, target) in enumerate(zip(row, targets, strict=False)):
+                _panel(target, axis, survival.horizon, style)
+                if number_of_row < len(rows) - 1:
+                    target.set_xlabel("")
+                if index == 0:
+                    target.set_ylabel("not yet generalised")
+                else:
+                    target.yaxis.set_tick_params(labelleft=False)
         furnish(figure, Words(caption=survival.caption), style)
     return figure
 
@@ -152,7 +173,7 @@ def _panel(axes: Axes, what: AxisSurvival, horizon: int, style: Style) -> None:
     axes.set_ylim(0, 1.02)
     log_steps(axes.xaxis)
     axes.set_xlabel("optimizer step")
-    axes.set_title(f"{pretty(what.axis)}, {p_words(what.test.p_value)}", fontsize=style.font, fontweight="normal")
+    axes.set_title(f"{what.title}, {p_words(what.test.p_value)}", fontsize=style.font, fontweight="normal")
     title = {"title": "range (runs)", "title_fontsize": style.font * 0.8, "fontsize": style.font * 0.8}
     legend = axes.legend(loc="lower left", handlelength=2.2, **title)
     legend.get_title().set_color(MUTED)

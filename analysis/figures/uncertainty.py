@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,10 +34,10 @@ def draw(what: MapFigure, style: Style = STYLES["screen"]) -> Figure:
     places = what.places(style)
     top = max(0.2, *(float(np.max(getattr(panel.cells, kind))) for panel in what.panels for kind in KINDS))
     with drawing(style):
-        # The parts of one panel stand side by side, of several below one another.
+        # The parts of one panel stand side by side, of several below one another; where there is no room the other way.
         block, across = (1 + max(place[side] for place in places) for side in (0, 1))
-        beside = n == 1 and not style.stacked
-        rows, columns = (1, 2) if beside else (2 * block, across)
+        beside = (n == 1) != style.stacked
+        rows, columns = (block, 2) if beside else (2 * block, across)
         width = style.wide
         side = (width - 12 * style.font / 72) / max(columns, 1 if style.stacked else 2)
         height = min(side, (0.65 if style.stacked else 0.4) * width)
@@ -45,17 +46,18 @@ def draw(what: MapFigure, style: Style = STYLES["screen"]) -> Figure:
             axes.set_visible(False)
         for part, (kind, words) in enumerate(KINDS.items()):
             for (row, column), panel in zip(places, what.panels, strict=True):
-                axes = grid[0, part] if beside else grid[part * block + row, column]
+                axes = grid[row, part] if beside else grid[part * block + row, column]
                 axes.set_visible(True)
                 draw_panel(axes, panel, kind, what, top)
                 first = column == 0 and (not beside or part == 0)
                 plane.dress(axes, what.x, what.y, label_y=first, count=5)
                 begins = (row, column) == (0, 0)
-                title = f"{words}\n{panel.title}" if begins and panel.title else panel.title or words
+                meaning = textwrap.fill(words, 18) if beside and style.stacked else words
+                title = f"{meaning}\n{panel.title}" if begins and panel.title else panel.title or meaning
                 axes.set_title(title, fontsize=style.font)
-                if not beside and not (part == 1 and row == block - 1):
+                if row < block - 1 or not (beside or part == 1):
                     axes.set_xlabel("")
-        bar = figure.colorbar(grid[0, 0].images[0], ax=grid, shrink=0.8, pad=0.01, aspect=30)
+        bar = figure.colorbar(grid[0, 0].images[0], ax=grid, shrink=0.8 if rows < 3 else 0.4, pad=0.01, aspect=30)
         bar.set_label("bits")
         bar.outline.set_visible(False)
         furnish(figure, Words(caption=caption(what)), style)

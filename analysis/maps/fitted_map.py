@@ -164,7 +164,8 @@ class FittedMap(abc.ABC):
         mem, mem_event = self.checked.milestone("t_mem")
         gen, gen_event = self.checked.milestone("t_gen")
         table["regime"] = regime_names(self.rule.labels(mem, mem_event, gen, gen_event))
-        table["known"] = allowed_regimes(self.checked, self.rule).sum(axis=1) == 1
+        certain = (table.pop("ruled_out") == 0).to_numpy(dtype=bool)
+        table["known"] = certain & (allowed_regimes(self.checked, self.rule).sum(axis=1) == 1)
         return table
 
     @property

@@ -19,7 +19,7 @@ from analysis.figures.base import pretty
 from analysis.maps.grid import MapGrid
 from analysis.pages.html import markup, render
 from analysis.pages.html import source as template
-from analysis.pages.page_data import Drawn, page_data
+from analysis.pages.page_data import LAYERS, Drawn, page_data
 from analysis.runs.categories import Level
 from analysis.runs.sources import Source
 
@@ -64,10 +64,13 @@ def laws_of(fitted: RegimeMap, survival: Survival, figure: str) -> Laws:
             for third in axis.thirds
         )
         paragraphs.append(
-            f"Mean steps to generalise, restricted to {survival.horizon:,}, by {pretty(axis.axis)}: {means} "
+            f"Mean steps to generalise, restricted to {survival.horizon:,}, by {axis.title}: {means} "
             f"(log-rank, lowest against highest: {p_words(axis.test.p_value)})."
         )
-    table = "" if fitted.law is None else fitted.law.estimates.to_html(float_format="{:.3g}".format, border=0)
+    table = ""
+    if fitted.law is not None:
+        named = fitted.law.estimates.rename_axis(columns="parameter")
+        table = named.to_html(float_format="{:.3g}".format, border=0)
     return Laws(paragraphs=paragraphs, table=table, figure=figure)
 
 
@@ -94,7 +97,10 @@ def page(
         warnings=fitted.warnings,
         scripts=[markup(template(name)) for name in SCRIPTS],
         data=markup(_script_json(data)),
-        spec=data["spec"],
+        page=data,
+        axes=[(axis["name"], axis["label"]) for axis in data["axes"]],
+        layers=LAYERS,
+        marks=MARKS,
         laws=None if laws is None else {
             "paragraphs": laws.paragraphs, "table": markup(laws.table), "figure": markup(laws.figure)
         },
@@ -104,18 +110,16 @@ def page(
     )  # fmt: skip
 
 
-SCRIPTS = (
-    "numbers.js",
-    "plot.js",
-    "map.js",
-    "marks.js",
-    "controls.js",
-    "curves.js",
-    "runs.js",
-    "pointer.js",
-    "share.js",
-    "start.js",
-)
+SCRIPTS = ("numbers.js", "map.js", "runs.js", "use.js")
+MARKS = {
+    "generalised": "generalised",
+    "censored": "censored: memorised, not generalised",
+    "confused": "censored: not even memorised",
+    "uncertain": "stopped before the budget",
+    "unstable": "unstable",
+    "failed": "diverged or failed",
+}
+"""What each mark of a run means."""
 
 
 def _script_json(values: Any) -> str:

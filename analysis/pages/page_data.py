@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import os
 import shlex
 from collections.abc import Mapping
@@ -12,34 +11,35 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy.special import logit, ndtr
 
 from analysis.figures import plane
-from analysis.figures.base import REGIME_COLOURS, REGIME_INK, pretty
+from analysis.figures.base import REGIME_COLOURS, REGIME_INK, number, pretty
 from analysis.maps.grid import MapGrid
-from analysis.runs.axes import Axis
-from analysis.runs.categories import Level, level_rows, level_texts
-from analysis.runs.curves import MOST_POINTS, points_each, thinned
-from analysis.runs.run_table import milestone_columns, recorded_thresholds
+from analysis.pages.page_axes import axis_data, field_of, opening, probability_axis, slider_stops, words_of
+from analysis.pages.page_runs import fates, kept, levels_of, packed, run_columns, run_curves, run_milestones
+from analysis.runs.categories import Level, level_rows
 from analysis.runs.sources import Source
 from grokcore.records.regimes import REGIMES
 
 if TYPE_CHECKING:
     from analysis.maps.regime_map import RegimeMap
 
-MEASURES = 6
-"""Measures carried beside the learning curves."""
-MOST_RUNS = 50_000
-"""Runs that a page carries; of more, a random part."""
-MOST_COLUMNS = 24
-"""Columns of the run table that a page carries beside axes and milestones."""
 MOST_RELABELLED = 4
 """Levels of categories up to which a page carries the times at every threshold."""
-MOST_CELLS = 400_000
-"""Cells of those columns together."""
-NO_VALUE = -32768
+LAYERS = {
+    "regimes": "probability of each regime",
+    "likeliest": "likeliest regime",
+    "epistemic": "where more runs would sharpen this",
+    "seeds": "where seeds differ",
+    "time": "median step of generalisation",
+}
+"""What the ground of the map can show."""
+BANDS = {90: "url(#hatch)", 50: "rgba(29,34,43,.3)"}
+"""How the bands in which a boundary lies with so many per cent are filled."""
+RAMP = ((0, 32, 77), (70, 74, 108), (124, 123, 120), (187, 174, 110), (255, 234, 70))
+"""Colours of a layer that is one number a point: even in lightness, the same to every colour vision (cividis)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,18 +54,6 @@ class Drawn:
     """Values of other axes; the middle of their range if not said."""
 
 
-def packed(values: npt.ArrayLike) -> dict[str, Any]:
-    """Return an array as base64 of int16 with its scale and offset: three digits in less than three characters."""
-    values = np.asarray(values, dtype=np.float64).ravel()
-    finite = np.isfinite(values)
-    low, high = (float(values[finite].min()), float(values[finite].max())) if finite.any() else (0.0, 0.0)
-    scale = (high - low) / 65000 or 1.0
-    offset = (low + high) / 2
-    whole = np.round(np.where(finite, values - offset, 0) / scale)
-    q = np.where(finite, whole, NO_VALUE).astype("<i2")
-    return {"data": base64.b64encode(q.tobytes()).decode(), "scale": scale, "offset": offset}
-
-
 def page_data(
     fitted: RegimeMap, source: Source, grids: Mapping[Level, MapGrid], drawn: Drawn, out: Path | None = None
 ) -> dict[str, Any]:
@@ -74,104 +62,164 @@ def page_data(
     `grids` holds the map's values by level of its categories; of a map without categories under the empty level.
     """
     some = next(iter(grids.values()))
-    ix, iy = _drawn_indices(fitted, drawn)
     rule = fitted.rule
     # Of many levels the page carries the times at the rule's own threshold only: it is bounded in size.
     thresholds = list(fitted.thresholds) if len(grids) <= MOST_RELABELLED else [rule.threshold]
     at_level = level_rows(fitted.runs, fitted.categories)
     rows = np.sort(np.concatenate([at_level[level] for level in grids]))
-    runs = fitted.runs.iloc[_kept(rows)]
-    sampled = f"Of {len(rows):,} runs, {len(runs):,} taken at random are on this page."
+    runs = fitted.runs.iloc[kept(rows)]
+    columns = run_columns(fitted, runs)
+    curves = run_curves(runs, source.curves)
+    words = words_of(some.axes)
+    opened = [opening(axis, drawn.at) for axis in some.axes]
+    axes = [
+        {**axis_data(*one), "runs": field_of(plane.position(one[0], runs[one[0].name]), "f4")}
+        for one in zip(some.axes, words, some.grids, opened, strict=True)
+    ]
+    state = _opened(fitted, drawn, axes, [float(f"{value:.6g}") for value in opened])
+    state |= {
+        "level": ", ".join(next(iter(grids))),
+        "measure": curves["measures"][0] if curves and curves["measures"] else "",
+    }
     return {
-        "name": source.name,
-        "source": shlex.quote(str(source.path if source.path is not None else source.name)),
+        "command": f"grokmap map {shlex.quote(str(source.path if source.path is not None else source.name))}",
         **_places(source, out),
         "regimes": [str(regime) for regime in REGIMES],
         "colours": [REGIME_COLOURS[regime] for regime in REGIMES],
         "inks": [REGIME_INK[regime] for regime in REGIMES],
-        "axes": [_axis(axis, grid) for axis, grid in zip(some.axes, some.grids, strict=True)],
-        "x": ix,
-        "y": iy,
-        "held": [_held_index(axis, grid, drawn) for axis, grid in zip(some.axes, some.grids, strict=True)],
-        "rule": {"threshold": rule.threshold, "budget": rule.budget, "gap": rule.gap, "ratio": rule.ratio},
-        "thresholds": thresholds,
-        "budget_limit": fitted.budget_limit,
-        "time_range": _time_range(fitted),
+        "rgb": [[int(REGIME_COLOURS[regime][i : i + 2], 16) for i in (1, 3, 5)] for regime in REGIMES],
+        "ramp": _ramp(),
+        "bands": [[f"b{share}", float(logit(0.5 + share / 200)), fill] for share, fill in BANDS.items()],
+        "phi": packed(ndtr(np.linspace(-6, 6, 12_001))),
+        "layers": _layers(fitted),
+        "axes": axes,
+        "probability": probability_axis(),
+        "opened": state,
+        "stops": {
+            **slider_stops(fitted, thresholds, state),
+            **{f"at.{axis['name']}": axis["stops"] for axis in axes},
+        },
+        "choices": {
+            "level": [", ".join(level) for level in grids],
+            "x": words,
+            "y": words,
+            "form": ["gap", "ratio"],
+            "layer": list(LAYERS),
+            "measure": curves["measures"] if curves else [],
+            "sort": [sign + column["key"] for column in columns if column["shown"] for sign in ("", "-")],
+            **{name: [True, False] for name in ("bands", "runs", "all")},
+        },
         "categories": [pretty(category.short) for category in fitted.categories],
         "levels": [
-            {
-                "name": ", ".join(level),
-                "words": [shlex.quote(f"{c.short}={text}") for c, text in zip(fitted.categories, level, strict=True)],
-                "weights": one.weight_sentence,
-                "times": {f"{threshold:g}": _times(one, grids[level], threshold) for threshold in thresholds},
-                "own": _own(one, grids[level]),
-            }
-            for level, one in ((level, fitted.parts[level] if level else fitted) for level in grids)
+            _level(fitted.parts[level] if level else fitted, fitted, level, grids[level], thresholds) for level in grids
         ],
-        "sampled": sampled if len(runs) < len(rows) else "",
-        "runs": _runs(fitted, runs, list(grids), thresholds),
-        "curves": _curves(runs, source.curves),
+        "sampled": f"Of {len(rows):,} runs, {len(runs):,} taken at random are on this page."
+        if len(runs) < len(rows)
+        else "",
+        "runs": {
+            "level": levels_of(fitted, runs, list(grids)),
+            "columns": columns,
+            "fate": fates(runs),
+            "milestones": {f"{threshold:g}": run_milestones(runs, threshold) for threshold in thresholds},
+        },
+        "curves": curves,
     }
 
 
-def _kept(rows: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
-    """Return which runs of `rows` a page carries: all, or with very many a random part of them, in their order."""
-    if len(rows) <= MOST_RUNS:
-        return rows
-    return np.sort(np.random.default_rng(0).choice(rows, MOST_RUNS, replace=False))
+def _opened(fitted: RegimeMap, drawn: Drawn, axes: list[dict[str, Any]], held: list[float]) -> dict[str, Any]:
+    """Return what is chosen when the page opens, by the name of its control; addresses carry what differs from it."""
+    from analysis.figures.regime_map import chosen_axes
+
+    rule = fitted.rule
+    names = [axis.name for axis in fitted.axes]
+    shown = [] if len(names) == 1 else [names.index(axis.name) for axis in chosen_axes(fitted, drawn.x, drawn.y)]
+    return {
+        "x": axes[shown[0] if shown else 0]["name"],
+        "y": axes[shown[1]]["name"] if shown else "",
+        **{f"at.{axis['name']}": value for axis, value in zip(axes, held, strict=True)},
+        "threshold": rule.threshold,
+        "budget": rule.budget,
+        "form": "gap" if rule.gap is not None else "ratio",
+        "gap": rule.gap if rule.gap is not None else max(1, round(fitted.budget_limit / 100)),
+        "ratio": rule.ratio if rule.ratio is not None else 5,
+        "layer": "regimes",
+        "bands": True,
+        "runs": True,
+        "all": False,
+        "filter": "",
+        "sort": "run",
+        "run": "",
+    }
+
+
+def _layers(fitted: RegimeMap) -> dict[str, dict[str, Any]]:
+    """Return the layers that are one number a point, with the ends of their colours; `own` holds as fitted only."""
+    runs, limit = fitted.runs, float(fitted.budget_limit)
+    soonest = float(runs.loc[runs["t_gen_event"].astype(bool), "t_gen"].min())
+    low = max(1.0, min(limit / 2, soonest) if np.isfinite(soonest) else limit / 2)
+    bits = {"low": 0, "high": 1, "ends": ["0 bits", "1 bit or more"], "own": True}
+    ends = [f"step {number(low)}", f"step {number(limit)} or later"]
+    time = {"low": float(np.log10(low)), "high": float(np.log10(limit)), "ends": ends, "own": False}
+    return {"epistemic": bits, "seeds": bits, "time": time}
+
+
+def _ramp() -> list[list[int]]:
+    ends = np.linspace(0, 255, len(RAMP))
+    return [[round(float(np.interp(at, ends, channel))) for channel in np.transpose(RAMP)] for at in range(256)]
+
+
+def _level(one: RegimeMap, fitted: RegimeMap, level: Level, grid: MapGrid, thresholds: list[float]) -> dict[str, Any]:
+    """Return the numbers of one level of the categories, and what is said of them."""
+    law = "and the critical law " if one.law is not None and one.weights.get("law", 0.0) > 0 else ""
+    return {
+        "name": ", ".join(level),
+        "sides": [shlex.quote(f"{c.short}={text}") for c, text in zip(fitted.categories, level, strict=True)],
+        "fitted": f"As fitted: {one.weight_sentence}.",
+        "relabelled": "Another rule than the fitted one: the runs are labelled anew, and the ground follows from the "
+        f"fitted times {law}alone, without the models of labels. The command below fits the whole map under it.",
+        "times": {f"{threshold:g}": _times(one, grid, threshold) for threshold in thresholds},
+        "own": _own(one, grid),
+    }
 
 
 def _places(source: Source, out: Path | None) -> dict[str, str | None]:
-    """Return, for a sweep's folder, where its specification is and where the pages of its runs are seen from `out`."""
+    """Return, for a sweep's folder, the command that runs it finer, and where its runs' pages are seen from `out`."""
     if source.path is None or not source.spec:
-        return {"spec": None, "show": None}
+        return {"finer": None, "show": None}
     figures = source.path / "figures"
     beside = Path(os.path.relpath(figures, out)) if out is not None else figures
-    return {"spec": shlex.quote(str(source.path / "spec.toml")), "show": quote(beside.as_posix())}
-
-
-def _axis(axis: Axis, grid: npt.NDArray[np.float64]) -> dict[str, Any]:
-    major, _ = plane.ticks(axis, 6)
-    return {
-        "name": axis.name,
-        "short": axis.short,
-        "label": pretty(axis.name),
-        "scale": axis.scale,
-        "low": axis.low,
-        "high": axis.high,
-        "zero": bool(axis.scale == "log" and axis.zero),
-        "values": grid.tolist(),
-        "stops": [_index(axis, grid, value) for value in axis.levels],
-        "ticks": [float(value) for value in major],
-    }
-
-
-def _time_range(fitted: RegimeMap) -> list[float]:
-    """Return the steps between which the median time is coloured: the soonest run to generalise, the longest budget."""
-    runs = fitted.runs
-    soonest = runs.loc[runs["t_gen_event"].astype(bool), "t_gen"].min()
-    half = fitted.budget_limit / 2
-    return [max(1.0, min(half, float(soonest))) if np.isfinite(soonest) else max(1.0, half), float(fitted.budget_limit)]
+    spec, name = shlex.quote(str(source.path / "spec.toml")), shlex.quote(f"{source.name}-finer")
+    return {"finer": f"grokmap sweep {spec} --name {name}", "show": quote(beside.as_posix())}
 
 
 def _times(fitted: RegimeMap, values: MapGrid, threshold: float) -> dict[str, Any]:
     """Return the posterior of the times at a threshold: t_mem and the delay as mixtures of normals in log10 steps.
 
-    With them the page relabels the map under another rule. `median` is log10 of the median run's step of generalising.
+    With them the page relabels the map under another rule. `noise` is the standard deviation between seeds, `median`
+    log10 of the median run's step of generalising. The delay is that of the times and that of the critical law, by
+    their weights in the map.
     """
     own = threshold == fitted.rule.threshold
     table = values.milestones if own else fitted.milestones(values.points, threshold)
-    found: dict[str, Any] = {
-        name: {"noise": float(table[f"{column}_noise"].iloc[0]), "parts": normals(table, column)}
-        for name, column in (("mem", "t_mem"), ("delay", "delay"))
-    }
-    found["median"] = packed(np.log10(10 ** table["t_mem_mean"] + 10 ** table["delay_mean"]))
     law, share = fitted.law, fitted.weights.get("law", 0.0)
-    if law is not None and share > 0:
-        delay = {"weight": 1, "mean": packed(fitted.law_delay(values.points, threshold)), "sd": 0}
-        weight = share / (share + fitted.weights["times"])
-        found["law"] = {"weight": weight, "noise": law.noise, "parts": [delay]}
-    return found
+    trust = share / (share + fitted.weights["times"]) if law is not None and share > 0 else 0.0
+    mem, delay = (
+        [part | {"noise": float(table[f"{name}_noise"].iloc[0])} for part in normals(table, name)]
+        for name in ("t_mem", "delay")
+    )
+    delay = [part | {"weight": _times_share(part["weight"], 1 - trust)} for part in delay]
+    if law is not None and trust:
+        mean = packed(fitted.law_delay(values.points, threshold))
+        delay.append({"weight": trust, "mean": mean, "sd": 0, "noise": law.noise})
+    median = packed(np.log10(10 ** table["t_mem_mean"] + 10 ** table["delay_mean"]))
+    return {"mem": mem, "delay": delay, "median": median}
+
+
+def _times_share(weight: Any, share: float) -> Any:
+    """Return a weight, a number or a packed field, times a share."""
+    if not isinstance(weight, dict):
+        return weight * share
+    return weight | {"scale": weight["scale"] * share, "offset": weight["offset"] * share}
 
 
 def normals(milestones: pd.DataFrame, time: str) -> list[dict[str, Any]]:
@@ -191,34 +239,6 @@ def normals(milestones: pd.DataFrame, time: str) -> list[dict[str, Any]]:
     return [{"weight": packed(w) if jumps else 1, "mean": packed(m), "sd": sd} for w, m in parts]
 
 
-def _drawn_indices(fitted: RegimeMap, drawn: Drawn) -> tuple[int, int]:
-    from analysis.figures.regime_map import chosen_axes
-
-    names = [axis.name for axis in fitted.axes]
-    if len(names) == 1:
-        return 0, -1
-    first, second = chosen_axes(fitted, drawn.x, drawn.y)
-    return names.index(first.name), names.index(second.name)
-
-
-def _held_index(axis: Axis, grid: npt.NDArray[np.float64], drawn: Drawn) -> float:
-    """Return where the page opens on an axis: where it was asked to, or in the middle, of few values the nearest."""
-    value = drawn.at.get(axis.name, drawn.at.get(axis.short))
-    if value is None:
-        middle = plane.value_at(axis, 0.5)
-        value = min(axis.levels, key=lambda level: abs(float(plane.position(axis, level)) - 0.5), default=middle)
-    return _index(axis, grid, value)
-
-
-def _index(axis: Axis, grid: npt.NDArray[np.float64], value: float) -> float:
-    """Return where a value stands in an axis's grid, between two indices if it is between two of its values."""
-    skip = int(axis.scale == "log" and axis.zero)
-    if skip and value == 0:
-        return 0.0
-    place = skip + float(np.clip(plane.position(axis, value), 0, 1)) * (len(grid) - 1 - skip)
-    return round(place, 6)
-
-
 def _own(fitted: RegimeMap, values: MapGrid) -> dict[str, Any]:
     """Return what holds at the fitted rule only: the mixture's log probabilities, uncertainties, pairs' log-odds."""
     # Logarithms are nearly straight across an edge where probabilities leap, so they interpolate well.
@@ -229,85 +249,3 @@ def _own(fitted: RegimeMap, values: MapGrid) -> dict[str, Any]:
         share = fitted.share(first, second, values.points)
         found[f"{first}|{second}"] = packed(logit(share.clip(1e-4, 1 - 1e-4)))
     return found
-
-
-def _runs(fitted: RegimeMap, runs: pd.DataFrame, levels: list[Level], thresholds: list[float]) -> dict[str, Any]:
-    ids = runs["run_id"].astype(str) if "run_id" in runs.columns else [str(index) for index in runs.index]
-    milestones = {}
-    for threshold in thresholds:
-        names = ["t_mem", "t_mem_event", "t_gen", "t_gen_event"]
-        if recorded_thresholds(runs):
-            names = [*milestone_columns("train", threshold), *milestone_columns("val", threshold)]
-        columns = dict(zip(("mem", "mem_event", "gen", "gen_event"), names, strict=True))
-        milestones[f"{threshold:g}"] = {
-            key: _base64(runs[name].astype(bool), "u1") if key.endswith("event") else _base64(runs[name], "<f4")
-            for key, name in columns.items()
-        }
-    level = np.zeros(len(runs))
-    for one, rows in level_rows(runs, fitted.categories).items():
-        level[rows] = levels.index(one)
-    return {
-        "id": list(ids),
-        "level": _base64(level, "u1"),
-        "categories": [_column(level_texts(runs[category.name])) for category in fitted.categories],
-        "axes": [_base64(runs[axis.name], "<f4") for axis in fitted.axes],
-        "outcome": _column(runs["outcome"]),
-        "milestones": milestones,
-        "table": {name: _column(runs[name]) for name in _shown(fitted, runs)},
-    }
-
-
-def _shown(fitted: RegimeMap, runs: pd.DataFrame) -> list[str]:
-    """Return the columns that are said of a chosen run: what varies, and its seed; with very many runs fewer."""
-    own = {axis.name for axis in fitted.axes} | {category.name for category in fitted.categories}
-    skip = own | {"run_id", "outcome", "regime", "known", "environment", "reason", "steps", "last_step"}
-    shown = [name for name in map(str, runs.columns) if name not in skip and not name.startswith("t_")]
-    varied = [name for name in shown if name == "seed" or runs[name].nunique(dropna=False) > 1]
-    most = min(MOST_COLUMNS, MOST_CELLS // max(len(runs), 1))
-    return [name for name in ["seed", "steps", "last_step", "reason", *varied] if name in runs.columns][:most]
-
-
-def _base64(values: npt.ArrayLike, kind: str) -> str:
-    return base64.b64encode(np.asarray(values).astype(kind).tobytes()).decode()
-
-
-def _column(values: pd.Series) -> dict[str, Any] | str:
-    """Return a column as the page reads it: float32 in base64, or words and each run's code among them."""
-    if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
-        return _base64(values, "<f4")
-    codes, words = pd.factorize(values.map(lambda value: "" if pd.isna(value) else str(value)[:300]))
-    return {"words": list(words), "codes": _base64(codes, "<u2")}
-
-
-def _curves(runs: pd.DataFrame, curves: pd.DataFrame | None) -> dict[str, Any] | None:
-    """Return the runs' curves, thinned, one after the other; None where there are none.
-
-    With very many runs only every second or third of them keeps its curves.
-    """
-    if curves is None or not len(curves) or "run_id" not in runs.columns:
-        return None
-    learning = ["train_accuracy", "val_accuracy", "train_loss", "val_loss"]
-    if not {"run_id", "step", *learning} <= set(curves.columns):
-        return None
-    measures = [c for c in curves.columns if c not in {"run_id", "step", *learning} and curves[c].notna().any()]
-    points = points_each(len(runs))
-    every = -(-len(runs) * points // MOST_POINTS)
-    wanted = set(runs["run_id"].iloc[::every])
-    groups = dict(iter(curves[curves["run_id"].isin(wanted)].groupby("run_id", sort=False)))
-    parts, start = [], [0]
-    for run_id in runs["run_id"]:
-        part = groups.get(run_id)
-        if part is not None:
-            part = part.sort_values("step")
-            parts.append(part.iloc[thinned(part["step"].to_numpy(), points)])
-        start.append(start[-1] + (len(parts[-1]) if part is not None else 0))
-    if not parts:
-        return None
-    table = pd.concat(parts, ignore_index=True)
-    columns = {}
-    for name in [*learning, *measures[:MEASURES]]:
-        log = name.endswith("_loss")
-        values = table[name].to_numpy(dtype=float)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            columns[name] = packed(np.log10(values) if log else values) | {"log": log}
-    return {"step": _base64(table["step"], "<u4"), "start": start, "columns": columns}

@@ -28,7 +28,7 @@ Level = tuple[str, ...]
 """One level of every category, in their order; empty for a map without categories."""
 
 _HARMLESS = re.compile(
-    r"(outcome|regime|known|reason|environment|run|run_id|id|name|display_name|notes|user|tags?|state|status|group|sweep"
+    r"(outcome|regime|known|reason|ruled_out|environment|run|run_id|id|name|display_name|notes|user|tags?|state|status|group|sweep"
     r"|url|uri|host|hostname|device|index|number|rank|steps?|last_step|budget|epochs?|job_type|commit|version)"
     r"|(.*_)?(seeds?|random_state|time|times|date|datetime|runtime|duration|seconds|timestamp|created|start|end|complete)"
     r"|(.*_)?(loss|losses|acc|accuracy|accuracies|score|error|norm|metric|auc|value|values|id|uuid|gap)"

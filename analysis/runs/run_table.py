@@ -13,7 +13,7 @@ import pandas as pd
 
 from analysis.runs.axes import Array, Axis, Box, make_axes
 from analysis.runs.cells import numbers, plain, truths
-from analysis.runs.censoring import CUT_SHORT, contradictions, last_steps, steps_of
+from analysis.runs.censoring import CUT_SHORT, contradictions, last_steps, ruled_out, steps_of
 from analysis.runs.columns import Table, tidied
 from analysis.runs.table_files import read_table
 from grokcore.errors import DataError, unknown_name
@@ -94,7 +94,8 @@ class Runs:
     """Checked runs: one row each, with milestones at one threshold."""
 
     table: pd.DataFrame
-    """Axes' columns, t_mem, t_mem_event, t_gen, t_gen_event at the threshold, outcome, and every other column given."""
+    """Axes' columns, t_mem, t_mem_event, t_gen, t_gen_event at the threshold, outcome, every other column given, and
+    `ruled_out`: until which step a forecast ruled out that a stopped run generalises, 0 where none did."""
     axes: tuple[Axis, ...]
     """The map's axes with the runs' ranges."""
     thresholds: tuple[float, ...]
@@ -105,9 +106,15 @@ class Runs:
     """What a reader of the map must know of the table, in sentences."""
 
     def milestone(self, name: str) -> tuple[Array, BoolArray]:
-        """Return steps and events of t_mem or t_gen; what a diverged run missed is censored at no finite step."""
+        """Return steps and events of t_mem or t_gen; what a diverged run missed is censored at no finite step.
+
+        A run that was stopped because a forecast ruled out that it generalises by a step is censored there, and if it
+        had not memorised, so is that: taken as if nothing were known of what is ahead, runs that were stopped leave the
+        map unsure wherever there are many of them.
+        """
         step = self.table[name].to_numpy(dtype=float)
         event = self.table[f"{name}_event"].to_numpy(dtype=bool)
+        step = np.where(event, step, np.fmax(step, self.table["ruled_out"].to_numpy(dtype=float)))
         never = self.table["outcome"].isin(NEVER).to_numpy()
         return np.where(never & ~event, np.inf, step), event
 
@@ -153,6 +160,7 @@ def check_runs(frame: pd.DataFrame, scales: Mapping[str, str], threshold: float,
     if complaints:
         raise DataError("\n".join(complaints))
     table["outcome"] = table["outcome"].fillna("").astype(str) if "outcome" in table else ""
+    table["ruled_out"] = ruled_out(table)
     thresholds = recorded_thresholds(frame) or (threshold,)
     if not recorded_thresholds(frame) and threshold != RegimeRule.threshold:
         warnings.append(f"the table does not say at which accuracy its milestones were reached: read as {threshold:g}.")
@@ -256,9 +264,15 @@ def check_budget(runs: Runs, rule: RegimeRule) -> list[str]:
             )
         return [f"no run that did not generalise was followed to the budget of {rule.budget:,} steps."]
     short = int((open_ended & (step < rule.budget)).sum())
-    return (
+    said = (
         [f"{short} of {len(step)} runs are censored before the budget: their regime is not certain."] if short else []
     )
+    believed = int((runs.table["t_gen"].to_numpy(dtype=float) < step)[open_ended].sum())
+    if believed:
+        said.append(
+            f"{believed} of {len(step)} runs were stopped by a forecast, and count as not generalising in time."
+        )
+    return said
 
 
 def allowed_regimes(runs: Runs, rule: RegimeRule) -> BoolArray:

@@ -8,15 +8,11 @@ from optuna.study import Study
 
 from sweeps.spec.sweep_spec import SweepSpec
 from sweeps.store.run_store import read_asked, read_records
-from sweeps.study import rebuild
+from sweeps.study import rebuild, told_of
 
 
 def read_study(folder: Path, spec: SweepSpec) -> Study:
     """Return the study of the sweep in a folder: every run chosen, with log10 of its t_gen where it has finished."""
-    threshold = spec.rule.threshold
-    told = {
-        record.run_id: (record.outcome, record.milestone("train", threshold), record.milestone("val", threshold))
-        for record in read_records(folder)
-    }
+    told = {record.run_id: told_of(record, spec.rule.threshold) for record in read_records(folder)}
     sampler = spec.built_sampler.build(spec.problem)
     return rebuild(sampler, spec.whole_space.distributions, read_asked(folder, spec), told, spec.rule.budget)

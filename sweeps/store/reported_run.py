@@ -18,6 +18,7 @@ def report(record: RunRecord, threshold: float) -> dict[str, Any]:
     return {
         "run_id": record.run_id,
         "outcome": str(record.outcome),
+        "reason": record.reason,
         "threshold": threshold,
         "steps": record.steps,
         **{split: [milestone.event, milestone.step] for split, milestone in milestones.items()},
@@ -33,6 +34,8 @@ class ReportedRun:
     """The run."""
     outcome: Outcome
     """How it ended."""
+    reason: str
+    """Why, where there is something to say."""
     threshold: float
     """Accuracy at which its milestones are known."""
     milestones: Mapping[Split, Milestone]
@@ -52,6 +55,7 @@ class ReportedRun:
         return cls(
             config=config or RunRecord.from_json(values["record"]).config,
             outcome=Outcome(values["outcome"]),
+            reason=values["reason"],
             threshold=values["threshold"],
             milestones=milestones,
             steps=values["steps"],

@@ -4,6 +4,7 @@ import pytest
 
 from analysis import RegimeMap
 from analysis.exports.map import define
+from analysis.figures import laws
 from analysis.maps.grid import map_grid
 from analysis.pages import map_page
 from analysis.pages.page_data import Drawn
@@ -31,7 +32,8 @@ def made(synthetic_sweep, tmp_path_factory):
     fitted = RegimeMap.fit(source.frame, source.scales, rule=source.default_rule, seed=0, box=source.box)
     out = tmp_path_factory.mktemp("page") / "map.html"
     definition = define(fitted, source, out.parent, Drawn(), "screen")
-    out.write_text(map_page.page(fitted, source, {(): map_grid(fitted)}, definition))
+    said = map_page.laws_of(fitted, laws.info(fitted), "")
+    out.write_text(map_page.page(fitted, source, {(): map_grid(fitted)}, definition, said))
     return fitted, out
 
 
@@ -47,5 +49,6 @@ def page(browser, made):
     tab.wait_for_selector("body[data-draws]")
     yield tab
     assert errors == []
-    assert [url for url in requests if not url.startswith("data:")] == [made[1].as_uri()]
+    # Pictures and files that the page makes of itself have addresses too, which ask nobody.
+    assert [url for url in requests if not url.startswith(("data:", "blob:"))] == [made[1].as_uri()]
     tab.close()

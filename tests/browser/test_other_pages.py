@@ -9,7 +9,7 @@ from analysis.pages.run_page import write_run_page
 from grokcore import RunConfig, train
 
 pytestmark = pytest.mark.browser
-LOOKS = [(390, "dark"), (390, "light"), (1400, "dark"), (1400, "light")]
+LOOKS = [(width, scheme) for width in (390, 800, 1400) for scheme in ("dark", "light")]
 
 
 def complaints(browser, path):

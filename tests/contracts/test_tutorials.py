@@ -4,8 +4,11 @@ import os
 import re
 import subprocess
 import sys
+import types
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 TUTORIALS = Path(__file__).parents[2] / "docs/tutorials"
@@ -49,6 +52,55 @@ def test_your_runs_from_elsewhere(tmp_path):
     assert rows[1][3] > 0.8
 
 
+def written(name):
+    """Return the file of that name that the page on runs from elsewhere shows."""
+    return dict(FILE.findall((TUTORIALS / "own-runs.md").read_text(encoding="utf-8")))[name]
+
+
+def callback(name, package, base, monkeypatch):
+    """Return the callback that the page shows, over a base class that stands for the package's own."""
+    stand_in = types.ModuleType(package)
+    setattr(stand_in, base, type(base, (), {}))
+    monkeypatch.setitem(sys.modules, package, stand_in)
+    space = {}
+    exec(compile(written(name), name, "exec"), space)
+    return space["RecordMilestones"]
+
+
+# What the two trainers call, in their order: seen with lightning 2.6 and transformers 5.24.
+EVALUATED = [(1, 0.1, 0.1), (10, 0.95, 0.2), (20, 1.0, 0.3), (80, 1.0, 0.97)]
+
+
+def check_row(path):
+    (row,) = pd.read_csv(path).to_dict("records")
+    assert (row["fraction"], row["t_mem"], row["t_mem_lower"], row["t_gen"], row["t_gen_lower"]) == (0.5, 10, 1, 80, 20)
+    assert row["last_step"] == 80
+
+
+def test_the_callback_for_lightning(tmp_path, monkeypatch):
+    made = callback("lightning_milestones.py", "lightning", "Callback", monkeypatch)(
+        tmp_path / "runs.csv", fraction=0.5
+    )
+    for step, train, val in EVALUATED:
+        metrics = {"train_accuracy": np.float32(train), "val_accuracy": np.float32(val), "train_loss": 1.0}
+        made.on_train_epoch_end(types.SimpleNamespace(global_step=step, callback_metrics=metrics), None)
+    made.on_fit_end(None, None)
+    check_row(tmp_path / "runs.csv")
+
+
+def test_the_callback_for_hugging_face_s_trainer(tmp_path, monkeypatch):
+    kind = callback("trainer_milestones.py", "transformers", "TrainerCallback", monkeypatch)
+    made = kind(tmp_path / "runs.csv", fraction=0.5)
+    for step, train, val in EVALUATED:
+        state = types.SimpleNamespace(global_step=step)
+        made.on_evaluate(None, state, None, metrics={"eval_train_accuracy": train, "eval_train_loss": 1.0}, model=None)
+        made.on_evaluate(None, state, None, metrics={"eval_val_accuracy": val, "epoch": 1.0}, model=None)
+    made.on_train_end(None, state, None, model=None)
+    check_row(tmp_path / "runs.csv")
+    # An evaluation of one's own afterwards is at the last step again.
+    made.on_evaluate(None, state, None, metrics={"eval_train_accuracy": 1.0, "eval_val_accuracy": 0.97})
+
+
 @pytest.mark.ray
 @pytest.mark.slow
 @pytest.mark.parametrize(
@@ -57,8 +109,6 @@ def test_your_runs_from_elsewhere(tmp_path):
     ids=["task", "network"],
 )
 def test_your_own_part_in_a_sweep_and_on_a_map(page, name, runs, tmp_path):
-    import pandas as pd
-
     follow(page, tmp_path)
     table = pd.read_parquet(tmp_path / "results" / name / "runs.parquet")
     assert len(table) == runs

@@ -1,12 +1,16 @@
 """The driver: ask and tell without any process. Whatever happens outside, every run arrives, each once."""
 
+import dataclasses
 import random
 import sys
 from typing import ClassVar
 
+import numpy as np
 import pytest
 from optuna.trial import TrialState
 
+from analysis.forecast.hazard_rule import Verdict
+from grokcore.records.milestones import Milestone
 from grokcore.records.run_record import Outcome
 from sweeps.driver import Driver, SweepFailedError
 from sweeps.samplers.base import SAMPLERS
@@ -319,3 +323,21 @@ def test_a_run_that_a_worker_reported_is_told_and_stored_as_its_record_says(driv
         for run, record in zip(reported, records, strict=True):
             assert run.regime_under(spec.rule) == record.regime_under(spec.rule)
             assert run.milestone("val", 0.5) == record.milestone("val", 0.5)
+
+
+def test_a_run_that_a_forecast_stopped_is_told_as_one_that_does_not_generalise_in_time(drive, spec, pretend):
+    why = Verdict(step=5, chance=0.01, budget=40, bound=0.04).sentence
+    for reason, until in ((why, 40), ("validation accuracy 0.1 at step 5", 5)):
+        told = []
+        with drive(dataclasses.replace(spec, name=f"until-{until}")) as driver:
+            task = driver.next_cohort()
+            record = pretend(task.configs[0], Outcome.STOPPED)
+            keep = record.columns["step"] <= 5
+            columns = {name: values[keep] for name, values in record.columns.items()}
+            columns["val_accuracy"] = np.zeros(keep.sum())
+            record = dataclasses.replace(record, columns=columns, reason=reason)
+            driver.receive([driver.reported(report(record, 0.9))])
+            told.append({t.user_attrs["run_id"]: milestones_of(t) for t in driver.study.trials}[record.run_id])
+        with drive(dataclasses.replace(spec, name=f"until-{until}")) as driver:
+            told.append({t.user_attrs["run_id"]: milestones_of(t) for t in driver.study.trials}[record.run_id])
+        assert [gen for _, gen in told] == [Milestone(event=False, step=until)] * 2

@@ -1,150 +1,177 @@
-// What is chosen, the scene it makes, and the map drawn of it.
+// The map: what is chosen makes a scene, and the scene is drawn.
 "use strict";
 
-const DATA = JSON.parse($("data").textContent);
-const { axes: AXES, regimes: NAMES, colours: COLOURS, runs: RUNS } = DATA;
-const RGB = COLOURS.map(c => [1, 3, 5].map(i => parseInt(c.slice(i, i + 2), 16)));
-// Apply f to every leaf of a tree of lists and tables.
-function deep(tree, is, f) {
-  if (is(tree)) return f(tree);
-  if (!tree || typeof tree !== "object") return tree;
-  if (Array.isArray(tree)) return tree.map(v => deep(v, is, f));
-  return Object.fromEntries(Object.entries(tree).map(([k, v]) => [k, deep(v, is, f)]));
+const { axes: AXES, colours: COLOURS, runs: RUNS, opened: OPENED, stops: STOPS } = DATA, DARK = "#1d222b";
+const IDS = RUNS.columns[0].words, COUNT = IDS.length, RULE = ["threshold", "budget", "form", "gap", "ratio"];
+const MANY = 1000, CELL = 20, STRIP = [-0.1, -0.035], INSIDE = [0, 0, 1, 1];
+const state = { ...OPENED }, map = $("map");
+let labels = [], scene = {}, placed = [], cells = [];
+const escapeHtml = s => String(s).replace(/[&<>"']/g, c => `&#${c.charCodeAt(0)};`);
+const fmt = v => typeof v !== "number" ? v ?? "" :
+  Math.abs(v) >= 1000 ? Math.round(v).toLocaleString("en-US") : String(+v.toPrecision(3));
+// The value at a unit of an axis, 0 at its low end and 1 at its high; zero on a logarithmic axis has a strip below.
+const valueAt = ({ scale, low, high, zero }, u) =>
+  zero && u < STRIP[1] ? 0 : scale === "log" ? low * (high / low) ** u : low + u * (high - low);
+// The values of a column of the runs: numbers, words that each run names by a code, steps, or the regime.
+function valuesOf(column) {
+  const v = i => numbers(column)[i];
+  if (!column.data) return i => (column.steps ? steps(column.steps)[i] : NAMES[labels[i].regime]);
+  return i => column.words ? column.words[v(i)] : Number.isFinite(v(i)) ? v(i) : null;
 }
-const unpacked = tree => deep(tree, v => v && v.scale !== undefined, unpack);
-// The numbers of the chosen level of the categories, unpacked when first asked for; a map without them is one level.
-const UNPACKED = {}, part = () => DATA.levels[state.level];
-const once = (key, tree) => UNPACKED[key] || (UNPACKED[key] = unpacked(tree));
-const ownLayers = () => once(state.level, part().own);
-const timesAt = threshold => once(`${state.level} ${threshold}`, part().times[threshold]);
-const COUNT = RUNS.id.length, PLACES = RUNS.axes.map(floats), LEVEL = bytesOf(RUNS.level);
-// A column of the runs: numbers, or words that each run names by a code.
-function columnOf(field) {
-  const values = field.words ? new Uint16Array(bytesOf(field.codes).buffer) : floats(field);
-  return i => field.words ? field.words[values[i]] : Number.isFinite(values[i]) ? values[i] : null;
-}
-const TABLE = Object.fromEntries(Object.entries(RUNS.table).map(([name, field]) => [name, columnOf(field)]));
-const outcomeOf = columnOf(RUNS.outcome), STEPS = {};
-function stepsAt(threshold) {
-  if (!STEPS[threshold]) {
-    const { mem, mem_event, gen, gen_event } = RUNS.milestones[threshold], [a, b] = [mem_event, gen_event].map(bytesOf);
-    STEPS[threshold] = { mem: floats(mem), mem_event: a, gen: floats(gen), gen_event: b };
-  }
-  return STEPS[threshold];
-}
+const UNITS = AXES.map(axis => numbers(axis.runs)), fate = valuesOf(RUNS.fate);
+const steps = name => numbers(RUNS.milestones[state.threshold][name]);
+const chosen = () => (state.run ? IDS.indexOf(state.run) : -1);
+const levelNumber = () => DATA.levels.findIndex(one => one.name === state.level);
+const drawnAxes = () => [state.x, state.y].map(name => AXES.find(axis => axis.name === name) ?? DATA.probability);
+const isOwn = () => ["threshold", "budget", "form", state.form].every(name => state[name] === OPENED[name]);
+const stopOf = name => STOPS[name].indexOf(state[name]), clamp = (v, low, high) => Math.min(Math.max(v, low), high);
 
-const state = { level: 0, ix: DATA.x, iy: DATA.y, held: DATA.held.slice(), rule: { ...DATA.rule }, layer: "regimes",
-  bands: true, runs: true, all: false, chosen: -1, sort: "run", down: false, page: 0, filter: "" };
-const labels = { regime: new Uint8Array(COUNT), known: new Uint8Array(COUNT) };
-let scene = null;
-const isOwn = () => ["threshold", "budget", "gap", "ratio"].every(k => state.rule[k] === DATA.rule[k]);
-const zeroOffset = k => (k >= 0 && AXES[k].zero ? 1 : 0);
-const heldValue = k => {
-  const { values, scale } = AXES[k], low = Math.floor(state.held[k]), f = state.held[k] - low, a = values[low];
-  if (f < 1e-9) return a;
-  return scale === "log" && a > 0 ? a * Math.pow(values[low + 1] / a, f) : a + f * (values[low + 1] - a);
-};
-// As many points as a grid's and some between, so that the grid's own are among them.
-const fine = n => (n - 1) * Math.max(1, Math.round(144 / Math.max(n - 1, 1))) + 1;
-
-// All that depends on the choices: log probabilities at the grid's points; drawn finer, probabilities and edges.
+// All that depends on level, axes, slice and rule: log probabilities at the grid's points, and drawn finer
+// probabilities, the likeliest regimes and edges; and the runs' labels.
 function compute() {
-  const { ix, iy, rule } = state, own = isOwn(), times = timesAt(rule.threshold);
-  const shape = AXES.map(a => a.values.length);
-  const nx = shape[ix], ny = iy < 0 ? 1 : shape[iy], zx = zeroOffset(ix), zy = zeroOffset(iy);
-  const cut = tree => deep(tree, v => v instanceof Float32Array, v => cutGrid(v, shape, ix, iy, state.held));
-  const layers = { time: times.median, ...(own ? ownLayers() : {}) }, n = fine(nx - zx), m = iy < 0 ? 1 : fine(ny - zy);
-  Object.assign(layers, cut(layers), own ? {} : relabelled(cut(times), nx * ny, rule));
+  const [x, y] = drawnAxes(), [ix, iy] = [x, y].map(axis => AXES.indexOf(axis)), own = isOwn();
+  const level = DATA.levels[levelNumber()], times = level.times[state.threshold], count = x.size * y.size;
+  const points = AXES.map((axis, k) => (k === ix || k === iy ? axis.grid : axis.slices[stopOf(`at.${axis.name}`)]));
+  const rule = { budget: state.budget, grokkingFrom: t => (state.form === "gap" ? t + state.gap : t * state.ratio) };
+  // The slice of a field, x fastest; a number is the same everywhere.
+  const cut = field => {
+    if (typeof field === "number") return new Float32Array(count).fill(field);
+    const plane = AXES.reduceRight((grid, axis, k) => ask(grid, axis.size, points[k]), numbers(field));
+    return ix < iy ? ask(plane, y.size, points[iy]) : plane;
+  };
+  const cutAll = fields => Object.fromEntries(Object.entries(fields).map(([name, field]) => [name, cut(field)]));
+  const parts = name => times[name].map(({ noise, ...fields }) => ({ noise, ...cutAll(fields) }));
+  const layers = { time: cut(times.median),
+    ...(own ? cutAll(level.own) : relabelled(parts("mem"), parts("delay"), count, rule)) };
+  const draw = name => ask(ask(layers[name], x.size, x.fine), y.size, y.fine), n = x.fine.count, m = y.fine.count;
   const p = new Float32Array(4 * n * m), best = new Uint8Array(n * m);
-  NAMES.forEach((name, k) => {
-    finer(layers[name], nx, ny, zx, zy, n, m).forEach((v, i) => { p[4 * i + k] = Math.exp(v); });
-  });
+  NAMES.forEach((name, k) => draw(name).forEach((v, i) => { p[4 * i + k] = Math.exp(v); }));
   for (let i = 0, o = 0; i < n * m; i++, o += 4) {
     const sum = p[o] + p[o + 1] + p[o + 2] + p[o + 3];
     for (let k = 0; k < 4; k++) { p[o + k] /= sum; if (p[o + k] > p[o + best[i]]) best[i] = k; }
   }
-  const t = stepsAt(rule.threshold);
-  for (let i = 0; i < COUNT; i++) {
-    const { regime, known } = labelRun(t.mem[i], t.mem_event[i], t.gen[i], t.gen_event[i], rule);
-    labels.regime[i] = regime; labels.known[i] = known ? 1 : 0;
-  }
-  scene = { p, best, layers, nx, ny, zx, zy, n, m, own, edges: iy < 0 ? {} : edgesOf(p, best, n, m) };
+  labels = IDS.map((_, i) => labelRun(steps("mem")[i], steps("gen")[i], rule));
+  const unit = i => [x.fine.low + x.fine.step * (i % n), y.fine.low + y.fine.step * Math.floor(i / n)];
+  // The layers of uncertainty are Python's, under the fitted rule only.
+  const layer = !own && DATA.layers[state.layer]?.own ? "regimes" : state.layer;
+  scene = { x, y, ix, iy, n, m, own, layer, layers, draw, p, best, unit };
+  scene.edges = edgesOf(scene);
 }
 
-// Colours of layers that are one number a point: even in lightness, the same to every colour vision (cividis).
-const STOPS = [[0, 32, 77], [70, 74, 108], [124, 123, 120], [187, 174, 110], [255, 234, 70]];
-const BITS = [0, 1, "0 bits", "1 bit or more"], [SOONEST, LATEST] = DATA.time_range;
-const SCALARS = { epistemic: BITS, seeds: BITS,
-  time: [Math.log10(SOONEST), Math.log10(LATEST), `step ${fmt(SOONEST)}`, `step ${fmt(LATEST)} or later`] };
-// The two layers of uncertainty are Python's, under the fitted rule only.
-const layerShown = () => (!scene.own && SCALARS[state.layer] === BITS ? "regimes" : state.layer);
-function ramp(name, value) {
-  const [low, high] = SCALARS[name], u = Math.min(Math.max((value - low) / (high - low || 1), 0), 1) * 4;
-  const i = Math.min(u | 0, 3);
-  return [0, 1, 2].map(c => STOPS[i][c] * (1 - u + i) + STOPS[i + 1][c] * (u - i));
+// How unit coordinates of two axes become places in a box, strips for zero included, and back.
+function placer(box, x, y) {
+  const [left, top, width, height] = box;
+  const [lowX, lowY] = [x, y].map(axis => (axis.zero ? STRIP[0] : 0)), bottom = top + height;
+  return { box, px: u => left + (u - lowX) / (1 - lowX) * width, py: v => bottom - (v - lowY) / (1 - lowY) * height,
+    units: (a, b) => [lowX + (a - left) / width * (1 - lowX), lowY + (bottom - b) / height * (1 - lowY)] };
 }
-const blend = (p, o) => [0, 1, 2].map(c => RGB.reduce((sum, rgb, k) => sum + p[o + k] * rgb[c], 0));
+const placeOnMap = () => placer([62, 10, map.clientWidth - 74, map.clientHeight - 56], ...drawnAxes());
+// The frame of a box: its lines, the ticks and the name of each axis.
+function frame({ px, py, box: [left, top, width, height] }, x, y) {
+  const bottom = top + height;
+  const line = d => `<path d="${d}" fill="none" stroke="currentColor"/>`;
+  const across = ([text, u]) => line(`M${px(u)},${bottom}v4`) + `<text x="${px(u)}" y="${bottom + 16}">${text}</text>`;
+  const up = ([text, v]) => line(`M${left},${py(v)}h-4`) + `<text x="${left - 7}" y="${py(v) + 4}">${text}</text>`;
+  return `<g fill="currentColor" font-size="11">${line(`M${left},${top}V${bottom}H${left + width}`)}` +
+    `<g text-anchor="middle">${x.ticks.map(across).join("")}</g><g text-anchor="end">${y.ticks.map(up).join("")}</g>` +
+    `<g text-anchor="middle" font-size="13"><text x="${left + width / 2}" y="${bottom + 36}">${escapeHtml(x.label)}` +
+    `</text><text transform="translate(13,${top + height / 2}) rotate(-90)">${escapeHtml(y.label)}</text></g></g>`;
+}
+const rect = ({ px, py }, [u, v, right, top], look, element = "rect") =>
+  `<${element} x="${px(u)}" y="${py(top)}" width="${px(right) - px(u)}" height="${py(v) - py(top)}" ${look}/>`;
 
-// A picture of n × m points, the first at the lower left, in base64; paint(i) gives red, green, blue, opacity.
-function picture(n, m, paint) {
-  const canvas = document.createElement("canvas"), image = new ImageData(n, m);
-  for (let r = 0; r < m; r++) for (let c = 0; c < n; c++) image.data.set(paint(r * n + c), 4 * ((m - 1 - r) * n + c));
-  canvas.width = n; canvas.height = m;
+// A picture of the drawn points; paint(i) gives red, green, blue, opacity. A point is the middle of its pixel.
+function picture(place, paint) {
+  const { n, m, x, y } = scene, image = new ImageData(n, m);
+  const canvas = Object.assign(document.createElement("canvas"), { width: n, height: m });
+  for (let i = 0; i < n * m; i++) image.data.set(paint(i), 4 * ((m - 1 - Math.floor(i / n)) * n + i % n));
   canvas.getContext("2d").putImageData(image, 0, 0);
-  return canvas.toDataURL().split(",")[1];
+  const look = `preserveAspectRatio="none" href="${canvas.toDataURL()}"`;
+  return rect(place, [x.fine.ends[0], y.fine.ends[0], x.fine.ends[1], y.fine.ends[1]], look, "image");
 }
-
-function groundAndBands(px, py) {
-  const { n, m, nx, ny, zx, zy, layers, p, best, edges } = scene, layer = layerShown(), scalar = SCALARS[layer];
-  const values = scalar && finer(layers[layer], nx, ny, zx, zy, n, m), [u, v] = [0.5 / (n - 1), 0.5 / (m - 1)];
-  const colour = i => values ? ramp(layer, values[i]) : layer === "likeliest" ? RGB[best[i]] : blend(p, 4 * i);
-  // A point is the middle of its pixel, so that the picture is half a pixel larger than the box.
-  const [left, top, right, bottom] = [px(-u), py(1 + v), px(1 + u), py(-v)];
-  const place = `x="${left}" y="${top}" width="${right - left}" height="${bottom - top}" preserveAspectRatio="none"`;
-  const image = paint => `<image ${place} href="data:image/png;base64,${picture(n, m, paint)}"/>`;
-  const parts = [image(i => [...colour(i), 255])];
-  if (state.bands) for (const [name, low, fill] of [["b90", 0.05, "url(#hatch)"], ["b50", 0.25, "rgba(29,34,43,.3)"]]) {
-    const inside = new Uint8Array(n * m), edge = Math.log(1 / low - 1);
-    for (const pair of Object.keys(edges)) {
-      if (!layers[pair]) continue;
+function ground(place) {
+  const { p, best, layer, layers, edges, draw } = scene, { px, py } = place;
+  const scale = DATA.layers[layer], values = scale && draw(layer);
+  const ramp = v => DATA.ramp[Math.round(255 * clamp((v - scale.low) / (scale.high - scale.low), 0, 1))];
+  const blend = o => [0, 1, 2].map(c => DATA.rgb.reduce((sum, rgb, k) => sum + p[o + k] * rgb[c], 0));
+  const colour = i => values ? ramp(values[i]) : layer === "likeliest" ? DATA.rgb[best[i]] : blend(4 * i);
+  const parts = [picture(place, i => [...colour(i), 255])], pairs = Object.keys(edges).filter(pair => layers[pair]);
+  for (const [name, edge, fill] of state.bands ? DATA.bands : []) {
+    const inside = new Uint8Array(best.length);
+    for (const pair of pairs) {
       const [a, b] = pair.split("|").map(one => NAMES.indexOf(one));
-      finer(layers[pair], nx, ny, zx, zy, n, m).forEach((odds, i) => {
+      draw(pair).forEach((odds, i) => {
         if (Math.abs(odds) <= edge && p[4 * i + a] + p[4 * i + b] > 0.5) inside[i] = 255;
       });
     }
-    parts.push(`<mask id="${name}">${image(i => [255, 255, 255, inside[i]])}</mask>`);
-    parts.push(`<rect ${place} fill="${fill}" mask="url(#${name})"/>`);
+    parts.push(`<mask id="${name}">${picture(place, i => [255, 255, 255, inside[i]])}</mask>`);
+    parts.push(rect(place, [STRIP[0], STRIP[0], 1, 1], `fill="${fill}" mask="url(#${name})"`));
   }
   const point = (u, v) => `${px(u).toFixed(1)},${py(v).toFixed(1)}`;
-  const lines = Object.values(edges).flat().map(s => `M${point(s[0], s[1])}L${point(s[2], s[3])}`);
+  const d = Object.values(edges).flat().map(s => `M${point(s[0], s[1])}L${point(s[2], s[3])}`).join("");
   for (const look of state.bands ? ['stroke="white" stroke-width="4.5"', `stroke="${DARK}" stroke-width="2.2"`] : [])
-    parts.push(`<path class="edge" d="${lines.join("")}" ${look} stroke-linecap="round"/>`);
-  return `<g clip-path="url(#box)">${parts.join("")}</g>`;
-}
-
-// The zero category of an axis as a strip beside the box: one rectangle a point of the grid.
-function strips(px, py) {
-  const { nx, ny, zx, zy, layers } = scene, [low, high] = ZERO_STRIP, layer = layerShown(), parts = [];
-  const clamp = v => Math.min(Math.max(v, 0), 1);
-  const rect = (a, b, c, d, i) => {
-    const p = NAMES.map(name => Math.exp(layers[name][i]));
-    const rgb = SCALARS[layer] ? ramp(layer, layers[layer][i]) : blend(p, 0);
-    const place = `x="${px(a)}" y="${py(d)}" width="${px(b) - px(a) + 0.4}" height="${py(c) - py(d) + 0.4}"`;
-    parts.push(`<rect ${place} fill="rgb(${rgb.map(Math.round)})" shape-rendering="crispEdges"/>`);
-  };
-  const ends = (j, n) => [clamp((j - 0.5) / (n - 1)), clamp((j + 0.5) / (n - 1))];
-  if (zx) for (let j = 0; j < ny - zy; j++) rect(low, high, ...ends(j, ny - zy), (j + zy) * nx);
-  if (zy) for (let j = 0; j < nx - zx; j++) rect(...ends(j, nx - zx), low, high, j + zx);
+    parts.push(`<path class="edge" d="${d}" ${look} stroke-linecap="round"/>`);
   return parts.join("");
 }
+// With one axis the regimes' probabilities are stacked over it: what lies below regime k at a drawn point.
+const below = (c, k) => scene.p.subarray(4 * c, 4 * c + k).reduce((a, b) => a + b, 0);
+function profile({ px, py }) {
+  const points = [...Array(scene.n).keys()].map(c => [c, px(scene.unit(c)[0]).toFixed(1)]);
+  const outline = k => points.map(([c, x]) => `${x},${py(below(c, k)).toFixed(1)}`);
+  return COLOURS.map((colour, k) =>
+    `<polygon points="${[...outline(k), ...outline(k + 1).reverse()].join(" ")}" fill="${colour}"/>`).join("");
+}
+// Each regime's name in the middle row of its region, whole inside the box.
+function names({ px, py }) {
+  const { n, best, unit } = scene, look = 'text-anchor="middle" font-size="14" font-weight="700" stroke-width="4"';
+  return `<g ${look} paint-order="stroke">${NAMES.map((name, k) => {
+    const region = [...best.keys()].filter(i => best[i] === k), room = 4.4 * name.length / (px(1) - px(0));
+    if (region.length < 0.01 * best.length) return "";
+    const rowOf = i => Math.floor(i / n), row = region.filter(i => rowOf(i) === rowOf(region[region.length >> 1]));
+    const [u, v] = unit(row[row.length >> 1]), x = px(clamp(u, room, 1 - room)), y = py(v) + 5;
+    return `<text x="${x}" y="${y}" fill="${DATA.inks[k]}" stroke="${COLOURS[k]}">${name}</text>`;
+  }).join("")}</g>`;
+}
 
-// With one axis the regimes' probabilities are stacked over it.
-function profile(px, py) {
-  const { n, p } = scene, below = new Float32Array(n);
-  const outline = () => Array.from(below, (v, c) => `${px(c / (n - 1)).toFixed(1)},${py(v).toFixed(1)}`);
-  return COLOURS.map((colour, k) => {
-    const under = outline();
-    below.forEach((v, c) => { below[c] = v + p[4 * c + k]; });
-    return `<polygon points="${[...under, ...outline().reverse()].join(" ")}" fill="${colour}"/>`;
-  }).join("");
+const markKind = i =>
+  fate(i) || (labels[i].known ? ["confused", "censored", "generalised", "generalised"][labels[i].regime] : "uncertain");
+const mark = (kind, x, y, size, colour, more = "") => `<use href="#mark-${kind}" fill="${colour}" ` +
+  `transform="translate(${x.toFixed(1)},${y.toFixed(1)}) scale(${size})" stroke-width="${1 / size}" ${more}/>`;
+// A run is near the slice if it lies within 1/6 of the box on every axis that is held. In a profile it stands in the
+// band of its own regime, spread so that neighbours do not hide each other. Many runs are counted in cells.
+function placeRuns({ px, py }) {
+  const across = UNITS[scene.ix], up = UNITS[scene.iy], level = levelNumber(), levels = numbers(RUNS.level);
+  const aside = AXES.flatMap((axis, k) => axis === scene.x || axis === scene.y ? [] :
+    [[UNITS[k], axis.units[stopOf(`at.${axis.name}`)]]]), isZero = u => u < STRIP[1];
+  const near = i => aside.every(([u, at]) => Math.abs(u[i] - at) <= 1 / 6 && isZero(u[i]) === isZero(at));
+  const inBand = i => {
+    const c = Math.round(clamp(across[i], 0, 1) * (scene.n - 1)), k = labels[i].regime;
+    return below(c, k) + scene.p[4 * c + k] * (0.12 + 0.76 * ((i * 0.618034) % 1));
+  };
+  placed = IDS.map((_, i) => ({ i, far: !near(i) })).filter(({ i, far }) => levels[i] === level && (!far || state.all));
+  for (const d of placed) Object.assign(d, { x: px(across[d.i]), y: py(up ? up[d.i] : inBand(d.i)) });
+  const middle = v => (Math.floor(v / CELL) + 0.5) * CELL;
+  const groups = Map.groupBy(placed.length > MANY ? placed : [], d => `${middle(d.x)} ${middle(d.y)}`);
+  cells = [...groups.values()].map(runs => ({ x: middle(runs[0].x), y: middle(runs[0].y),
+    total: runs.length, counts: NAMES.map((_, k) => runs.filter(d => labels[d.i].regime === k).length) }));
+}
+const placedRun = (i = chosen()) => placed.find(d => d.i === i);
+const most = () => cells.reduce((high, cell) => Math.max(high, cell.total), 1);
+function drawRuns() {
+  const size = placed.length > 600 ? 3 : placed.length > 250 ? 3.8 : 4.8, at = placedRun();
+  const ofCell = ({ x, y, counts, total }) => mark("generalised", x, y, Math.max(1.5, 7.2 * Math.sqrt(total / most())),
+    COLOURS[counts.indexOf(Math.max(...counts))], 'class="cell"');
+  const ofRun = ({ i, x, y, far }) =>
+    mark(markKind(i), x, y, far ? size * 0.75 : size, COLOURS[labels[i].regime], far ? 'opacity=".25"' : "");
+  const marks = cells.length ? cells.map(ofCell) : placed.map(ofRun);
+  return marks.join("") + (at ? mark("ring", at.x, at.y, size + 5, "none") : "");
+}
+function drawMap() {
+  const { x, y, iy } = scene, place = placeOnMap();
+  const strips = [x.zero && [STRIP[0], 0, STRIP[1], 1], y.zero && [0, STRIP[0], 1, STRIP[1]]].filter(Boolean);
+  placeRuns(place);
+  $("drawing").innerHTML = `<clipPath id="box">${[INSIDE, ...strips].map(one => rect(place, one, "")).join("")}` +
+    `</clipPath><g clip-path="url(#box)">${iy < 0 ? profile(place) : ground(place)}</g>` +
+    rect(place, INSIDE, 'fill="none" stroke="currentColor"') + frame(place, x, y) +
+    (state.runs ? drawRuns() : "") + (iy >= 0 && !DATA.layers[scene.layer] ? names(place) : "");
 }

@@ -1,6 +1,8 @@
 """A comparison is written whole, reads back equal, and says in its page what it says in its table."""
 
+import base64
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -48,6 +50,28 @@ def test_the_page_says_the_finding_and_asks_nothing_of_the_network(written):
     assert "<script" not in page
     assert f"grokmap compare runs runs --out {out} --along fraction" in page
     assert RULE.sentence() in page.replace("&gt;", ">")
+
+
+def test_both_maps_stand_side_by_side_and_each_picture_says_what_it_shows(written):
+    _, paths, _ = written
+    page = paths["html"].read_text()
+    pictures = dict(
+        re.findall(r'<figure class="card" id="(\w+)">.*?<img src="data:image/svg\+xml;base64,(\S+?)"', page, re.S)
+    )
+    assert list(pictures) == ["A", "B", "edges", "crossings"]
+    assert len({base64.b64decode(picture) for picture in pictures.values()}) == 4
+    said = re.findall(r'alt="([^"]+)"', page)
+    assert said[:2] == ["Runs A: its regimes", "Runs B: its regimes"]
+    assert said[2] == "The edge between memorization and grokking in both"
+    for letter in "AB":
+        assert f"<h2>{letter}: runs {letter}</h2>" in page
+        assert f"</i>{letter}: runs {letter}</span>" in page
+
+
+def test_maps_over_one_axis_stand_side_by_side_too(known, tmp_path):
+    runs = [known.runs(48, seed).drop(columns=["seed", "optimizer.decay"]) for seed in (0, 1)]
+    _, paths = export_comparison(*runs, tmp_path, along="fraction", rule=RULE)
+    assert re.findall(r'<figure class="card" id="(\w+)">', paths["html"].read_text()) == ["A", "B", "crossings"]
 
 
 def test_names_are_said_and_lines_are_in_order(written):

@@ -206,11 +206,20 @@ def test_the_map_is_drawn_at_the_style_s_width(fitted, tmp_path, style):
 def test_panels_stand_below_one_another_where_side_by_side_there_is_no_room(fitted):
     look = base.style_named("paper", "single")
     what = regime_map.info(fitted, resolution=9)
-    for figure in (regime_map.draw(what, look), uncertainty.draw(what, look), laws.draw(laws.info(fitted), look)):
+    for figure in (regime_map.draw(what, look), laws.draw(laws.info(fitted), look)):
         assert figure.get_figwidth() == base.COLUMNS["single"]
         panels = [axes for axes in figure.axes if axes.get_label() != "<colorbar>"]
         assert len(panels) > 1
         assert {axes.get_subplotspec().colspan.start for axes in panels if axes.get_subplotspec()} == {0}
+
+
+def test_the_uncertainty_of_several_slices_fits_one_column_of_a_page(fitted):
+    figure = uncertainty.draw(regime_map.info(fitted, resolution=9), base.style_named("paper", "single"))
+    places = [axes.get_subplotspec() for axes in figure.axes if axes.images]
+    assert {(place.rowspan.start, place.colspan.start) for place in places if place} == {
+        (row, column) for row in range(3) for column in range(2)
+    }
+    assert figure.get_figheight() < 8
 
 
 def test_the_legend_names_the_regimes_that_are_there(fitted, known):

@@ -7,7 +7,7 @@ import pytest
 from analysis import RegimeMap, RegimeRule
 from analysis.exports.comparison import export_comparison
 from analysis.exports.map import export_map
-from analysis.figures import profile, regime_map, uncertainty
+from analysis.figures import laws, profile, regime_map, uncertainty
 from analysis.maps.comparison import compare
 from grokcore.errors import DataError
 
@@ -154,3 +154,18 @@ def test_a_line_is_where_both_regimes_are_equally_likely_at_a_cliff_too(fitted):
     points = pd.DataFrame({"fraction": inside[:, 0], "decay": inside[:, 1], "method": "none"})
     found = fitted.probabilities(points)
     assert (found["memorization"] - found["grokking"]).abs().max() < 0.02
+
+
+def test_laws_are_those_of_each_level_never_of_all_pooled(fitted):
+    survival = laws.info(fitted)
+    found = [(axis.axis, axis.level) for axis in survival.axes]
+    assert found == [(axis, f"method {level}") for level in ("none", "fast") for axis in ("fraction", "decay")]
+    assert survival.axes[0].title == "training fraction, method none"
+    for axis in survival.axes:
+        level = fitted.level({"method": axis.level.removeprefix("method ")})
+        assert sum(third.runs for third in axis.thirds) == len(level.runs)
+    middle = {axis.level: axis.thirds[1].mean.mean for axis in survival.axes if axis.axis == "fraction"}
+    assert middle["method fast"] == pytest.approx(1000, rel=0.1)
+    assert middle["method none"] == 3000
+    assert [axis.level for axis in laws.info(fitted, {"method": "none"}).axes] == ["method none"] * 2
+    assert len(laws.draw(survival).axes) == 4
