@@ -152,10 +152,20 @@ def _draw_interval(axis: Axes, question: Question, found: Finding) -> None:
         axis.plot([found.estimate], [0], marker="o", color=INK)
     if log:
         axis.set_xscale("log")
+        _plain_ticks(axis)
     axis.set_xlim(left, right)
     axis.set_ylim(-1, 1)
     axis.set_yticks([])
     axis.set_xlabel(f"{question.NUMBER}: {said(found)}; green agrees", fontsize="small")
+
+
+def _plain_ticks(axis: Axes) -> None:
+    """Label a logarithmic axis that may be shorter than a decade: 1, 2, 5, 10."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axis.xaxis.set_major_locator(LogLocator(base=10, subs=(1.0, 2.0, 5.0), numticks=8))
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
+    axis.xaxis.set_minor_formatter(NullFormatter())
 
 
 def said(found: Finding) -> str:

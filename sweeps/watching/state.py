@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from analysis.figures.base import REGIME_COLOURS
 from grokcore.config.folders import use_folder
@@ -18,9 +19,11 @@ from grokcore.records.run_record import RunRecord
 from sweeps.samplers.base import SAMPLERS
 from sweeps.spec.sweep_spec import SweepSpec
 from sweeps.store import lines
+from sweeps.watching.in_flight import InFlight
 
+Array = npt.NDArray[np.float64]
 CURVES = 48
-"""Runs whose curves are shown, those that finished last."""
+"""Runs whose curves are shown: those that finished last, and as many of those being trained."""
 POINTS = 40
 """Points of a curve that is shown."""
 LOCKS = Path("/proc/locks")
@@ -40,6 +43,7 @@ class SweepState:
         self._finished: dict[str, int] = {}
         self._regimes: Counter[str] = Counter()
         self._curves: list[dict[str, Any]] = []
+        self._training = InFlight(self.folder)
 
     @property
     def finished(self) -> int:
@@ -89,7 +93,9 @@ class SweepState:
         self._finished[record.run_id] = record.steps
         regime = str(record.regime_under(spec.rule))
         self._regimes[regime] += 1
-        self._curves = [*self._curves, _curve(record, regime)][-CURVES:]
+        steps = np.asarray(record.columns["step"], dtype=float)
+        accuracy = np.asarray(record.columns.get("val_accuracy", np.full(len(steps), np.nan)), dtype=float)
+        self._curves = [*self._curves, _curve(record.run_id, regime, steps, accuracy)][-CURVES:]
 
     def values(self, widths: Sequence[tuple[int, Mapping[tuple[str, str], float]]]) -> dict[str, Any]:
         """Return how the sweep stands as plain values; `widths` are those of the bands after so many runs each."""
@@ -118,8 +124,13 @@ class SweepState:
                 {"runs": runs, "bands": {" | ".join(pair): width for pair, width in found.items()}}
                 for runs, found in widths
             ],
-            "curves": self._curves,
+            "curves": [*self._curves, *self._so_far()],
         }
+
+    def _so_far(self) -> list[dict[str, Any]]:
+        """Return the curves of runs that have no regime yet."""
+        found = self._training.curves(self._finished.keys())
+        return [_curve(run_id, "", *found[run_id]) for run_id in list(found)[:CURVES]]
 
     def _line(self, flight: int, *, running: bool) -> str:
         line = f"{self.finished:,} of {self.wanted:,} runs"
@@ -166,17 +177,15 @@ class SweepState:
         return any(line.split()[1] == "FLOCK" and place in line.split() for line in held.splitlines())
 
 
-def _curve(record: RunRecord, regime: str) -> dict[str, Any]:
+def _curve(run_id: str, regime: str, steps: Array, accuracy: Array) -> dict[str, Any]:
     """Return a run's validation accuracy at few steps, evenly over their logarithm."""
-    steps = np.asarray(record.columns["step"], dtype=float)
-    accuracy = np.asarray(record.columns.get("val_accuracy", np.full(len(steps), np.nan)), dtype=float)
     known = np.flatnonzero(np.isfinite(accuracy) & (steps >= 1))
     if len(known) > POINTS:
         logs = np.log(steps[known])
         wanted = np.linspace(logs[0], logs[-1], POINTS)
         known = known[np.unique(np.searchsorted(logs, wanted).clip(0, len(known) - 1))]
     return {
-        "run": record.run_id,
+        "run": run_id,
         "regime": regime,
         "step": steps[known].tolist(),
         "accuracy": np.round(accuracy[known], 4).tolist(),

@@ -5,6 +5,7 @@ import threading
 import optuna
 import pytest
 import uvicorn
+from axe_playwright_python.sync_playwright import Axe
 
 import grokcore
 from grokcore.records.regimes import RegimeRule
@@ -69,6 +70,7 @@ def test_the_page_follows_a_sweep_and_the_map_keeps_its_state(browser, tmp_path)
         assert len(tab.frames) == 2
         assert frame.evaluate("location.hash") == before
         assert tab.locator("#widths tr").count() == len(watched.live.widths[-1][1])
+        assert Axe().run(tab).response["violations"] == []
     finally:
         tab.close()
         server.should_exit = True

@@ -33,7 +33,9 @@ function drawCurves(curves, colours) {
   part("curves").replaceChildren(...curves.filter(one => one.step.length).map(one => {
     const points = one.step.map((step, index) => `${300 * Math.log(step) / end},${117 - 114 * one.accuracy[index]}`);
     const line = element("polyline", { points: points.join(" ") });
-    line.style.stroke = `color-mix(in srgb, ${colours[one.regime]} 80%, var(--muted))`;
+    line.style.stroke = `color-mix(in srgb, ${colours[one.regime] || "var(--muted)"} 80%, var(--muted))`;
+    // A run without a regime is still being trained.
+    if (!one.regime) line.setAttribute("stroke-dasharray", "2 2");
     return line;
   }));
 }

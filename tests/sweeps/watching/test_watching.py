@@ -12,7 +12,8 @@ import optuna
 import pytest
 import uvicorn
 
-from sweeps.store.run_store import Asked, Store
+from grokcore.engine.cohort import Cohort
+from sweeps.store.run_store import Asked, Store, read_asked, record_ids
 from sweeps.watching.live_page import LivePage
 from sweeps.watching.server import Watched, application, listen
 from sweeps.watching.state import SweepState
@@ -97,6 +98,27 @@ def test_what_an_adaptive_sampler_does_next_is_said_with_its_reason(grown, spec,
     said = state.values([(8, {("memorization", "grokking"): 0.123})])["next"]
     assert said.startswith("16 runs are still to be chosen, 8 at a time. boundary: ")
     assert "least sure where memorization meets grokking: that 90 % band is 0.123 of an axis wide" in said
+
+
+def test_runs_that_are_trained_show_their_curves_as_their_checkpoint_has_them(grown, spec):
+    grow, folder = grown
+    grow(8, waiting=1)
+    waiting = [item for item in read_asked(folder, spec) if item.run_id not in set(record_ids(folder))]
+    config = spec.whole_space.config(waiting[0].params)
+    cohort = Cohort([config], "cpu", measures="none")
+    while cohort.step < 5:
+        cohort.advance(seconds=0)
+    seen = cohort.runs[0].seen
+    (folder / "checkpoints").mkdir(exist_ok=True)
+    (folder / "checkpoints" / "a.pt").write_bytes(cohort.to_bytes())
+    (folder / "checkpoints" / "b.pt").write_bytes(b"torn")
+    state = SweepState(folder)
+    state.look()
+    *_, last = state.values([])["curves"]
+    assert (last["run"], last["regime"], last["step"][-1]) == (config.run_id, "", seen[-1][0])
+    assert last["accuracy"][-1] == round(seen[-1][4], 4)
+    (folder / "checkpoints" / "a.pt").unlink()
+    assert all(one["regime"] for one in state.values([])["curves"])
 
 
 def test_another_sweep_in_the_place_of_one_is_begun_anew(grown):
