@@ -95,7 +95,7 @@ def export_map(
         table = pd.concat([_at_level(grids[level].table(), one) for level, one in shown.items()], ignore_index=True)
         for name, values in zip(TABLES, (table, boundaries, fitted.runs), strict=True):
             named = {suffix: out / f"{name}.{suffix}" for suffix in ("csv", "parquet")}
-            begun.append(beside(files.write_table, values, named))
+            files.write_table(values, named)
             paths |= {_key(name, suffix): path for suffix, path in named.items()}
         if look.bare:
             paths["laws_tables"] = write_text(out / LAWS_TABLES, paper.laws_tables(fitted, survival))
