@@ -86,7 +86,7 @@ function picture(place, paint) {
   const canvas = Object.assign(document.createElement("canvas"), { width: n, height: m });
   for (let i = 0; i < n * m; i++) image.data.set(paint(i), 4 * ((m - 1 - Math.floor(i / n)) * n + i % n));
   canvas.getContext("2d").putImageData(image, 0, 0);
-  const look = `preserveAspectRatio="none" href="${canvas.toDataURL()}"`;
+  const look = `preserveAspectRatio="none" href=${JSON.stringify(canvas.toDataURL())}`;
   return rect(place, [x.fine.ends[0], y.fine.ends[0], x.fine.ends[1], y.fine.ends[1]], look, "image");
 }
 function ground(place) {
