@@ -144,6 +144,9 @@ class Ensemble:
         before = start.labels if start is not None else None
         labels = LabelProcess.fit(allowed, points, before, nested=True, learn=learn)
         before = start.plain if start is not None else None
+        law = start.law if start is not None else None
+        # Refitted, an ensemble without a law has no use for one.
+        lawful = points.shape[1] == feature_count(runs.axes) and (learn or law is not None)
         return cls(
             rule=rule,
             times=times,
@@ -151,9 +154,7 @@ class Ensemble:
             plain=LabelProcess.fit(allowed, points, before, prior=PLAIN, learn=learn),
             propagation=Propagation.fit(allowed, points, labels.relevance, seed),
             axes=runs.axes,
-            law=law_member(runs, start.law if start is not None else None, LAW_DRAWS if learn else 0)
-            if points.shape[1] == feature_count(runs.axes)
-            else None,
+            law=law_member(runs, law, LAW_DRAWS if learn else 0) if lawful else None,
         )
 
     def refitted(self, runs: Runs, points: Array, seed: int, rule: RegimeRule | None = None) -> Ensemble:
