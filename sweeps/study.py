@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
     from optuna.study import Study
 
+ASKED_AGAIN = 10
+"""How often a sampler that chose what is known is asked for another point."""
 CENSORED = 1.0
 """Added to log10 of the last step of a run that never generalised: to a sampler it is ten times as late."""
 
@@ -45,7 +47,8 @@ def ask(
 ) -> tuple[int, dict[str, Any]]:
     """Return the number and the parameters of a new trial, those that ``study.ask(distributions)`` would have.
 
-    Where these are `known`, others are drawn that are not; raises `SpaceExhaustedError` if the space has none.
+    Where these are `known`, the sampler is asked again; if it knows no others, they are drawn from all of the space;
+    raises `SpaceExhaustedError` if that has none.
     Optuna copies all parameters deeply whenever it looks at one, which was a third of the driver's work.
     """
     trial = study.ask()
@@ -60,7 +63,7 @@ def ask(
                 continue
         params[name] = distribution.to_external_repr(distribution.to_internal_repr(trial._suggest(name, distribution)))
     if known is not None and known(params):
-        params = _unknown(distributions, known, trial.number)
+        params = _unknown(study, trial, distributions, known)
         for name, distribution in distributions.items():
             internal = distribution.to_internal_repr(params[name])
             study._storage.set_trial_param(trial._trial_id, name, internal, distribution)
@@ -68,9 +71,23 @@ def ask(
 
 
 def _unknown(
-    distributions: Mapping[str, BaseDistribution], known: Callable[[Mapping[str, Any]], bool], number: int
+    study: Study,
+    trial: optuna.Trial,
+    distributions: Mapping[str, BaseDistribution],
+    known: Callable[[Mapping[str, Any]], bool],
 ) -> dict[str, Any]:
-    for params in anywhere(distributions, np.random.default_rng(number)):
+    """Return parameters that are not known: the sampler's if it has others, else any."""
+    sampler, frozen = study.sampler, study._storage.get_trial(trial._trial_id)
+    for _ in range(ASKED_AGAIN):
+        chosen = sampler.sample_relative(study, frozen, sampler.infer_relative_search_space(study, frozen))
+        params = {
+            name: chosen[name] if name in chosen else sampler.sample_independent(study, frozen, name, distribution)
+            for name, distribution in distributions.items()
+        }
+        within = all(each._contains(each.to_internal_repr(params[name])) for name, each in distributions.items())
+        if within and not known(params):
+            return params
+    for params in anywhere(distributions, np.random.default_rng(trial.number)):
         if not known(params):
             return params
     raise SpaceExhaustedError("the space has no other points; widen it, or add values to its lists, for more runs.")

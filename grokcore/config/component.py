@@ -42,6 +42,10 @@ def check_fields(component: Any, values: Mapping[str, Any]) -> list[str]:
     return complaints
 
 
+LARGEST = 2**63 - 1
+"""Largest whole number that tables, tensors and MLflow can hold."""
+
+
 def _checked(adapter: TypeAdapter[Any], name: str, value: object, complaints: list[str]) -> Any:
     if isinstance(value, np.generic):
         value = value.item()
@@ -56,6 +60,9 @@ def _checked(adapter: TypeAdapter[Any], name: str, value: object, complaints: li
         complaints.append(f"{name} = {bool(value)}: should be a number.")
     if isinstance(value, float) and not math.isfinite(value):
         complaints.append(f"{name} = {value!r}: should be a finite number.")
+    if isinstance(value, int) and abs(value) > LARGEST:
+        # What no table can hold; its digits may be too many even to be written.
+        complaints.append(f"{name}: a whole number of {value.bit_length()} bits; should be at most {LARGEST:,}.")
     return value
 
 

@@ -28,6 +28,26 @@ def test_a_run_that_was_stopped_early_ranks_as_one_that_took_its_whole_budget_in
     assert [milestones_of(study.trials[i]) for i in (0, 2)] == [(mem, stopped)] * 2
 
 
+class Corners(optuna.samplers.RandomSampler):
+    """Chooses an end of a range at random, and so the same again and again."""
+
+    def sample_independent(self, study, trial, param_name, param_distribution):
+        ends = param_distribution.low, param_distribution.high
+        return ends[int(super().sample_independent(study, trial, param_name, FloatDistribution(0, 1)) > 0.5)]
+
+
+def test_a_sampler_that_chose_what_is_known_is_asked_again_before_anything_else_is_taken():
+    space = {"fraction": FloatDistribution(0.1, 0.9), "decay": FloatDistribution(0.0, 1.0)}
+    study, seen = optuna.create_study(sampler=Corners(seed=0)), []
+    for _ in range(3):
+        seen.append(ask(study, space, known=seen.__contains__)[1])
+    assert len({tuple(params.values()) for params in seen}) == 3
+    assert all(params["fraction"] in {0.1, 0.9} and params["decay"] in {0.0, 1.0} for params in seen)
+    # Of four corners a fifth point is elsewhere.
+    seen += [ask(study, space, known=seen.__contains__)[1] for _ in range(2)]
+    assert any(params["fraction"] not in {0.1, 0.9} for params in seen)
+
+
 @pytest.mark.parametrize("by_number", [True, False])
 def test_told_milestones_are_read_back(by_number):
     study = optuna.create_study()
