@@ -49,6 +49,10 @@ LARGEST = 2**63 - 1
 def _checked(adapter: TypeAdapter[Any], name: str, value: object, complaints: list[str]) -> Any:
     if isinstance(value, np.generic):
         value = value.item()
+    if isinstance(value, int) and abs(value) > LARGEST:
+        # What no table can hold; its digits may be too many even to be written.
+        complaints.append(f"{name}: a whole number of {value.bit_length()} bits; should be at most {LARGEST:,}.")
+        return value
     truth = isinstance(value, bool)
     try:
         value = adapter.validate_python(value)
@@ -60,9 +64,6 @@ def _checked(adapter: TypeAdapter[Any], name: str, value: object, complaints: li
         complaints.append(f"{name} = {bool(value)}: should be a number.")
     if isinstance(value, float) and not math.isfinite(value):
         complaints.append(f"{name} = {value!r}: should be a finite number.")
-    if isinstance(value, int) and abs(value) > LARGEST:
-        # What no table can hold; its digits may be too many even to be written.
-        complaints.append(f"{name}: a whole number of {value.bit_length()} bits; should be at most {LARGEST:,}.")
     return value
 
 
