@@ -49,21 +49,21 @@ LARGEST = 2**63 - 1
 def _checked(adapter: TypeAdapter[Any], name: str, value: object, complaints: list[str]) -> Any:
     if isinstance(value, np.generic):
         value = value.item()
-    if isinstance(value, int) and abs(value) > LARGEST:
-        # What no table can hold; its digits may be too many even to be written.
-        complaints.append(f"{name}: a whole number of {value.bit_length()} bits; should be at most {LARGEST:,}.")
-        return value
     truth = isinstance(value, bool)
     try:
         value = adapter.validate_python(value)
     except ValidationError as error:
         reasons = dict.fromkeys(detail["msg"][0].lower() + detail["msg"][1:] for detail in error.errors())
-        complaints.append(f"{name} = {value!r}: {', or '.join(reasons)}.")
+        # Of very many digits Python refuses to write any.
+        given = f"2^{value.bit_length() - 1} or more" if type(value) is int and abs(value) > LARGEST else repr(value)
+        complaints.append(f"{name} = {given}: {', or '.join(reasons)}.")
         return value
     if truth and not isinstance(value, bool):
         complaints.append(f"{name} = {bool(value)}: should be a number.")
     if isinstance(value, float) and not math.isfinite(value):
         complaints.append(f"{name} = {value!r}: should be a finite number.")
+    if isinstance(value, int) and abs(value) > LARGEST:
+        complaints.append(f"{name}: a whole number of {value.bit_length()} bits; should be at most {LARGEST:,}.")
     return value
 
 
