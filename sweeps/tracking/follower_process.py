@@ -7,9 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
-from sweeps.tracking.mlflow_follower import OVER
+OVER: Final = b"over\n"
+"""What the sweep's process says at its end. A pipe that closes without it has lost its driver."""
 
 HURRY_SECONDS = 5.0
 """How long the mirror may go on after an interrupt; what it lacks then is written the next time."""

@@ -15,6 +15,7 @@ from typing import Final
 
 from grokcore.errors import GrokmapError
 from grokcore.records.run_record import RunRecord
+from sweeps.tracking.follower_process import OVER
 from sweeps.tracking.mlflow_mirror import TOGETHER, Mirror, sole_writer
 from sweeps.tracking.study_file import StudyFile
 from sweeps.tracking.trouble import PassingTrackingError
@@ -24,9 +25,6 @@ POLL_SECONDS: Final = 1.0
 
 PATIENCE_SECONDS: Final = 20.0
 """How long a server that does not answer is tried for once the sweep is over."""
-
-OVER: Final = b"over\n"
-"""What the sweep's process says at its end. A pipe that closes without it has lost its driver."""
 
 
 def follow(path: Path, over: threading.Event) -> None:

@@ -39,11 +39,12 @@ def test_a_sweep_that_is_not_mirrored_is_said_with_the_command_that_does_it(swep
         ui(swept.path.with_name("another"), port=5000, results=swept.path.parent)
 
 
-def test_where_to_browse_is_read_without_mlflow(swept):
+def test_where_to_browse_is_read_without_mlflow_and_a_sweep_begins_without_what_it_may_not_need(swept):
     track(swept.path)
     code = f"""
 import sys
 from pathlib import Path
+import sweeps.run_sweep
 from sweeps.cli.browsing import where_to_browse
 print(where_to_browse(Path({str(swept.path)!r})))
 slow = {{"mlflow", "sqlalchemy", "pandas", "optuna", "ray"}} & set(sys.modules)
