@@ -27,6 +27,13 @@ T = TypeVar("T")
 C = TypeVar("C", bound=Component)
 
 
+@functools.cache
+def _entry_points() -> tuple[metadata.EntryPoint, ...]:
+    """Return what installed packages add to any family; finding it takes long, so it is found once."""
+    points = (point for package in metadata.distributions() for point in package.entry_points)
+    return tuple(point for point in points if point.group.startswith("grokmap."))
+
+
 class Registry(Generic[T]):
     """The members of one family: ``Registry("grokcore.tasks", Task, "task")`` finds ``grokcore/tasks/*.py``."""
 
@@ -52,7 +59,7 @@ class Registry(Generic[T]):
 
     @functools.cached_property
     def _installed(self) -> dict[str, metadata.EntryPoint]:
-        return {point.name: point for point in metadata.entry_points(group=f"grokmap.{self.family}")}
+        return {point.name: point for point in _entry_points() if point.group == f"grokmap.{self.family}"}
 
     def _in_folders(self, used: tuple[Path, ...]) -> dict[str, Path]:
         found: dict[str, Path] = {}
