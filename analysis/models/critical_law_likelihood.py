@@ -99,7 +99,7 @@ class Problem:
         return float(0.5 * off @ off - value.sum()), off / width - gradient
 
     def _inlier_and_slopes(self, median: Array, noise: float) -> tuple[Array, Array, Array]:
-        """Return the log likelihood of runs that the law is right about, by run, and its slopes by median and log noise."""
+        """Return by run the log likelihood where the law is right, and its slopes by the median and the log noise."""
         z = (self.low - median) / noise
         seen, unseen = self._seen_and_unseen
         inside, fall = -0.5 * z**2 - np.log(noise) - _ROOT, z.copy()
