@@ -119,7 +119,7 @@ def train_again(
     device, layout = _place_of(record)
     cohort = Cohort([record.config], device, early_stopping, measures="none", on_snapshot=on_snapshot, layout=layout)
     if record.outcome is Outcome.STOPPED:
-        cohort.stop(record.run_id, record.reason, at=record.steps)
+        cohort.stop(record.run_id, record.reason, at=record.steps, ruled_out=record.ruled_out)
     again: list[RunRecord] = []
     while not cohort.done:
         again += cohort.advance(seconds=0.2)
