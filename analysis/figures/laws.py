@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -181,10 +182,9 @@ def _panel(axes: Axes, what: AxisSurvival, horizon: int, style: Style) -> None:
     for third, (colour, dashes) in zip(what.thirds, looks, strict=True):
         step = np.append(np.maximum(third.curve["step"], 1.0), horizon)
         share, low, high = (np.append(third.curve[c], third.curve[c].iloc[-1]) for c in ("survival", "low", "high"))
-        style_of = (None, "default") if third.sloped else ("post", "steps-post")
-        axes.fill_between(step, low, high, step=style_of[0], color=colour, alpha=0.14, linewidth=0)
-        label = f"{third.label} ({third.runs})"
-        axes.plot(step, share, drawstyle=style_of[1], color=colour, linestyle=dashes, label=label)
+        axes.fill_between(step, low, high, step=None if third.sloped else "post", color=colour, alpha=0.14, linewidth=0)
+        drawn = axes.plot if third.sloped else partial(axes.step, where="post")
+        drawn(step, share, color=colour, linestyle=dashes, label=f"{third.label} ({third.runs})")
     axes.set_xscale("log")
     axes.set_xlim(max(1.0, first / 1.5), horizon)
     axes.set_ylim(0, 1.02)

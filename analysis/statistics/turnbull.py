@@ -78,7 +78,7 @@ def _likeliest(inside: Array, weight: Array, sure: float, rounds: int) -> Array:
         share = share * gain
         if np.all((np.abs(gain - 1) < sure) | ((gain < 1) & (share < sure / len(inside)))):
             break
-    return share / share.sum(axis=1, keepdims=True)
+    return np.asarray(share / share.sum(axis=1, keepdims=True))
 
 
 def means_until(found: Shares, horizon: float) -> tuple[float, Array]:
@@ -104,4 +104,4 @@ def log_rank_scores(low: npt.ArrayLike, high: npt.ArrayLike) -> Array:
     risk = beyond * np.concatenate([[0.0], np.cumsum(hazard)])
     first = found.inside.argmax(axis=1)
     after = found.inside.shape[1] - found.inside[:, ::-1].argmax(axis=1)
-    return (risk[after] - risk[first]) / np.maximum(beyond[first] - beyond[after], 1e-12)
+    return np.asarray((risk[after] - risk[first]) / np.maximum(beyond[first] - beyond[after], 1e-12))
