@@ -37,6 +37,12 @@ def read_runs(path: str | Path, columns: Mapping[str, str] | None = None) -> pd.
     by which name a column is meant, as {"t_gen": "summary.grokked_at"}.
 
     Raises `DataError` when there is none or it cannot be read.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "runs.csv"
+    >>> pd.DataFrame({"fraction": [0.5, 0.3], "memorised": [80, 90], "t_gen": [900, None]}).to_csv(path, index=False)
+    >>> read_runs(path, {"t_mem": "memorised"}).columns.tolist()
+    ['fraction', 't_mem', 't_gen']
     """
     return read_run_table(path, columns).frame
 
