@@ -25,7 +25,8 @@ class ConfigError(GrokmapError):
     >>> try:
     ...     RegimeRule(budget=0, ratio=0.5)
     ... except ConfigError as error:
-    ...     print(*error.complaints, sep="\\n")
+    ...     for complaint in error.complaints:
+    ...         print(complaint)
     budget = 0: input should be greater than or equal to 1.
     ratio = 0.5: input should be greater than or equal to 1.
     """
