@@ -1,6 +1,7 @@
 """The league: each method is tuned as the baseline is, no run is trained twice, mistakes are told in a sentence."""
 
 import dataclasses
+import re
 import sys
 
 import numpy as np
@@ -164,20 +165,8 @@ def test_what_was_spent_before_a_run_counts_in_seconds():
     assert one.seconds.ratio == pytest.approx(0.5)
 
 
-OWN = """
-[method]
-title = "noise"
-family = "transform"
-does = "Adds noise."
-
-[space]
-gradient_noise = { low = 1e-4, high = 1e-1, log = true }
-
-[claim]
-says = "Twice as soon."
-source = "a notebook"
-factor = 2
-"""
+OWN = re.search(r"```toml\n(.*?)```", "\n".join(page.OWN), re.DOTALL)[1]
+"""The example of the page."""
 
 
 def test_one_file_is_a_method(tmp_path):
@@ -193,7 +182,7 @@ def test_one_file_is_a_method(tmp_path):
     ("text", "sentence"),
     [
         ("[method", "is not a TOML file"),
-        (OWN.replace("transform", "transformation"), "family"),
+        (OWN.replace('"transform"', '"transformation"'), "family"),
         (OWN.replace("[space]", "[spaces]"), "Did you mean 'space'"),
         (OWN.replace("low = 1e-4", "low = 1"), "low must be below high"),
         (OWN.replace("gradient_noise", "gradient_nose"), "gradient_nose"),
