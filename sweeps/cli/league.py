@@ -77,17 +77,18 @@ def _print(console: Any, ledgers: Mapping[str, Ledger], known: Mapping[str, Meth
     """Print the standings."""
     from sweeps.cli.tables import print_table
     from sweeps.league.page import left, said
-    from sweeps.league.standings import Verdict, results, standings
+    from sweeps.league.standings import Verdict, luck, results, standings
 
+    ordered = standings(results(ledgers))
     rows = [
         (
             known[one.method].title,
             said(one.steps),
             said(one.seconds),
             ", ".join(str(one.count(verdict)) for verdict in (Verdict.SOONER, Verdict.LATER, Verdict.OPEN)),
-            left(known[one.method], one),
+            left(known[one.method], one, luck(ordered)),
         )
-        for one in standings(results(ledgers))
+        for one in ordered
     ]
     if rows:
         print_table(console, ("method", "times sooner, steps", "core-seconds", "sooner, later, open", "left"), rows)

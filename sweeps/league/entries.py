@@ -66,6 +66,8 @@ class Method(Component):
     """Where it is described."""
     cost: Annotated[float, Gt(0)] = 1.0
     """About how many times as long as the baseline's a step takes; for the estimate of the whole league's cost."""
+    models: tuple[str, ...] = ()
+    """The networks that it is for; empty for all."""
     run: Mapping[str, Any] = field(default_factory=dict)
     """Fields of a run that it sets, flat; what is set is not tuned."""
     space: Mapping[str, Dimension] = field(default_factory=dict)
@@ -147,6 +149,8 @@ def _method(name: str, text: str, path: Path | None) -> Method:
     values, complaints = _tables(f"method {name}", text), list[str]()
     head = dict(values.pop("method", {}))
     components = head.pop("components", None)
+    if isinstance(head.get("models"), list):
+        head["models"] = tuple(head["models"])
     if isinstance(components, str) and path is not None:
         use_folder(path.parent / components)
     sections: dict[str, Any] = {name: flatten(values.pop(name, {})) for name in ("run", "first", "donor")}

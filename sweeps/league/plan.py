@@ -70,7 +70,7 @@ class Plan:
 
 
 FULL = Plan(
-    name="full", trials=12, wave=6, finalists=2, finalist_seeds=3, seeds=13, fractions=None, map_runs=32
+    name="full", trials=8, wave=4, finalists=2, finalist_seeds=2, seeds=13, fractions=None, map_runs=32
 )  # fmt: skip
 """What the documentation has. Of 13 pairs that agree the signs flip with p = 2/2^13: small enough to be seen among all
 comparisons."""

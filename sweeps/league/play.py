@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -73,12 +74,12 @@ def order(
 
 
 def cells(asked: Order, name: str) -> list[Cell]:
-    """Return a method on each of the problems at each of its fractions."""
+    """Return a method on each of the problems at each of its fractions, the cheapest first."""
     known = methods(asked.own)
     method = completed(known[name], known[BASELINE])
     return [
         Cell(method, problem, fraction)
-        for problem in (problems()[problem] for problem in asked.problems)
+        for problem in sorted((problems()[name] for name in asked.problems), key=lambda problem: problem.cost)
         for fraction in asked.plan.fractions_of(problem)
     ]
 
@@ -107,13 +108,16 @@ def play_method(asked: Order, name: str) -> Ledger:
     """Tune a method and run its finals on all problems, and its map; return its ledger."""
     pin_threads(1)
     ledger = Ledger.open(asked.folder / f"{name}.parquet", name, asked.plan.name)
+    mapped: list[tuple[Cell, dict[str, Any]]] = []
     for cell in cells(asked, name):
         if (reason := cell.misfit()) is not None:
             ledger.absent[cell.problem.name] = reason
             continue
         values = contest(cell, asked.plan, ledger)
         if cell.problem.name == whole_map.MAPPED and cell.fraction == max(cell.problem.fractions):
-            whole_map.train_map(cell, values, asked.plan, ledger)
+            mapped = [(cell, values)]
+    for cell, values in mapped:
+        whole_map.train_map(cell, values, asked.plan, ledger)
     ledger.save()
     return ledger
 

@@ -73,6 +73,9 @@ class Cell:
 
     def misfit(self) -> str | None:
         """Return why the method cannot be tried on the problem; None if it can."""
+        model = self.problem.run["model.name"]
+        if self.method.models and model not in self.method.models:
+            return f"it is for {', '.join(self.method.models)}, and the network is {model}."
         try:
             self.config(self.first(), 0)
             donor = self.config(self.first(), 0, **self.method.donor)

@@ -11,7 +11,7 @@ import pandas as pd
 
 from analysis.runs.axes import Array
 from analysis.statistics.paired_times import Speedup, Times, holm, log_ratios, speedup
-from sweeps.league.entries import BASELINE, problems
+from sweeps.league.entries import AGAIN, BASELINE, problems
 from sweeps.league.ledger import Ledger
 
 ALARM = 0.05
@@ -134,6 +134,8 @@ class Standing:
     """Geometric mean over problems and fractions, seed by seed."""
     seconds: Speedup
     """The same in core-seconds."""
+    corrected: float = 1.0
+    """The p-value in steps, corrected for the number of methods."""
 
     def count(self, verdict: Verdict) -> int:
         """Return on how many problems and fractions that is seen."""
@@ -148,4 +150,12 @@ def standings(found: Sequence[Result]) -> list[Standing]:
         steps = np.mean([result.logs for result in own], axis=0)
         seconds = np.mean([log_ratios(result.base.seconds, result.own.seconds) for result in own], axis=0)
         ordered.append(Standing(str(name), tuple(own), speedup(steps), speedup(seconds)))
+    corrected = holm([standing.steps.p_value for standing in ordered])
+    ordered = [replace(standing, corrected=value) for standing, value in zip(ordered, corrected, strict=True)]
     return sorted(ordered, key=lambda standing: -standing.steps.ratio)
+
+
+def luck(ordered: Sequence[Standing]) -> float:
+    """Return how far luck in tuning goes: the larger end of the interval of the baseline that was tuned again, or 1."""
+    again = [standing.steps for standing in ordered if standing.method == AGAIN]
+    return max((max(found.high, 1 / found.low if found.low else 1.0) for found in again), default=1.0)

@@ -1,8 +1,10 @@
 """The league: each method is tuned as the baseline is, no run is trained twice, mistakes are told in a sentence."""
 
 import dataclasses
+import json
 import re
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ from sweeps.league.entries import BASELINE, Problem, methods, problems
 from sweeps.league.ledger import COLUMNS, Ledger, stays
 from sweeps.league.plan import FULL, QUICK, Plan
 from sweeps.league.search import Cell, completed, contest
-from sweeps.league.standings import Verdict, results, standings
+from sweeps.league.standings import Verdict, luck, results, standings
 
 TINY = Problem(
     name="addition",
@@ -54,7 +56,12 @@ def faked(name, times, problem="parity", outcome="retired"):
         f"{name}{seed}": dict.fromkeys(COLUMNS, 0)
         | {"run_id": f"{name}{seed}", "problem": problem, "fraction": min(one.fractions), "stage": "final"}
         | {"seed": seed, "step": at or one.steps, "event": at is not None, "outcome": outcome if at else "finished"}
-        | {"steps": 100, "seconds": 0.1, "before": 0.0, "settings": "{}"}
+        | {
+            "steps": 100,
+            "seconds": 0.1,
+            "before": 0.0,
+            "settings": json.dumps(cell().config(cell().first(), seed).to_flat()),
+        }
         for seed, at in enumerate(times)
     }
     return Ledger(None, name, "full", rows)
@@ -154,6 +161,28 @@ def test_what_is_seen_of_a_method():
     assert seen["stablemax"].own.never == 13
     assert seen["fixed-norm"].verdict is Verdict.NEVER
     assert seen["muon"].corrected >= seen["muon"].steps.p_value
+
+
+def test_what_is_left_of_a_claim():
+    base = [100, 110, 120, 130, 90, 100, 105, 95, 115, 125, 100, 90, 100]
+    again = [at * (1.4 if place % 2 else 0.9) for place, at in enumerate(base)]
+    found = {
+        BASELINE: faked(BASELINE, base),
+        "baseline-again": faked("baseline-again", again),
+        "muon": faked("muon", [at / 4 for at in base]),
+        "grokfast-ema": faked("grokfast-ema", [at * 1.05 for at in base]),
+        "orthograd": faked("orthograd", [*base[1:], 100]),
+    }
+    ordered, known = standings(results(found)), methods()
+    said = {one.method: page.left(known[one.method], one, luck(ordered)) for one in ordered}
+    assert 1.1 < luck(ordered) < 1.5
+    assert said["muon"] == "4 times as soon, of 1.49"
+    assert said["grokfast-ema"].startswith("no more than luck in tuning (1.05 times as long)")
+    assert said["orthograd"].startswith("not seen (")
+    assert said["baseline-again"].startswith("luck in tuning: up to 1.")
+    text = page.text(Path("nowhere"), found, known)
+    assert "Not played yet: " in text
+    assert "StableMax" in text.rpartition("Not played yet: ")[2]
 
 
 def test_what_was_spent_before_a_run_counts_in_seconds():
