@@ -65,14 +65,18 @@ def text(folder: Path, ledgers: Mapping[str, Ledger], known: Mapping[str, Method
     """Return the page in Markdown."""
     found = results(ledgers)
     ordered = standings(found)
+    missing = _missing(found, ledgers, known)
     lines = ["# A league of ways to grok sooner", "", *_head(ledgers, found), ""]
+    lines += [*PARTIAL, ""] if missing else []
     lines += _claims(ordered, known)
     lines += ["", f"![Ratios of all methods on all problems]({PICTURE})", "", *CAPTION]
     for problem in problems():
         lines += _problem(problem, [result for result in found if result.problem == problem], ordered, ledgers, known)
     lines += _maps(folder, known)
     lines += _settings(ledgers)
-    lines += _unplayed(ledgers, known)
+    if missing:
+        lines += ["", "## What was not played yet", "", "The same command goes on with it.", ""]
+        lines += [f"- {title}: {names}." for title, names in missing.items()]
     lines += ["", *ABSENT, "", *OWN]
     return "\n".join(lines) + "\n"
 
@@ -90,6 +94,12 @@ flips signs is below 5 % after Holm's correction for all {comparisons} compariso
 runs lie beside it, one Parquet file a method. Core-seconds were measured beside other work: a tenth is no finding.
 """
 """What the page begins with."""
+
+PARTIAL = (
+    "**Not all of it was played yet**: what is missing is listed [below](#what-was-not-played-yet), and what is left of",
+    "a claim is told of the problems that were.",
+)
+"""What is said of a league that was stopped."""
 
 OVERALL = (
     "Over all problems and fractions that a method fits, seed by seed. *Not seen*: the sign-flip test, corrected for",
@@ -152,7 +162,7 @@ def _head(ledgers: Mapping[str, Ledger], found: Sequence[Result]) -> Iterator[st
     plan = _plan(ledgers)
     runs = sum(len(ledger.rows) for ledger in ledgers.values())
     minutes = sum(float(ledger.runs["seconds"].sum()) for ledger in ledgers.values()) / 60
-    processors = ", ".join(sorted({ledger.processor for ledger in ledgers.values()}))
+    processors = ", ".join(sorted({ledger.processor for ledger in ledgers.values() if ledger.rows}))
     command = "grokmap league --out docs/league" + (" --quick" if plan is QUICK else "")
     yield from HEAD.format(
         trials=plan.trials,
@@ -252,14 +262,17 @@ def _settings(ledgers: Mapping[str, Ledger]) -> Iterator[str]:
         yield f"| {problems()[str(name)].title} | {fraction:g} | {rate} | {decay} | {rest} |"
 
 
-def _unplayed(ledgers: Mapping[str, Ledger], known: Mapping[str, Method]) -> Iterator[str]:
-    """Yield which methods there are that were not played."""
-    if left_out := [name for name in known if name not in ledgers]:
-        named = " ".join(f"--method {name}" for name in left_out)
-        yield from (
-            "",
-            f"Not played yet: {', '.join(known[name].title for name in left_out)} (`grokmap league {named}`).",
-        )
+def _missing(found: Sequence[Result], ledgers: Mapping[str, Ledger], known: Mapping[str, Method]) -> dict[str, str]:
+    """Return which methods were not played, by the problem's title, that nobody takes their absence for a finding."""
+    played = {(result.problem, result.method) for result in found}
+    missing = {}
+    for name, problem in problems().items():
+        absent = {method for method, ledger in ledgers.items() if name in ledger.absent}
+        left_out = [n for n in known if n != BASELINE and n not in absent and (name, n) not in played]
+        some = any(place == name for place, _ in played)
+        if left_out:
+            missing[problem.title] = ", ".join(known[n].title for n in left_out) if some else "all methods"
+    return missing
 
 
 def _panels(found: Sequence[Result], known: Mapping[str, Method]) -> dict[str, dict[str, list[forest.Mark]]]:
