@@ -12,7 +12,6 @@ from sweeps.cli import (
     forecasting,
     growing,
     importing,
-    league,
     listing,
     maps,
     publishing,
@@ -22,6 +21,7 @@ from sweeps.cli import (
     sweep,
     watching,
 )
+from sweeps.league.command import league
 
 if TYPE_CHECKING:
     from sweeps.spec.sweep_spec import SweepSpec
@@ -43,7 +43,7 @@ for command in (
     runs.show,
     runs.measure,
     reproducing.reproduce,
-    league.league,
+    league,
     forecasting.forecast,
     sweep.track,
     watching.watch,

@@ -96,8 +96,8 @@ runs lie beside it, one Parquet file a method. Core-seconds were measured beside
 """What the page begins with."""
 
 PARTIAL = (
-    "**Not all of it was played yet**: what is missing is listed [below](#what-was-not-played-yet), and what is left of",
-    "a claim is told of the problems that were.",
+    "**Not all of it was played yet**: what is missing is listed [below](#what-was-not-played-yet), and what is left",
+    "of a claim is told of the problems that were.",
 )
 """What is said of a league that was stopped."""
 
