@@ -47,7 +47,9 @@ def test_a_number_of_the_page_by_hand(ledgers):
     """One ratio, from the files alone."""
     first = results(ledgers)[0]
     finals = [
-        runs[(runs.stage == "final") & (runs.problem == first.problem) & (runs.fraction == first.fraction)]
+        runs[(runs.stage == "final") & (runs.problem == first.problem) & (runs.fraction == first.fraction)].sort_values(
+            "seed"
+        )
         for runs in (pd.read_parquet(FOLDER / f"{one}.parquet") for one in (BASELINE, first.method))
     ]
     times = [Times.within(own.step, own.event, problems()[first.problem].steps) for own in finals]
