@@ -7,16 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import torch
 from annotated_types import Gt
-from torch import Tensor
-from torch.nn.functional import normalize
 
+from grokcore.lazy_torch import torch
 from grokcore.models.base import Parameters, Tap, untouched
 from grokcore.models.transformer import Transformer
 from grokcore.tasks.base import Task
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,13 +42,13 @@ class BoundedSphere(Transformer):
         tokens = self.tokens(inputs, self.vocabulary(task))
         runs = torch.arange(len(inputs), device=inputs.device)[:, None, None]
         x = tap("operands", w["embedding"][runs, tokens]) + self.places(w, tokens.shape[-1]).unsqueeze(1)
-        return self.blocks(w, normalize(x, dim=-1), tap)
+        return self.blocks(w, torch.nn.functional.normalize(x, dim=-1), tap)
 
     def normalised(self, w: Parameters, names: dict[str, str], which: str, x: Tensor) -> Tensor:  # noqa: ARG002
         """Return x (K, …, D) at length 1."""
-        return normalize(x, dim=-1)
+        return torch.nn.functional.normalize(x, dim=-1)
 
     def read_out(self, w: Parameters, x: Tensor) -> Tensor:
         """Return the logits (K, N, V) of the last position's residual stream (K, N, D)."""
         columns = w["embedding"].mT if self.tied else w["unembedding"]
-        return self.sharpness * (x @ normalize(columns, dim=1))
+        return self.sharpness * (x @ torch.nn.functional.normalize(columns, dim=1))
