@@ -1,0 +1,23 @@
+"""An interrupt that comes while a library is imported waits until it is whole."""
+
+import signal
+
+import pytest
+
+from sweeps.interrupts import held_back
+
+
+def test_an_interrupt_waits_until_the_block_is_over_and_then_is_one():
+    done = []
+    with pytest.raises(KeyboardInterrupt), held_back():
+        signal.raise_signal(signal.SIGINT)
+        done.append("all of it")
+    assert done == ["all of it"]
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_an_error_in_the_block_is_told_before_the_interrupt():
+    with pytest.raises(ValueError, match="first"), held_back():
+        signal.raise_signal(signal.SIGINT)
+        raise ValueError("first")
