@@ -9,15 +9,24 @@ from sweeps.interrupts import held_back
 
 def test_an_interrupt_waits_until_the_block_is_over_and_then_is_one():
     done = []
-    with pytest.raises(KeyboardInterrupt), held_back():
-        signal.raise_signal(signal.SIGINT)
-        done.append("all of it")
+
+    def interrupted():
+        with held_back():
+            signal.raise_signal(signal.SIGINT)
+            done.append("all of it")
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert done == ["all of it"]
     with pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGINT)
 
 
 def test_an_error_in_the_block_is_told_before_the_interrupt():
-    with pytest.raises(ValueError, match="first"), held_back():
-        signal.raise_signal(signal.SIGINT)
-        raise ValueError("first")
+    def failing():
+        with held_back():
+            signal.raise_signal(signal.SIGINT)
+            raise ValueError("first")
+
+    with pytest.raises(ValueError, match="first"):
+        failing()
