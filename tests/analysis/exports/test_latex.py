@@ -41,7 +41,7 @@ def test_the_laws_tables_hold_the_law_s_numbers_and_their_mathematics_parses(kno
     text = paper.laws_tables(known_map, survival)
     for value in known_map.law.estimates["estimate"]:
         assert latex.number(float(value)) in text
-    assert text.count(r"\begin{table}") == text.count(r"\end{table}") == 2
+    assert text.count(r"\begin{table*}") == text.count(r"\end{table*}") == 2
     for axis in survival.axes:
         for third in axis.thirds:
             assert f"{third.mean.mean:,.0f}".replace(",", "{,}") in text
