@@ -21,4 +21,5 @@ def held_back() -> Iterator[None]:
     finally:
         signal.signal(signal.SIGINT, before)
     if came:
-        raise KeyboardInterrupt
+        # Whoever handles interrupts, or has them ignored, is asked now.
+        signal.raise_signal(signal.SIGINT)

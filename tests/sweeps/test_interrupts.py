@@ -7,6 +7,14 @@ import pytest
 from sweeps.interrupts import held_back
 
 
+@pytest.fixture(autouse=True)
+def heard():
+    """Have interrupts raised: a shell that runs tests in the background has its children ignore them."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def test_an_interrupt_waits_until_the_block_is_over_and_then_is_one():
     done = []
 
@@ -30,3 +38,9 @@ def test_an_error_in_the_block_is_told_before_the_interrupt():
 
     with pytest.raises(ValueError, match="first"):
         failing()
+
+
+def test_an_interrupt_that_is_ignored_stays_so():
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with held_back():
+        signal.raise_signal(signal.SIGINT)
