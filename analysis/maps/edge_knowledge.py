@@ -24,8 +24,8 @@ class EdgeKnowledge:
     """The latents of the edges at n points, which know more with every point they `learn`."""
 
     def __init__(self, ensemble: Ensemble, rows: Array) -> None:
-        """Take the state of an ensemble at feature rows, (n, features)."""
-        chances, reached = ensemble.mixture(rows), np.ones(len(rows))
+        """Take the state of an ensemble at feature rows, (n, features): its equal pool, never too sure of itself."""
+        chances, reached = ensemble.pool(rows), np.ones(len(rows))
         self._covariances: list[Array] = []
         self._information: list[Array] = []
         self._weights: list[Array] = []

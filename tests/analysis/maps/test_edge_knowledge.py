@@ -18,7 +18,7 @@ def made(n=12, seed=0):
     chances = rng.dirichlet(np.ones(4), n)
     covariances = [(a @ a.T) / n + 0.1 * np.eye(n) for a in rng.standard_normal((len(STAGES), n, n))]
     processes = [SimpleNamespace(covariance=lambda _, c=c: c.copy()) for c in covariances]
-    ensemble = SimpleNamespace(mixture=lambda _: chances, labels=SimpleNamespace(processes=processes))
+    ensemble = SimpleNamespace(pool=lambda _: chances, labels=SimpleNamespace(processes=processes))
     return ensemble, chances, covariances
 
 
