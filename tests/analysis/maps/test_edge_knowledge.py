@@ -60,4 +60,4 @@ def test_runs_at_the_edge_tell_more_than_those_far_from_it():
     assert rows.tolist() == list(range(25))
     gains = edges.gains()
     assert abs(points["fraction"][int(np.argmax(gains))] - 0.5) < 0.05
-    assert gains.max() > 5 * max(gains[0], gains[-1])
+    assert gains.max() > 3 * max(gains[0], gains[-1])
