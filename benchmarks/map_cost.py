@@ -36,7 +36,7 @@ from grokcore.records.milestones import first_passage
 from grokcore.run_config import RunConfig
 from sweeps.store.run_store import read_records
 
-WAYS: Final = (("boundary", True), ("boundary", False))
+WAYS: Final = (("boundary", "hazard"), ("boundary", "none"))
 SIZES: Final = (32, 64, 96, 128, 160, 192)
 DETAIL: Final = 0.95
 """An agreement that is asked for too."""
@@ -135,7 +135,7 @@ def in_cohorts(runs: int, stopping: str) -> Step:
 def choosing(runs: int) -> float:
     """Return the processor seconds that choosing so many runs and drawing their map take."""
     begun = time.process_time()
-    fitted(chosen("boundary", True, runs, 0))
+    fitted(chosen("boundary", "hazard", runs, 0))
     return time.process_time() - begun
 
 
