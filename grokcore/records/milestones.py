@@ -17,7 +17,11 @@ THRESHOLDS: tuple[float, ...] = (0.5, 0.9, 0.95, 0.99)
 
 @dataclass(frozen=True)
 class Milestone:
-    """A right-censored first passage: `step` is when it happened (`event`), or the last step at which it had not."""
+    """A right-censored first passage: `step` is when it happened (`event`), or the last step at which it had not.
+
+    >>> Milestone(event=True, step=900).within(1000), Milestone(event=False, step=900).within(1000)
+    (True, False)
+    """
 
     event: bool
     step: int
