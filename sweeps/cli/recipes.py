@@ -108,7 +108,7 @@ def page() -> str:
 ABSENT = (
     "## What is not offered",
     "",
-    "- The bounded sphere of arXiv 2603.05228: no network here keeps its residual stream on a sphere.",
+    "- The bounded sphere of arXiv 2603.05228: `model.name=bounded_sphere` is a part of `grokmap league`.",
     "- A norm penalty that begins once the training set is memorised: no optimizer here looks at the accuracy.",
     "- Splits that hold out whole classes of a − b mod p: here a split is a random permutation of all examples.",
     "- Networks that start from a smaller one: `initialisation.name=transferred` does it, from the embedding of a run",
