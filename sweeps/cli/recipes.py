@@ -113,8 +113,6 @@ ABSENT = (
     "- Splits that hold out whole classes of a − b mod p: here a split is a random permutation of all examples.",
     "- Networks that start from a smaller one: `initialisation.name=transferred` does it, from the embedding of a run",
     "  that has to be trained first, so it is two runs and no recipe.",
-    "- Of arXiv 2609.26679 and 2602.02859 the runs are offered. Validation accuracy that is lost again is told as the",
-    "  outcome *unstable*; when it was lost is in the curves and no number of its own.",
 )
 """What papers have and no recipe does, with the reason."""
 

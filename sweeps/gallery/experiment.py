@@ -83,9 +83,7 @@ def conduct(found: Recipe, *, quick: bool, progress: Callable[[RunRecord], None]
     """Train a recipe's runs on this process's processor; `progress` is called with each as it ends."""
     spec = found.sweep(quick=quick)
     begun = time.process_time()
-    records = train(
-        members(spec), retire=EarlyStopping() if spec.retire else None, progress=progress, measures=spec.measures
-    )
+    records = train(members(spec), retire=EarlyStopping.asked(spec.retire), progress=progress, measures=spec.measures)
     return kept(found, records, time.process_time() - begun, quick=quick)
 
 

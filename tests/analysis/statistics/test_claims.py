@@ -11,6 +11,7 @@ from analysis.statistics.questions import (
     QUESTIONS,
     Change,
     Difference,
+    Forgets,
     Order,
     Ratio,
     Reached,
@@ -81,6 +82,14 @@ def test_a_share_has_an_exact_interval():
     found = Reached(high=1).find([*SEEDS, run(t_gen=10**9)])
     assert (found.estimate, found.note) == (pytest.approx(5 / 6), "5 of 6 runs")
     assert (found.low, found.high) == (pytest.approx(0.3588, abs=1e-4), pytest.approx(0.9958, abs=1e-4))
+
+
+def test_forgetting_is_a_share_with_its_step():
+    kept, lost = run(t_gen=1000), run(t_gen=1000)
+    lost.curves.loc[lost.curves["step"] >= 5000, "val_accuracy"] = 0.2
+    found = Forgets(high=1).find([kept, lost, run(t_gen=10**9)])
+    assert (found.estimate, found.runs) == (pytest.approx(1 / 3), 3)
+    assert found.note == "1 of 3 runs, at a median of 5,012 steps"
 
 
 def test_an_accuracy_counts_at_any_moment_and_a_measure_at_the_end():
