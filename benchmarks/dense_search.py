@@ -25,12 +25,10 @@ import optuna
 import pandas as pd
 import torch
 
-from analysis.forecast.hazard_rule import Verdict
 from benchmarks.dense import POINTS, Pool, at, default, fitted, labels_of, truth, units_of
 from benchmarks.diagrams import sobol
 from benchmarks.maps import nearest
 from sweeps.samplers.base import SAMPLERS, Problem
-from sweeps.stopping.hazard import Hazard
 from sweeps.study import ask, tell_milestones
 
 LABELS: Final = "GROKMAP_BENCHMARK_LABELS"
@@ -49,7 +47,7 @@ MAPPED: Final = 6
 
 def finished(run: pd.Series) -> dict[str, Any]:
     """Return a run as it is without stopping."""
-    return {str(name): value for name, value in run.items()} | {"outcome": "finished", "reason": ""}
+    return {str(name): value for name, value in run.items()} | {"outcome": "finished", "reason": "", "ruled_out": 0}
 
 
 def stopped(run: pd.Series, rng: np.random.Generator) -> dict[str, Any]:
@@ -61,8 +59,7 @@ def stopped(run: pd.Series, rng: np.random.Generator) -> dict[str, Any]:
     for name in ("t_mem", "t_gen"):
         if not (row[f"{name}_event"] and row[name] <= end):
             row |= {name: end, f"{name}_event": False}
-    verdict = Verdict(step=end, chance=0.0, budget=default().rule.budget, bound=Hazard().chance)
-    return row | {"last_step": end, "outcome": "stopped", "reason": verdict.sentence}
+    return row | {"last_step": end, "outcome": "stopped", "ruled_out": default().rule.budget}
 
 
 def chosen(sampler: str, stopping: bool, runs: int, seed: int) -> pd.DataFrame:

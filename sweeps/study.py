@@ -10,7 +10,6 @@ import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from analysis.runs.censoring import ruled_out_until
 from grokcore.records.milestones import Milestone
 from grokcore.records.run_record import Outcome, RunRecord
 from sweeps.new_points import SpaceExhaustedError, anywhere
@@ -130,7 +129,7 @@ def told_of(run: RunRecord | ReportedRun, threshold: float) -> tuple[Outcome, Mi
 
     One that a forecast stopped is censored at the step by which that ruled out that it generalises, as maps have it.
     """
-    until = ruled_out_until(run.reason) if run.outcome is Outcome.STOPPED else 0
+    until = run.ruled_out if run.outcome is Outcome.STOPPED else 0
     mem, gen = (
         at if at.event else Milestone(event=False, step=max(at.step, until))
         for at in (run.milestone("train", threshold), run.milestone("val", threshold))

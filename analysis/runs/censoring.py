@@ -11,6 +11,7 @@ import pandas as pd
 
 from analysis.runs.cells import Array, as_numbers, empty, shown, truths
 from grokcore.errors import DataError
+from grokcore.records.older_reasons import ruled_out_until
 
 LAST_STEPS = ("last_step", "_step", "global_step", "steps", "step")
 """Columns that say until when a run was followed, the surest first; `steps` may be the budget it was given."""
@@ -18,25 +19,19 @@ CUT_SHORT = ("stopped", "failed", "running")
 """Outcomes of runs that may be censored before the one budget."""
 MOST_STEPS = 2**53
 """Steps up to which a float counts every one."""
-_RULED_OUT = re.compile(r"chance to generalise by step ([\d,]{1,20}) was")
 _MILESTONE = re.compile(r"t_mem|t_gen|t_(?:train|val)_\d{3}")
 
 
-def ruled_out_until(reason: object) -> int:
-    """Return the step until which a forecast ruled out that a stopped run generalises, by its reason; 0 if none did.
-
-    The sentence is that of `analysis.forecast.hazard_rule.Verdict`. Rules that compare runs say nothing of the kind.
-    """
-    found = _RULED_OUT.match(reason) if isinstance(reason, str) else None
-    return 0 if found is None else int(found[1].replace(",", "") or 0)
-
-
 def ruled_out(frame: pd.DataFrame) -> Array:
-    """Return that step for each run of a table that says how runs ended, and why."""
+    """Return until which step a forecast ruled out that a stopped run generalises, for each run of a table; or 0.
+
+    It is the column `ruled_out` of a table of ours, and stands in the reasons of one from before there was any.
+    """
     if not {"outcome", "reason"} <= set(frame.columns):
         return np.zeros(len(frame))
-    steps = np.array([ruled_out_until(reason) for reason in frame["reason"]], dtype=float)
-    return np.where(frame["outcome"].eq("stopped").to_numpy(dtype=bool), steps, 0.0)
+    told = pd.to_numeric(frame.get("ruled_out", pd.Series(np.nan, index=frame.index)), errors="coerce")
+    steps = told.fillna(frame["reason"].map(ruled_out_until)).clip(0, MOST_STEPS)
+    return np.where(frame["outcome"].eq("stopped"), steps, 0.0)
 
 
 def last_step_column(frame: pd.DataFrame) -> str | None:

@@ -39,7 +39,7 @@ from grokcore.measures.base import Measure, MeasureChoice, columns_of, defined_m
 from grokcore.numerics.flat_parameters import FlatParameters
 from grokcore.numerics.random_streams import generator
 from grokcore.records.environment import describe
-from grokcore.records.run_record import Outcome, RunRecord
+from grokcore.records.run_record import Ending, Outcome, RunRecord
 from grokcore.run_config import RunConfig
 from grokcore.views.view import View
 
@@ -82,7 +82,7 @@ class Cohort:
         self.step = 0
         self.run_steps = 0
         """Optimizer steps times runs, done so far."""
-        self._stops: dict[str, tuple[int, str]] = {}
+        self._stops: dict[str, tuple[int, Ending]] = {}
         self.environments: list[dict[str, Any]] = []
         """Where the runs were trained, in order: what `describe` says, and `from_step`."""
         with self.computing():
@@ -146,9 +146,9 @@ class Cohort:
         """Say whether every run is over."""
         return not self.runs
 
-    def stop(self, run_id: str, reason: str, at: int = 0) -> None:
+    def stop(self, run_id: str, reason: str, at: int = 0, ruled_out: int = 0) -> None:
         """Let a run leave at its next evaluation, at step `at` or later, censored there."""
-        self._stops[run_id] = at, reason
+        self._stops[run_id] = at, Ending(Outcome.STOPPED, reason, ruled_out)
 
     def advance(self, seconds: float = math.inf) -> list[RunRecord]:
         """Train until all runs are over, or about `seconds` have passed; return the records of those now over."""
@@ -213,7 +213,7 @@ class Cohort:
         row_of = {id(run): row for run, row in zip(self.runs, rows, strict=True)}
         view = self.view()
         measured = self._measured(view, due)
-        over: dict[int, tuple[Outcome, str]] = {}
+        over: dict[int, Ending] = {}
         for run in due:
             run.see(self.step, row_of[id(run)], measured[id(run)])
             if (ended := self._ending(run, finite=alive[id(run)])) is not None:
@@ -225,10 +225,9 @@ class Cohort:
             if id(run) in over:
                 # The last row always has the measures.
                 row = measured[id(run)] if self.step in run.looks else take(self.measures, view.only(k))[0]
-                outcome, reason = over[id(run)]
-                step = self._last_step(run, outcome)
+                step = self._last_step(run, over[id(run)].outcome)
                 run.see(step, row_of[id(run)], row)
-                records.append(remarked(self._judge, run.record(outcome, self._environment(), reason)))
+                records.append(remarked(self._judge, run.record(over[id(run)], self._environment())))
                 run.over = True
         self._compact()
         return records
@@ -239,12 +238,12 @@ class Cohort:
         last = {name: value for name, value in last.items() if name != "from_step" or earlier}
         return {**last, "earlier": earlier} if earlier else last
 
-    def _ending(self, run: RunState, *, finite: bool) -> tuple[Outcome, str] | None:
+    def _ending(self, run: RunState, *, finite: bool) -> Ending | None:
         outcome = run.outcome(self.step, self.early_stopping, finite=finite)
-        at, reason = self._stops.get(run.config.run_id, (math.inf, ""))
+        at, told = self._stops.get(run.config.run_id, (math.inf, None))
         if outcome is None and self.step >= at:
-            return Outcome.STOPPED, reason
-        return None if outcome is None else (outcome, "")
+            return told
+        return None if outcome is None else Ending(outcome)
 
     def _last_step(self, run: RunState, outcome: Outcome) -> int:
         """Return the step that a run's last row is of: the present one, or an earlier one at which it diverged."""

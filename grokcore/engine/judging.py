@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from grokcore.engine.run_state import RunState
-from grokcore.records.run_record import Outcome, RunRecord
+from grokcore.records.run_record import Ending, Outcome, RunRecord
 from grokcore.run_config import RunConfig
 
 
@@ -24,6 +24,9 @@ class Judge(Protocol):
     def verdicts(self, runs: Sequence[tuple[RunConfig, Mapping[str, Any]]], step: int) -> list[str]:
         """Return why each run need not go on after `step`, from its curves so far; empty where it should."""
 
+    def rules_out(self, config: RunConfig) -> int:
+        """Return the step until which a verdict rules out that a run generalises; 0 if it says nothing of the kind."""
+
     def audited(self, config: RunConfig) -> bool:
         """Say whether a run goes on whatever the verdict, to see how often that is wrong."""
 
@@ -31,17 +34,22 @@ class Judge(Protocol):
         """Return what is written down of an audited run that is over: where it would have been stopped, or nothing."""
 
 
-def judged(judge: Judge | None, going: Sequence[RunState], step: int) -> dict[int, tuple[Outcome, str]]:
-    """Return the runs that a judge stops after `step`, by identity, each with the reason."""
+def judged(judge: Judge | None, going: Sequence[RunState], step: int) -> dict[int, Ending]:
+    """Return the runs that a judge stops after `step`, by identity, each with why."""
     if judge is None:
         return {}
     asked = [run for run in going if step in judge.looks(run.config) and not judge.audited(run.config)]
     reasons = judge.verdicts([(run.config, run.curves()) for run in asked], step) if asked else []
-    return {id(run): (Outcome.STOPPED, why) for run, why in zip(asked, reasons, strict=True) if why}
+    return {
+        id(run): Ending(Outcome.STOPPED, why, judge.rules_out(run.config))
+        for run, why in zip(asked, reasons, strict=True)
+        if why
+    }
 
 
 def remarked(judge: Judge | None, record: RunRecord) -> RunRecord:
     """Return a record with what there is to say of it if its run was audited."""
     if judge is None or record.reason or not judge.audited(record.config):
         return record
-    return dataclasses.replace(record, reason=judge.remark(record.config, record.columns))
+    remark = judge.remark(record.config, record.columns)
+    return dataclasses.replace(record, reason=remark, ruled_out=judge.rules_out(record.config)) if remark else record

@@ -14,7 +14,7 @@ from grokcore.data.run_examples import RunExamples
 from grokcore.engine.early_stopping import EarlyStopping
 from grokcore.engine.evaluation_schedule import evaluation_steps, measure_steps
 from grokcore.records.milestones import THRESHOLDS, first_passage, forgetting
-from grokcore.records.run_record import Outcome, RunRecord
+from grokcore.records.run_record import Ending, Outcome, RunRecord
 from grokcore.run_config import RunConfig
 
 LOSSES = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
@@ -111,10 +111,9 @@ class RunState:
                 return Outcome.RETIRED
         return None
 
-    def record(self, outcome: Outcome, environment: dict[str, Any], reason: str = "") -> RunRecord:
+    def record(self, ending: Ending, environment: dict[str, Any]) -> RunRecord:
         """Return the run's record."""
-        columns = self.curves()
-        return RunRecord(config=self.config, outcome=outcome, columns=columns, environment=environment, reason=reason)
+        return RunRecord(config=self.config, columns=self.curves(), environment=environment, **ending._asdict())
 
     def curves(self) -> dict[str, npt.NDArray[Any]]:
         """Return all that has been seen so far, by column."""

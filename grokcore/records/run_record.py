@@ -6,7 +6,7 @@ import enum
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ import numpy.typing as npt
 from grokcore.errors import DataError
 from grokcore.notebook_tables import table_html, words
 from grokcore.records.milestones import THRESHOLDS, Milestone, Split, first_passage, forgetting
+from grokcore.records.older_reasons import ruled_out_until
 from grokcore.records.regimes import Regime, RegimeRule
 from grokcore.run_config import RunConfig
 
@@ -56,6 +57,14 @@ _SENTENCES = {
 }
 
 
+class Ending(NamedTuple):
+    """How a run ends, and what a record says beside that."""
+
+    outcome: Outcome
+    reason: str = ""
+    ruled_out: int = 0
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunRecord:
     """One finished run: configuration, outcome, curves; milestones and regime are read off the curves."""
@@ -70,6 +79,8 @@ class RunRecord:
     """Versions, CPU, threads, device and dtype that made it."""
     reason: str = ""
     """What went wrong, for a failed run; why it was stopped, for a stopped one, or would have been, for an audited."""
+    ruled_out: int = 0
+    """Step until which a forecast ruled out that it generalises, if one stopped it, or would have; 0 where none did."""
     trained: tuple[float, float] | None = None
     """When a worker began and ended training it, in seconds of Unix time; None where nobody looked at a clock."""
 
@@ -168,20 +179,23 @@ class RunRecord:
                 milestone = self.milestone(split, threshold)
                 row |= {name: milestone.step, f"{name}_event": milestone.event}
         row |= {"regime": self.verdict_under(rule), "outcome": str(self.outcome), "last_step": self.steps}
-        row |= {"reason": self.reason, "environment": json.dumps(dict(self.environment), sort_keys=True)}
+        row |= {"reason": self.reason, "ruled_out": self.ruled_out}
+        row |= {"environment": json.dumps(dict(self.environment), sort_keys=True)}
         return row | self.final
 
     def to_json(self) -> str:
         """Return the record as one line of JSON; floats keep every bit, NaN and infinities are written as strings."""
         columns = {name: _listed(values) for name, values in self.columns.items()}
-        times = {} if self.trained is None else {"trained": list(self.trained)}
+        some: dict[str, Any] = {} if self.trained is None else {"trained": list(self.trained)}
+        if self.ruled_out:
+            some["ruled_out"] = self.ruled_out
         return json.dumps(
             {
                 "config": self.config.to_dict(),
                 "outcome": str(self.outcome),
                 "reason": self.reason,
                 "environment": dict(self.environment),
-                **times,
+                **some,
                 "columns": columns,
             },
             allow_nan=False,
@@ -206,6 +220,7 @@ class RunRecord:
                 columns=columns,
                 environment=dict(values["environment"]),
                 reason=str(values["reason"]),
+                ruled_out=int(values.get("ruled_out", ruled_out_until(values["reason"]))),
                 trained=_moments(values.get("trained")),
             )
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:

@@ -68,6 +68,10 @@ class PeerJudge(abc.ABC):
         now = np.array([curve[-1] if len(curve) else 0.0 for curve in known])
         return self.losers(best, now, step)
 
+    def rules_out(self, config: RunConfig) -> int:  # noqa: ARG002
+        """Return 0: being worse than others now says nothing of later."""
+        return 0
+
     def audited(self, config: RunConfig) -> bool:  # noqa: ARG002
         """Return False."""
         return False

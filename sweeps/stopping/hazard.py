@@ -18,7 +18,6 @@ from grokcore.engine.judging import Judge
 from grokcore.errors import ConfigError, DataError
 from grokcore.records.regimes import RegimeRule
 from grokcore.run_config import RunConfig
-from sweeps.finished_runs.stopped import AUDIT
 from sweeps.stopping.base import Stopping
 
 
@@ -71,12 +70,16 @@ class HazardJudge:
 
     def looks(self, config: RunConfig) -> frozenset[int]:
         """Return the landmarks."""
-        return _landmarks(min(config.steps, self._regimes.budget))
+        return _landmarks(self.rules_out(config))
 
     def verdicts(self, runs: Sequence[tuple[RunConfig, Mapping[str, Any]]], step: int) -> list[str]:
         """Return why each run is stopped; empty where it goes on."""
         found = self._rule.verdicts([self._known(config, curves) for config, curves in runs], step)
         return ["" if verdict is None else verdict.sentence for verdict in found]
+
+    def rules_out(self, config: RunConfig) -> int:
+        """Return the budget that a forecast is asked about."""
+        return min(config.steps, self._regimes.budget)
 
     def audited(self, config: RunConfig) -> bool:
         """Draw by the run's identity: the same run is audited wherever it is trained."""
@@ -86,12 +89,12 @@ class HazardJudge:
     def remark(self, config: RunConfig, curves: Mapping[str, Any]) -> str:
         """Return where an audited run would have been stopped."""
         verdict = self._rule.first(self._known(config, curves))
-        return "" if verdict is None else AUDIT + verdict.sentence
+        return "" if verdict is None else f"audited: {verdict.sentence}"
 
     def _known(self, config: RunConfig, curves: Mapping[str, Any]) -> KnownRun:
         flat = config.to_flat()
         settings = {name: flat.get(full) for name, full in _SETTINGS.items()}
-        return KnownRun(curves=curves, settings=settings, budget=min(config.steps, self._regimes.budget))
+        return KnownRun(curves=curves, settings=settings, budget=self.rules_out(config))
 
 
 _SETTINGS = {"rate": "optimizer.rate", "decay": "optimizer.decay"}

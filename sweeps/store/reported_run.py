@@ -19,6 +19,7 @@ def report(record: RunRecord, threshold: float) -> dict[str, Any]:
         "run_id": record.run_id,
         "outcome": str(record.outcome),
         "reason": record.reason,
+        "ruled_out": record.ruled_out,
         "threshold": threshold,
         "steps": record.steps,
         **{split: [milestone.event, milestone.step] for split, milestone in milestones.items()},
@@ -36,6 +37,8 @@ class ReportedRun:
     """How it ended."""
     reason: str
     """Why, where there is something to say."""
+    ruled_out: int
+    """Step until which a forecast ruled out that it generalises, if one stopped it; 0 where none did."""
     threshold: float
     """Accuracy at which its milestones are known."""
     milestones: Mapping[Split, Milestone]
@@ -56,6 +59,7 @@ class ReportedRun:
             config=config or RunRecord.from_json(values["record"]).config,
             outcome=Outcome(values["outcome"]),
             reason=values["reason"],
+            ruled_out=values["ruled_out"],
             threshold=values["threshold"],
             milestones=milestones,
             steps=values["steps"],

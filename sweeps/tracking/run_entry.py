@@ -118,6 +118,8 @@ def _tags(record: RunRecord, spec: SweepSpec, sweep_id: str) -> dict[str, str]:
         "milestones": json.dumps(milestones),
         "mlflow.note.content": f"{row['regime']}: {record.outcome.sentence}",
     }
+    if record.ruled_out:
+        tags["ruled_out"] = str(record.ruled_out)
     return {**tags, "reason": record.reason} if record.reason else tags
 
 

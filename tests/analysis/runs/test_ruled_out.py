@@ -6,8 +6,9 @@ import pytest
 
 from analysis import RegimeMap
 from analysis.forecast.hazard_rule import Verdict
-from analysis.runs.censoring import ruled_out_until
+from analysis.runs.censoring import ruled_out
 from analysis.runs.run_table import allowed_regimes, check_runs
+from grokcore.records.older_reasons import ruled_out_until
 from grokcore.records.regimes import RegimeRule
 
 RULE = RegimeRule(budget=3000, ratio=5)
@@ -15,10 +16,14 @@ WHY = Verdict(step=400, chance=0.01, budget=3000, bound=0.04).sentence
 SCALES = {"fraction": "linear", "decay": "log"}
 
 
-def test_a_verdict_says_until_when():
-    assert ruled_out_until(WHY) == 3000
-    for other in ("", "audited: " + WHY, "validation accuracy 0.1 at step 300", None, float("nan")):
-        assert ruled_out_until(other) == 0
+def test_a_table_says_until_when_and_one_of_before_that_column_in_words():
+    old = pd.DataFrame(
+        {"outcome": "stopped", "reason": [WHY, "validation accuracy 0.1 at step 300", None, float("nan")]}
+    )
+    assert ruled_out(old).tolist() == [3000, 0, 0, 0]
+    assert ruled_out(old.assign(outcome="finished", reason="audited: " + WHY)).tolist() == [0, 0, 0, 0]
+    assert ruled_out(old.assign(ruled_out=[50, 60, 0, 0])).tolist() == [50, 60, 0, 0]
+    assert ruled_out_until("audited: " + WHY) == 3000
 
 
 def runs(reason):

@@ -8,7 +8,7 @@ import pytest
 from grokcore.engine.cohort import Cohort
 from grokcore.errors import ConfigError
 from grokcore.records.regimes import RegimeRule
-from grokcore.records.run_record import UNDECIDED, Outcome
+from grokcore.records.run_record import UNDECIDED, Outcome, RunRecord
 from grokcore.run_config import RunConfig
 from grokcore.training import train_again
 from sweeps.finished_runs.stopped import stopping_report
@@ -56,6 +56,14 @@ def test_random_labels_are_stopped_and_are_no_memorization(undisturbed):
         assert not row["t_gen_event"]
         assert row["t_gen"] == record.steps < RULE.budget
         assert "chance to generalise by step 1,500" in record.reason
+        assert row["ruled_out"] == 1500
+        assert RunRecord.from_json(record.to_json()).ruled_out == 1500
+
+
+def test_a_record_from_before_the_field_says_in_its_reason_until_when(undisturbed):
+    record = next(iter(undisturbed.values()))
+    old = {name: value for name, value in json.loads(record.to_json()).items() if name != "ruled_out"}
+    assert RunRecord.from_json(json.dumps(old)).ruled_out == 1500
 
 
 def test_a_killed_and_continued_cohort_and_other_company_stop_the_same_runs_at_the_same_steps(undisturbed):
@@ -73,7 +81,7 @@ def test_a_stopped_run_is_reproduced_to_its_last_step(undisturbed):
     again = train_again(record)
     assert again.columns["step"].tolist() == record.columns["step"].tolist()
     assert again.columns["val_loss"].tolist() == record.columns["val_loss"].tolist()
-    assert (again.outcome, again.reason) == (record.outcome, record.reason)
+    assert (again.outcome, again.reason, again.ruled_out) == (record.outcome, record.reason, record.ruled_out)
 
 
 def test_an_audited_run_takes_its_budget_and_says_where_it_would_have_been_stopped(undisturbed):
@@ -82,6 +90,7 @@ def test_an_audited_run_takes_its_budget_and_says_where_it_would_have_been_stopp
     assert record.outcome is Outcome.FINISHED
     assert record.steps == config.steps
     assert record.reason == f"audited: {undisturbed[config.run_id].reason}"
+    assert record.ruled_out == config.steps
 
 
 def test_the_report_counts_false_alarms_among_audited_runs_alone(undisturbed):

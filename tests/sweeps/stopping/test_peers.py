@@ -2,6 +2,7 @@
 
 import numpy as np
 import optuna
+import pandas as pd
 import pytest
 from optuna.pruners import MedianPruner
 from optuna.pruners._successive_halving import _is_trial_promotable_to_next_rung
@@ -14,6 +15,7 @@ from grokcore.records.regimes import RegimeRule
 from grokcore.records.run_record import UNDECIDED, Outcome
 from grokcore.run_config import RunConfig
 from grokcore.training import train_again
+from sweeps.finished_runs.stopped import stopping_report
 from sweeps.stopping.asha import Asha
 from sweeps.stopping.median import Median
 
@@ -99,7 +101,11 @@ def test_a_run_that_is_stopped_is_censored_says_why_and_is_reproduced(stopping):
         assert row["regime"] == UNDECIDED
         assert not row["t_gen_event"]
         assert "validation accuracy" in record.reason
+        assert row["ruled_out"] == 0
         assert row["t_gen"] == record.steps < 200
+    said = stopping_report(pd.DataFrame([record.row(RULE) for record in records]), RULE.budget)
+    assert "behind runs beside them" in said
+    assert "audited run" not in said
     again = train_again(stopped[0])
     assert (again.outcome, again.reason) == (stopped[0].outcome, stopped[0].reason)
     assert again.columns["val_loss"].tolist() == stopped[0].columns["val_loss"].tolist()
