@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from analysis.figures import claim_map
 from analysis.figures.base import INK, MUTED, Style, drawing, log_steps, new_figure, number, pretty
 from analysis.statistics.claims import CurveRun, Finding, Question, reached
+from analysis.statistics.published_map import PublishedMap
 from analysis.statistics.questions import Change, Difference, Forgets, Order, Ratio, Reached, Slope, Value
 
 if TYPE_CHECKING:
@@ -32,7 +34,9 @@ def draw(question: Question, runs: Sequence[CurveRun], found: Finding, style: St
     with drawing(style):
         figure, (above, below) = new_figure(SIZE, nrows=2, height_ratios=(5, 1))
         asked = list(_asked(question, runs))
-        if isinstance(question, Slope):
+        if isinstance(question, PublishedMap):
+            claim_map.draw(above, question, runs)
+        elif isinstance(question, Slope):
             _draw_slope(above, question, asked)
         else:
             _draw_curves(above, question, asked)
@@ -138,7 +142,9 @@ def _draw_interval(axis: Axes, question: Question, found: Finding) -> None:
     """Draw the region that agrees as a band, the number as a point and its interval as a line through it."""
     given = [question.low, question.high, found.estimate, found.low, found.high]
     ends = [end for end in given if end is not None and math.isfinite(end)]
-    log = not isinstance(question, (Difference, Forgets, Value, Reached, Slope)) and all(end > 0 for end in ends)
+    log = not isinstance(question, (Difference, Forgets, PublishedMap, Value, Reached, Slope)) and all(
+        end > 0 for end in ends
+    )
     places = np.log10(ends) if log else np.array(ends)
     room = max(0.15 * (places.max() - places.min()), 1e-9, 0.05 * abs(places).max()) if len(places) else 1.0
     least, most = (places.min() - room, places.max() + room) if len(places) else (0.0, 1.0)

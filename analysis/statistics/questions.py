@@ -26,6 +26,7 @@ from analysis.statistics.claims import (
     taken,
     value_of,
 )
+from analysis.statistics.published_map import PublishedMap
 from grokcore.records.milestones import forgetting
 
 Share = Annotated[float, Gt(0), Le(1)]
@@ -291,5 +292,6 @@ QUESTIONS: dict[str, type[Question]] = {
     "slope": Slope,
     "change": Change,
     "order": Order,
+    "map": PublishedMap,
 }
 """The kinds of question, by the name that a recipe gives."""

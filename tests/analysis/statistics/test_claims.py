@@ -157,7 +157,8 @@ def test_an_order_is_a_factor_between_halves():
 @pytest.mark.parametrize("kind", QUESTIONS)
 def test_no_runs_give_no_verdict(kind):
     needed = {"column": "norm", "field": "decay", "one": {}, "other": {}, "slow": {}, "fast": {}}
-    needed |= {"first": "norm", "then": "val_accuracy"}
+    needed |= {"first": "norm", "then": "val_accuracy", "budget": 10, "ratio": 5.0}
+    needed |= {"axes": {"a": [1.0], "b": [1.0]}, "rows": ["m"]}
     fields = QUESTIONS[kind].__dataclass_fields__
     question = QUESTIONS[kind](low=0, **{name: value for name, value in needed.items() if name in fields})
     assert question.verdict(question.find([])) is Verdict.OPEN
