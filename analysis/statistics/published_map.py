@@ -93,7 +93,7 @@ class PublishedMap(Question):
         return place[0], place[1]
 
     def maps(self, runs: Sequence[CurveRun]) -> Labels:
-        """Return a map of every seed that has as many cells as any, (seeds, rows, columns); −1 where there is no run."""
+        """Return a map of every seed with as many cells as any, (seeds, rows, columns); −1 where there is no run."""
         found: dict[object, Labels] = defaultdict(lambda: np.full(self.published.shape, -1))
         for run in self.chosen(runs):
             if (cell := self.cell(run)) is not None:
@@ -118,7 +118,8 @@ class PublishedMap(Question):
         alike = np.mean([a == b for a, b in itertools.combinations(mine, 2)])
         note = (
             f"{np.mean(mine == theirs):.0%} of {mine.size} cells of {len(mine)} seeds as published "
-            f"(κ {with_theirs[0]:.2f}); our seeds with one another {alike:.0%} (κ {ceiling[0]:.2f}); {self._edge(ours)}{self._beyond(runs)}"
+            f"(κ {with_theirs[0]:.2f}); our seeds with one another {alike:.0%} (κ {ceiling[0]:.2f}); "
+            f"{self._edge(ours)}{self._beyond(runs)}"
         )
         return Finding(float(short[0]), float(low), float(high), len(mine), note)
 

@@ -22,8 +22,8 @@ ROWS = ["cccccggg", "cccccggg", "mmmmmggg", "mmmmmmmm", "mmmmmxxx", "xxxxxxxx"]
 
 def run(letter, **settings):
     mem, gen = TIMES[letter]
-    curves = {"step": STEPS, "train_accuracy": np.where(STEPS >= mem, 1.0, 0.1)}
-    return CurveRun(settings, pd.DataFrame({**curves, "val_accuracy": np.where(STEPS >= gen, 1.0, 0.1)}))
+    curves = {"step": STEPS, "train_accuracy": np.where(mem <= STEPS, 1.0, 0.1)}
+    return CurveRun(settings, pd.DataFrame({**curves, "val_accuracy": np.where(gen <= STEPS, 1.0, 0.1)}))
 
 
 def runs_of(rows, seed, rates=RATES):
