@@ -147,7 +147,7 @@ class RunConfig(Component):
             yield f'temperature = {self.temperature:g}: is for a softmax, not for loss = "{name}"; leave it out.'
 
     def to_dict(self) -> dict[str, Any]:
-        """Return nested plain values from which `from_dict` builds an equal configuration; a random split is left out."""
+        """Return nested plain values from which `from_dict` builds an equal one; a random split is left out."""
         return {name: dict(part) if name in REGISTRIES else part for name, part in self._values.items()}
 
     @functools.cached_property
