@@ -97,6 +97,14 @@ def test_a_damaged_file_is_named(content, tmp_path):
         load(path)
 
 
+def test_a_damaged_file_of_another_recipe_is_named_before_anything_runs(tmp_path, monkeypatch):
+    monkeypatch.setattr("sweeps.gallery.exhibit._run", None)
+    (tmp_path / "merrill-parity.parquet").write_bytes(b"PAR1 nonsense")
+    with pytest.raises(DataError, match=r"merrill-parity.* remove it, to run its recipe again"):
+        list(exhibit([recipe(NAME)], tmp_path, quick=True, again=False, slots=1))
+    assert not (tmp_path / f"{NAME}.parquet").exists()
+
+
 def test_recipes_are_chosen_by_name_cost_and_form():
     assert [one.name for one in chosen(["merrill-parity", NAME], quick=True, budget=None)] == [NAME, "merrill-parity"]
     assert {one.name for one in chosen([], quick=True, budget=None)} == {n for n in names() if recipe(n).quick}
