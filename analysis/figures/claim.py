@@ -11,7 +11,7 @@ import numpy as np
 
 from analysis.figures import claim_map
 from analysis.figures.base import INK, MUTED, Style, drawing, log_steps, new_figure, number, pretty
-from analysis.statistics.claims import CurveRun, Finding, Question, reached
+from analysis.statistics.claims import CurveRun, Finding, Question, reached, taken
 from analysis.statistics.published_map import PublishedMap
 from analysis.statistics.questions import Change, Difference, Forgets, Order, Ratio, Reached, Slope, Value
 
@@ -24,6 +24,9 @@ COLOURS = ("#3b6fb6", "#d0603a", "#4a9a5b", "#8a5fb0", "#b08a2e", "#434b59")
 
 SIZE = (6.4, 3.4)
 """Inches."""
+
+WIDE = 100
+"""Factor from which on an axis shows powers of ten alone."""
 
 MOST = 60
 """Runs that are drawn: of more, so many are taken evenly."""
@@ -106,6 +109,8 @@ def _draw_curves(axis: Axes, question: Question, runs: Sequence[CurveRun]) -> No
     axis.set_ylabel("share of its change" if len(shown) > 1 else pretty(shown[0]))
     if len(shown) == 1 and shown[0].endswith("accuracy"):
         axis.set_ylim(-0.03, 1.03)
+    elif len(shown) == 1 and _wide([value for run in runs for value in taken(run, shown[0])]):
+        axis.set_yscale("log")
     if (level := getattr(question, "at", None)) is not None:
         axis.axhline(level, color=MUTED, linewidth=0.8, linestyle="dotted")
     entries = (
@@ -117,6 +122,11 @@ def _draw_curves(axis: Axes, question: Question, runs: Sequence[CurveRun]) -> No
         axis.plot([], [], color=colour, label=name)
     if entries:
         axis.legend(frameon=False, fontsize="small")
+
+
+def _wide(values: Sequence[float]) -> bool:
+    """Say whether values are best seen on a logarithmic axis."""
+    return bool(values) and min(values) > 0 and max(values) > WIDE * min(values)
 
 
 def _draw_slope(axis: Axes, question: Slope, runs: Sequence[CurveRun]) -> None:
@@ -158,6 +168,7 @@ def _draw_interval(axis: Axes, question: Question, found: Finding) -> None:
         axis.plot([found.estimate], [0], marker="o", color=INK)
     if log:
         axis.set_xscale("log")
+        axis.set_xlim(left, right)
         _plain_ticks(axis)
     axis.set_xlim(left, right)
     axis.set_ylim(-1, 1)
@@ -166,10 +177,12 @@ def _draw_interval(axis: Axes, question: Question, found: Finding) -> None:
 
 
 def _plain_ticks(axis: Axes) -> None:
-    """Label a logarithmic axis that may be shorter than a decade: 1, 2, 5, 10."""
+    """Label a logarithmic axis that may be shorter than a decade: 1, 2, 5, 10, or 1, 10 where it is long."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-    axis.xaxis.set_major_locator(LogLocator(base=10, subs=(1.0, 2.0, 5.0), numticks=8))
+    low, high = axis.get_xlim()
+    subs = (1.0, 2.0, 5.0) if high < WIDE * low else (1.0,)
+    axis.xaxis.set_major_locator(LogLocator(base=10, subs=subs, numticks=8))
     axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
     axis.xaxis.set_minor_formatter(NullFormatter())
 
