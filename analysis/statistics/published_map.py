@@ -37,7 +37,7 @@ class PublishedMap(Question):
     published map is like one more seed. Its interval resamples cells.
     """
 
-    NUMBER: ClassVar[str] = "κ of our seeds with one another less κ with the published map"
+    NUMBER: ClassVar[str] = "κ between our seeds less κ with the published"
 
     axes: Mapping[str, tuple[float, ...]]
     """The two fields by dotted name, that of the rows first, and their values."""
@@ -133,8 +133,10 @@ class PublishedMap(Question):
         width = np.gradient(np.log10(at) if log else at)
         learned = [REGIMES.index(regime) for regime in (Regime.GROKKING, Regime.COMPREHENSION)]
         mine, theirs = (np.isin(labels[..., rows, :][..., columns], learned) for labels in (ours, self.published))
-        # Where one stretch of each column is learned, the sum of its cells' widths moves with the edge at its end.
-        moved = ((mine.astype(float) - theirs) * width[:, None]).sum(1).mean(0)
+        # Where one stretch of each column is learned, the sum of its cells' widths moves with the edge at its end: up
+        # from a stretch that begins at the low end of the field, and down from one at the high end.
+        side = 1.0 if theirs[0].sum() >= theirs[-1].sum() else -1.0
+        moved = side * ((mine.astype(float) - theirs) * width[:, None]).sum(1).mean(0)
         draws = np.random.default_rng(0).integers(len(moved), size=(RESAMPLES, len(moved)))
         ends = [float(moved.mean()), *(float(end) for end in np.quantile(moved[draws].mean(1), [0.025, 0.975]))]
         shift, low, high = (10**end for end in ends) if log else ends

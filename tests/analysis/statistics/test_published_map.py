@@ -71,6 +71,12 @@ def test_an_edge_that_moved_is_found_in_units_of_the_axis():
     assert "our seeds with one another 100% (κ 1.00)" in found.note
 
 
+def test_an_edge_below_what_is_learned_moves_down_where_more_is_learned():
+    higher = ["m" * 8] * 3 + ["c" * 8] * 3
+    found = question(["m" * 8] * 4 + ["c" * 8] * 2).find([*runs_of(higher, 0), *runs_of(higher, 1)])
+    assert "lies at 0.32 times (0.32 to 0.32) the published optimizer.rate" in found.note
+
+
 def test_what_is_beyond_the_published_cells_is_counted_apart():
     wider = runs_of([*ROWS, "x" * 8], 0, [*RATES, 1e-1]) + runs_of([*ROWS, "c" * 8], 1, [*RATES, 1e-1])
     found = question().find(wider)
