@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from grokcore.run_config import RunConfig
     from grokcore.training import train
     from sweeps.finished_runs.load import load
-    from sweeps.run_sweep import run_sweep
     from sweeps.samplers.boundary import BoundarySampler
     from sweeps.spec.space import Choice, Range
     from sweeps.spec.sweep_spec import SweepSpec
     from sweeps.study import tell_milestones
+    from sweeps.whole_sweep import run_sweep
 
 __all__ = [
     "BoundarySampler",
@@ -64,7 +64,7 @@ _HOMES = {
     "compare": "analysis.maps.comparison",
     "load": "sweeps.finished_runs.load",
     "read_runs": "analysis.runs.run_table",
-    "run_sweep": "sweeps.run_sweep",
+    "run_sweep": "sweeps.whole_sweep",
     "tell_milestones": "sweeps.study",
     "train": "grokcore.training",
     "use_folder": "grokcore.config.folders",

@@ -30,9 +30,9 @@ import psutil
 from grokcore.records.regimes import REGIMES
 from grokcore.run_config import RunConfig
 from sweeps.progress import Watcher
-from sweeps.run_sweep import SweepOptions, run_sweep
 from sweeps.spec.sweep_spec import SweepSpec
 from sweeps.store.run_store import read_records
+from sweeps.whole_sweep import SweepOptions, run_sweep
 
 SWEEP = Path(__file__).resolve().parents[1] / "sweep.py"
 

@@ -101,11 +101,18 @@ def status(file: File = LAUNCH_FILE) -> None:
 
 
 @app.command()
-def ui(file: File = LAUNCH_FILE) -> None:
-    """Open MLflow and the Ray dashboard on this laptop."""
+def ui(
+    file: File = LAUNCH_FILE,
+    watch: Annotated[str | None, typer.Option(help="A sweep on the cluster whose live map is shown too.")] = None,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the live map, there and here.")] = 5050,
+) -> None:
+    """Open MLflow and the Ray dashboard on this laptop, and the live map of a sweep.
+
+    For example: grokmap cluster ui --watch NAME
+    """
     from cluster import commands
 
-    raise typer.Exit(commands.ui(file))
+    raise typer.Exit(commands.ui(file, watch, port))
 
 
 @app.command()

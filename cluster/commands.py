@@ -25,6 +25,8 @@ LAPTOP_REMEDY = (
     "have here (pip install -r cluster/requirements.txt)."
 )
 """What to do when laptop and head differ."""
+WATCH_PORT = 5050
+"""Port of the live map of a sweep, on the head and on this laptop."""
 SCRIPT_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*\.py")
 
 
@@ -126,8 +128,7 @@ def status(file: Path) -> str:
 
 def fetch(file: Path, name: str, results: Path) -> Path:
     """Copy a sweep's folder from the head to `results`, and return where it lies."""
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
-        raise ClusterError(f"{name!r} is not the name of a sweep: letters, digits, '.', '_', '-'; at most 64.")
+    _check_name(name)
     head_address(file)
     target = results / name
     target.mkdir(parents=True, exist_ok=True)
@@ -135,24 +136,40 @@ def fetch(file: Path, name: str, results: Path) -> Path:
     return target
 
 
-def ui(file: Path) -> int:
-    """Forward MLflow and the Ray dashboard from the head to this laptop until Ctrl-C."""
+def _check_name(name: str) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
+        raise ClusterError(f"{name!r} is not the name of a sweep: letters, digits, '.', '_', '-'; at most 64.")
+
+
+def ui(file: Path, sweep: str | None = None, port: int = WATCH_PORT) -> int:
+    """Forward MLflow and the Ray dashboard from the head to this laptop until Ctrl-C, and the live map of a sweep."""
     values = read_launch_file(file)
     provider, auth = values.get("provider", {}), values.get("auth", {})
-    head = provider.get("head_ip") or head_address(file)
-    forward = ["ssh", "-N", "-o", "ExitOnForwardFailure=yes", "-o", "ServerAliveInterval=15"]
+    forward = ["ssh", "-o", "ExitOnForwardFailure=yes", "-o", "ServerAliveInterval=15"]
     forward += ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR"]
-    for port in (recipe.MLFLOW_PORT, recipe.DASHBOARD_PORT):
+    there = ["-N"]
+    if sweep is not None:
+        _check_name(sweep)
+        # A terminal of its own, whose end ends the page's server with the tunnel; a shell that knows the environment.
+        there = [
+            "-tt",
+            shlex.join(["bash", "--login", "-c", "-i", f"source ~/.bashrc; grokmap watch {sweep} --port {port}"]),
+        ]
+    head = provider.get("head_ip") or head_address(file)
+    for one in (recipe.MLFLOW_PORT, recipe.DASHBOARD_PORT, *([] if sweep is None else [port])):
         # Named twice on purpose: neither end of the tunnel is open to anyone but its own host.
-        forward += ["-L", f"127.0.0.1:{port}:127.0.0.1:{port}"]
+        forward += ["-L", f"127.0.0.1:{one}:127.0.0.1:{one}"]
     key = auth.get("ssh_private_key")
     forward += ["-i", str(Path(key).expanduser())] if key else []
     print(f"MLflow         http://127.0.0.1:{recipe.MLFLOW_PORT}")
     print(
         f"Ray dashboard  http://127.0.0.1:{recipe.DASHBOARD_PORT}   (its token: ray exec {file} 'ray get-auth-token')"
     )
-    print("Ctrl-C closes both.", flush=True)
-    process = subprocess.Popen([*forward, f"{auth.get('ssh_user', 'ubuntu')}@{head}"])
+    print(
+        "Ctrl-C closes them." if sweep is None else f"The map of {sweep}, served by the head; Ctrl-C closes all:",
+        flush=True,
+    )
+    process = subprocess.Popen([*forward, there[0], f"{auth.get('ssh_user', 'ubuntu')}@{head}", *there[1:]])
     try:
         return process.wait()
     except KeyboardInterrupt:

@@ -136,7 +136,11 @@ class Plan:
 
 
 def parse_nodes(text: str) -> tuple[Node, ...]:
-    """Read hosts written as ``2x16cpu,32cpu8gpu@80G``: two with 16 cores, one with 32 and eight GPUs of 80 GB each."""
+    """Read hosts written as ``2x16cpu,32cpu8gpu@80G``: two with 16 cores, one with 32 and eight GPUs of 80 GB each.
+
+    >>> [(node.cpus, node.gpus) for node in parse_nodes("2x16cpu,32cpu8gpu@80G")]
+    [(16, 0), (16, 0), (32, 8)]
+    """
     nodes: list[Node] = []
     for part in text.replace(" ", "").split(","):
         match = _NODE.fullmatch(part)

@@ -7,11 +7,29 @@ from collections.abc import Iterable
 
 
 class GrokmapError(Exception):
-    """The root of all errors that Grokmap raises on purpose; its text says what was given and what to do."""
+    """The root of all errors that Grokmap raises on purpose; its text says what was given and what to do.
+
+    >>> from grokcore import RunConfig
+    >>> try:
+    ...     RunConfig.from_dict({"task": "modular_addition", "modle": "mlp"})
+    ... except GrokmapError as error:
+    ...     print(str(error).partition(" Known")[0])
+    unknown field 'modle'. Did you mean 'model'?
+    """
 
 
 class ConfigError(GrokmapError):
-    """A configuration that cannot be used, with every complaint about it at once."""
+    """A configuration that cannot be used, with every complaint about it at once.
+
+    >>> from grokcore import RegimeRule
+    >>> try:
+    ...     RegimeRule(budget=0, ratio=0.5)
+    ... except ConfigError as error:
+    ...     for complaint in error.complaints:
+    ...         print(complaint)
+    budget = 0: input should be greater than or equal to 1.
+    ratio = 0.5: input should be greater than or equal to 1.
+    """
 
     def __init__(self, complaints: Iterable[str]) -> None:
         self.complaints = tuple([complaints] if isinstance(complaints, str) else complaints)

@@ -48,6 +48,15 @@ def train(
     names what is measured on the way: a set ("none", "light", "full", "circuit") or measures; `on_snapshot` is called
     with a run's configuration, step and weights at the steps at which it is measured. Raises `ConfigError` for a
     device that is not there, and for a run that does not fit into its memory.
+
+    >>> from grokcore import RunConfig
+    >>> config = RunConfig.from_dict({
+    ...     "task": "modular_addition", "task.modulus": 7, "model": "mlp", "model.width": 16, "optimizer": "adamw",
+    ...     "optimizer.rate": 0.01, "fraction": 0.8, "steps": 200,
+    ... })
+    >>> [record] = train([config], measures="none")
+    >>> record.outcome, record.steps
+    (<Outcome.FINISHED: 'finished'>, 200)
     """
     configs = list(configs)
     device = device if isinstance(device, Device) else device_named(device)

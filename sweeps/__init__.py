@@ -15,11 +15,11 @@ from grokcore.siblings import require_siblings
 if TYPE_CHECKING:
     from grokcore.records.regimes import RegimeRule
     from sweeps.cli import main
-    from sweeps.run_sweep import SweepResult, run_sweep
     from sweeps.samplers.boundary import BoundarySampler
     from sweeps.spec.space import Choice, Range
     from sweeps.spec.sweep_spec import SweepSpec
     from sweeps.study import tell_milestones
+    from sweeps.whole_sweep import SweepResult, run_sweep
 
 __all__ = [
     "BoundarySampler",
@@ -38,10 +38,10 @@ _HOMES = {
     "Choice": "sweeps.spec.space",
     "Range": "sweeps.spec.space",
     "RegimeRule": "grokcore.records.regimes",
-    "SweepResult": "sweeps.run_sweep",
+    "SweepResult": "sweeps.whole_sweep",
     "SweepSpec": "sweeps.spec.sweep_spec",
     "main": "sweeps.cli",
-    "run_sweep": "sweeps.run_sweep",
+    "run_sweep": "sweeps.whole_sweep",
     "tell_milestones": "sweeps.study",
 }
 

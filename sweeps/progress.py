@@ -16,6 +16,7 @@ from sweeps.live_map import COLUMNS, ROWS, Level, choices_of, level_of, live_map
 from sweeps.notebook_output import notebook_output
 from sweeps.spec.space import Range
 from sweeps.spec.sweep_spec import SweepSpec
+from sweeps.stages import Stage
 from sweeps.store.reported_run import ReportedRun
 
 if TYPE_CHECKING:
@@ -49,8 +50,10 @@ class Watcher:
     """The sweep."""
     clock: Callable[[], float] = time.monotonic
     """Where time comes from."""
+    there: int = 0
+    """Runs that were finished when the sweep began, known before they are read."""
     done: int = 0
-    """Runs finished, those of earlier sessions among them."""
+    """Runs finished, those of earlier sessions among them as far as they are read."""
     failed: int = 0
     """Runs that failed."""
     stopped: int = 0
@@ -153,7 +156,8 @@ class Watcher:
         failed += f", {self.failed} failed" if self.failed else ""
         left = f", {_duration(self.remaining)} left" if self.remaining is not None else ""
         counts = ", ".join(f"{regime} {self.regimes[regime]}" for regime in REGIMES if self.regimes[regime])
-        state = f"{self.done}/{self.spec.runs} runs, {self.running} running{failed}, {self.rate:,.0f} run-steps/s{left}"
+        done = max(self.done, self.there)
+        state = f"{done}/{self.spec.runs} runs, {self.running} running{failed}, {self.rate:,.0f} run-steps/s{left}"
         return f"{state} | {counts}" if counts else state
 
     def picture(self) -> Group:
@@ -164,7 +168,7 @@ class Watcher:
         from rich.text import Text
 
         head = Text.assemble((f"{self.spec.name}  ", "bold"), self._numbers())
-        bar = ProgressBar(total=self.spec.runs, completed=self.done, width=COLUMNS * 2 + 10)
+        bar = ProgressBar(total=self.spec.runs, completed=max(self.done, self.there), width=COLUMNS * 2 + 10)
         parts: list[Any] = [head, bar] if len(self.axes) < 2 else [head, bar, Padding(self._maps(), (1, 0, 0, 0))]
         return Group(*parts, self._legend())
 
@@ -175,9 +179,8 @@ class Watcher:
         failed = f" · {self.stopped} stopped early" if self.stopped else ""
         failed += f" · {self.failed} failed" if self.failed else ""
         left = f" · {_duration(self.remaining)} left" if self.remaining is not None else ""
-        return (
-            f"{self.done}/{self.spec.runs} runs · {self.running} running{failed} · {self.rate:,.0f} run-steps/s{left}"
-        )
+        done = max(self.done, self.there)
+        return f"{done}/{self.spec.runs} runs · {self.running} running{failed} · {self.rate:,.0f} run-steps/s{left}"
 
     def _legend(self) -> Text:
         from rich.text import Text
@@ -189,6 +192,10 @@ class Watcher:
 
     def note(self, text: str) -> None:
         """Say something in passing."""
+
+    def stage(self, text: str) -> None:
+        """Say what is being done from now on, beside training."""
+        self.note(text)
 
     def changed(self) -> None:
         """Show the new state, or do not."""
@@ -271,10 +278,22 @@ class LiveWatcher(Watcher):
         from rich.live import Live
 
         super().__post_init__()
+        self._stage: Stage | None = None
         self._live = Live(
-            console=self.console, get_renderable=self.picture, refresh_per_second=2, redirect_stderr=False
+            console=self.console, get_renderable=self._screen, refresh_per_second=4, redirect_stderr=False
         )
         self._live.start()
+
+    def __exit__(self, *exception: object) -> None:
+        super().__exit__(*exception)
+        self._leave()
+        self._live.stop()
+
+    def _screen(self) -> Group:
+        from rich.console import Group
+
+        picture, stage = self.picture(), self._stage
+        return picture if stage is None else Group(picture, stage.bar(self.clock()))
 
     def note(self, text: str) -> None:
         """Print it above the picture."""
@@ -282,10 +301,19 @@ class LiveWatcher(Watcher):
 
         self._live.console.print(Text(text, style="dim"))
 
-    def stop(self) -> None:
-        """Leave the last picture on the screen."""
-        super().stop()
-        self._live.stop()
+    def stage(self, text: str) -> None:
+        """Show it with a bar beneath the picture, until the next, or until runs are trained."""
+        self._leave()
+        self._stage = Stage(text, self.clock())
+
+    def changed(self) -> None:
+        """Leave what stood beneath the picture: runs are trained."""
+        self._leave()
+
+    def _leave(self) -> None:
+        stage, self._stage = self._stage, None
+        if stage is not None:
+            self.note(stage.over(self.clock()))
 
 
 def watcher_here(spec: SweepSpec) -> Watcher:

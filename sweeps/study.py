@@ -99,6 +99,13 @@ def tell_milestones(
 
     With event False the step is the last at which it had not happened yet (right-censored). A censored run is told as
     complete, never as pruned: it is a result, and samplers rank pruned runs wrongly.
+
+    >>> import optuna
+    >>> optuna.logging.set_verbosity(optuna.logging.WARNING)
+    >>> study = optuna.create_study()
+    >>> told = tell_milestones(study, study.ask(), t_mem=(50, True), t_gen=(1000, False), budget=1000)
+    >>> told.state.name, milestones_of(told)[1]
+    ('COMPLETE', Milestone(event=False, step=1000))
     """
     number = trial if isinstance(trial, int) else trial.number
     note(study, number, t_mem=[int(t_mem[0]), bool(t_mem[1])], t_gen=[int(t_gen[0]), bool(t_gen[1])])

@@ -7,6 +7,7 @@ import importlib
 import subprocess
 import sys
 import tomllib
+import types
 from pathlib import Path
 
 import numpy as np
@@ -143,16 +144,45 @@ def test_milestones_refuse_what_cannot_be():
     assert watch.t_gen == Milestone(event=False, step=10)
 
 
-EXAMPLES = [
-    "grokcore.notebook_tables", "grokcore.run_config", "sweeps.spec.sweep_spec", "analysis.maps.regime_map",
-]  # fmt: skip
+WITHOUT = {
+    "run_sweep": ("docs/notebooks/first-map.ipynb", "run_sweep("),
+    "SweepResult": ("docs/notebooks/first-map.ipynb", "run_sweep("),
+    "load": ("docs/notebooks/first-map.ipynb", "load("),
+    "use_folder": ("docs/notebooks/your-own.ipynb", "use_folder("),
+    "main": ("README.md", "grokmap map"),
+    "make_plan": ("docs/cluster.md", "grokmap plan"),
+    "Plan": ("docs/cluster.md", "grokmap plan"),
+}
+"""Doors that take processes, a folder or a minute: the page that has an example of each, and what it says there."""
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
-def test_examples_in_docstrings_are_true(name):
-    tried = doctest.testmod(importlib.import_module(name))
-    assert tried.attempted > 0
-    assert tried.failed == 0
+def doors():
+    """Yield every public class and function, once, with its name."""
+    found = {}
+    for package in DOORS:
+        module = importlib.import_module(package)
+        found |= {id(getattr(module, name)): (name, getattr(module, name)) for name in module.__all__}
+    return [(name, door) for name, door in found.values() if callable(door)]
+
+
+@pytest.mark.parametrize(("name", "door"), doors(), ids=lambda value: value if isinstance(value, str) else "")
+def test_every_door_has_an_example_that_is_true(name, door):
+    finder = doctest.DocTestFinder(recurse=False)
+    (test,) = finder.find(door, name, importlib.import_module(door.__module__))
+    if name in WITHOUT:
+        page, word = WITHOUT[name]
+        assert word in (ROOT / page).read_text(encoding="utf-8")
+        return
+    assert test.examples, f"{name} has no example"
+    assert doctest.DocTestRunner().run(test).failed == 0
+
+
+def test_no_door_is_hidden_by_a_module_of_its_name():
+    for package in DOORS:
+        module = importlib.import_module(package)
+        for name in module.__all__:
+            assert not (Path(module.__file__).parent / f"{name}.py").exists(), f"{package}.{name}"
+            assert not isinstance(getattr(module, name), types.ModuleType), f"{package}.{name}"
 
 
 def test_everything_shows_itself_in_a_notebook_with_what_is_foreign_escaped():

@@ -10,6 +10,7 @@ import pandas as pd
 
 from analysis.exports import latex
 from analysis.figures.base import COLUMNS, pretty
+from analysis.figures.laws import INTERVALS
 from analysis.models.critical_law import CriticalLaw
 from analysis.models.critical_law_likelihood import DISTANCE
 from grokcore.atomic_files import write_text
@@ -105,6 +106,7 @@ def _times_table(survival: Survival) -> str:
     caption = (
         f"Mean steps to generalise, restricted to {survival.horizon:,}, in the thirds of each axis (the others vary as "
         r"sampled); from--to: 95\,\% intervals. Runs that did not generalise are censored at their last step."
+        + (latex.escape(INTERVALS) if INTERVALS in survival.caption else "")
     )
     return latex.table(cells, caption, "tab:times", text=("axis", "range"))
 

@@ -1,10 +1,14 @@
-"""Time to generalise as survival analysis sees it: Kaplan–Meier curves of the thirds of each axis, with censoring."""
+"""Time to generalise as survival analysis sees it: the curve of each third of every axis, with censoring.
+
+Curves are Kaplan and Meier's, or Turnbull's where times are known only between two evaluations.
+"""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,7 +29,7 @@ from analysis.figures.base import (
     pretty,
 )
 from analysis.figures.map_panels import levels_drawn
-from analysis.statistics.survival import LogRank, Mean, kaplan_meier, log_rank, restricted_mean
+from analysis.statistics.survival import LogRank, Mean, between, kaplan_meier, log_rank, restricted_mean
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,6 +41,10 @@ FEWEST = 5
 """Runs below which a third of an axis is not drawn."""
 LOOKS: tuple[tuple[str, Any], ...] = (("#9a6a00", (0, (1, 1))), ("#1f6fa8", (0, (5, 1.5))), (INK, "-"))
 """Colour and dashes of the low, middle and high third; they differ in grey by their dashes."""
+INTERVALS = (
+    " Times known only between two evaluations lie anywhere between them (Turnbull's estimate, the test for intervals)."
+)
+"""What a caption adds where some times are intervals."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +56,9 @@ class Third:
     runs: int
     """How many runs."""
     curve: pd.DataFrame
-    """Kaplan–Meier: step, survival, low, high, at_risk."""
+    """Its survival curve: step, survival, low, high, at_risk."""
+    sloped: bool = False
+    """Whether times are known by intervals only: the curve then falls between their ends, and not in steps."""
     mean: Mean
     """Restricted mean of the time to generalise up to the budget."""
 
@@ -98,6 +108,7 @@ def info(fitted: RegimeMap, at: Mapping[str, Any] | None = None) -> Survival:
             f"Share of runs whose validation accuracy had not reached {fitted.rule.threshold:g} by a step, for each "
             "third of an axis (the others vary as sampled); bands: 95 %. Runs that did not generalise count as "
             "censored at their last step. p: log-rank test of the lowest third against the highest."
+            + (INTERVALS if any(third.sloped for one in found for third in one.thirds) else "")
         ),
     )
 
@@ -116,16 +127,21 @@ def _axis(runs: pd.DataFrame, axis: Any, horizon: int, level: str) -> AxisSurviv
             continue
         ends = (plane.value_at(axis, index / 3), plane.value_at(axis, (index + 1) / 3))
         step, event = part["t_gen"].to_numpy(dtype=float), part["t_gen_event"].to_numpy(dtype=bool)
+        lower = part["t_gen_lower"].to_numpy(dtype=float) if "t_gen_lower" in part else np.full(len(part), np.nan)
         thirds.append(
             Third(
                 label=f"{number(ends[0])} – {number(ends[1])}",
                 runs=len(part),
-                curve=kaplan_meier(step, event),
-                mean=restricted_mean(step, event, min(horizon, float(step.max()))),
+                curve=kaplan_meier(step, event, lower),
+                mean=restricted_mean(step, event, min(horizon, float(step.max())), lower),
+                sloped=between(step, event, lower),
             )
         )
-        groups.append((step, event))
-    test = log_rank(*groups[0], *groups[-1]) if len(groups) > 1 else LogRank(0.0, 1.0)
+        groups.append((step, event, lower))
+    test = LogRank(0.0, 1.0)
+    if len(groups) > 1:
+        (low, low_event, low_before), (high, high_event, high_before) = groups[0], groups[-1]
+        test = log_rank(low, low_event, high, high_event, (low_before, high_before))
     return AxisSurvival(axis=axis.name, level=level, thirds=tuple(thirds), test=test)
 
 
@@ -166,8 +182,9 @@ def _panel(axes: Axes, what: AxisSurvival, horizon: int, style: Style) -> None:
     for third, (colour, dashes) in zip(what.thirds, looks, strict=True):
         step = np.append(np.maximum(third.curve["step"], 1.0), horizon)
         share, low, high = (np.append(third.curve[c], third.curve[c].iloc[-1]) for c in ("survival", "low", "high"))
-        axes.fill_between(step, low, high, step="post", color=colour, alpha=0.14, linewidth=0)
-        axes.step(step, share, where="post", color=colour, linestyle=dashes, label=f"{third.label} ({third.runs})")
+        axes.fill_between(step, low, high, step=None if third.sloped else "post", color=colour, alpha=0.14, linewidth=0)
+        drawn = axes.plot if third.sloped else partial(axes.step, where="post")
+        drawn(step, share, color=colour, linestyle=dashes, label=f"{third.label} ({third.runs})")
     axes.set_xscale("log")
     axes.set_xlim(max(1.0, first / 1.5), horizon)
     axes.set_ylim(0, 1.02)

@@ -16,14 +16,15 @@ class Forecast(Milestones):
     """`Milestones` that also forecast. Call `see` where the loop evaluates; ask `chance` or `verdict` when you like.
 
     `settings` are those of rate and decay that there are. The more often the loop evaluates, on a logarithmic
-    clock, the more is known; losses and the weights' norm sharpen it, accuracies alone will do. ::
+    clock, the more is known; losses and the weights' norm sharpen it, accuracies alone will do.
 
-        watch = Forecast(budget=20_000, rate=1e-3, decay=1.0)
-        for step in ...:
-            ...
-            watch.see(step, train_accuracy, val_accuracy, train_loss=train_loss, val_loss=val_loss)
-            if watch.verdict is not None:
-                break  # print(watch.verdict.sentence)
+    >>> watch = Forecast(budget=20_000, rate=1e-3, decay=1.0)
+    >>> for step in (1, 10, 100, 1000):
+    ...     watch.see(step, train=min(1.0, step / 100), val=0.02)
+    ...     if watch.verdict is not None:
+    ...         break  # print(watch.verdict.sentence)
+    >>> 0 < watch.chance < 1
+    True
     """
 
     def __init__(

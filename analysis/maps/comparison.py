@@ -103,6 +103,17 @@ def compare(
     Of maps with categories `at` says the level; two levels of one map are compared as (m.level(a), m.level(b)).
 
     Raises `DataError` when the maps have different axes, ranges that do not overlap, or a regime is unknown.
+
+    >>> import numpy as np
+    >>> from analysis import RegimeMap, RegimeRule
+    >>> def generalising_from(edge):
+    ...     runs = pd.DataFrame({"fraction": np.linspace(0.2, 0.9, 24), "t_mem": 50, "t_mem_event": True})
+    ...     runs = runs.assign(t_gen_event=runs.fraction > edge, t_gen=np.where(runs.fraction > edge, 900, 1000))
+    ...     return RegimeMap.fit(runs, {"fraction": "linear"}, rule=RegimeRule(budget=1000, ratio=5))
+    >>> first, second = generalising_from(0.4), generalising_from(0.6)
+    >>> found = compare(first, second, regimes=("memorization", "grokking"), resamples=20)
+    >>> round(found.shift, 1)
+    0.2
     """
     for name in regimes:
         if name not in NAMES:

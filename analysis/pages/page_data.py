@@ -67,7 +67,8 @@ def page_data(
     thresholds = list(fitted.thresholds) if len(grids) <= MOST_RELABELLED else [rule.threshold]
     at_level = level_rows(fitted.runs, fitted.categories)
     rows = np.sort(np.concatenate([at_level[level] for level in grids]))
-    runs = fitted.runs.iloc[kept(rows)]
+    on_page = kept(rows)
+    runs, checked = fitted.runs.iloc[on_page], fitted.checked.rows(on_page)
     columns = run_columns(fitted, runs)
     curves = run_curves(runs, source.curves)
     words = words_of(some.axes)
@@ -120,7 +121,9 @@ def page_data(
             "level": levels_of(fitted, runs, list(grids)),
             "columns": columns,
             "fate": fates(runs),
-            "milestones": {f"{threshold:g}": run_milestones(runs, threshold) for threshold in thresholds},
+            "milestones": {
+                f"{threshold:g}": run_milestones(checked.at_threshold(threshold)) for threshold in thresholds
+            },
         },
         "curves": curves,
     }

@@ -15,7 +15,7 @@ from analysis.figures.base import number, pretty
 from analysis.pages.page_axes import field_of, words_of
 from analysis.runs.categories import Level, level_rows, level_texts
 from analysis.runs.curves import MOST_POINTS, points_each, thinned
-from analysis.runs.run_table import milestone_columns, recorded_thresholds
+from analysis.runs.run_table import Runs
 
 if TYPE_CHECKING:
     from analysis.maps.regime_map import RegimeMap
@@ -87,15 +87,20 @@ def levels_of(fitted: RegimeMap, runs: pd.DataFrame, levels: list[Level]) -> dic
     return field_of(level, "u1")
 
 
-def run_milestones(runs: pd.DataFrame, threshold: float) -> dict[str, Any]:
-    """Return the steps at which runs memorised and generalised; of those that did not, minus the last step seen."""
-    names = ["t_mem", "t_mem_event", "t_gen", "t_gen_event"]
-    if recorded_thresholds(runs):
-        names = [*milestone_columns("train", threshold), *milestone_columns("val", threshold)]
-    mem, memorised, gen, generalised = (runs[name].to_numpy(float) for name in names)
-    signed = {"mem": np.where(memorised > 0, mem, -np.maximum(mem, 0.5))}
-    signed |= {"gen": np.where(generalised > 0, gen, -np.maximum(gen, 0.5))}
-    return {name: field_of(values, "f4") for name, values in signed.items()}
+def run_milestones(checked: Runs) -> dict[str, Any]:
+    """Return the steps at which runs memorised and generalised; of those that did not, minus the last step seen.
+
+    Where some are known only between two evaluations, also the first step at which each may have (`mem_from`, …).
+    """
+    found = {}
+    for name in ("mem", "gen"):
+        step, event = (checked.table[f"t_{name}{end}"].to_numpy(float) for end in ("", "_event"))
+        signed = np.where(event > 0, step, -np.maximum(step, 0.5))
+        found[name] = field_of(signed, "f4")
+        earliest = np.where(event > 0, checked.earliest(f"t_{name}"), signed)
+        if np.any(earliest < signed):
+            found[f"{name}_from"] = field_of(earliest, "f4")
+    return found
 
 
 def packed(values: npt.ArrayLike) -> dict[str, Any]:

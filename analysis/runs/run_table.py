@@ -37,6 +37,12 @@ def read_runs(path: str | Path, columns: Mapping[str, str] | None = None) -> pd.
     by which name a column is meant, as {"t_gen": "summary.grokked_at"}.
 
     Raises `DataError` when there is none or it cannot be read.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "runs.csv"
+    >>> pd.DataFrame({"fraction": [0.5, 0.3], "memorised": [80, 90], "t_gen": [900, None]}).to_csv(path, index=False)
+    >>> read_runs(path, {"t_mem": "memorised"}).columns.tolist()
+    ['fraction', 't_mem', 't_gen']
     """
     return read_run_table(path, columns).frame
 
@@ -124,6 +130,11 @@ class Runs:
         if column not in self.table.columns:
             return np.full(len(event), np.nan)
         return np.where(event, self.table[column].to_numpy(dtype=float), np.nan)
+
+    def earliest(self, name: str) -> Array:
+        """Return the first step at which t_mem or t_gen may be: the one after the evaluation before, if that is far."""
+        step, lower = self.milestone(name)[0], self.lower(name)
+        return np.where(step > FINE * lower, lower + 1, step)
 
     def at_threshold(self, threshold: float) -> Runs:
         """Return the same runs with t_mem and t_gen at another recorded threshold."""
@@ -280,9 +291,7 @@ def allowed_regimes(runs: Runs, rule: RegimeRule) -> BoolArray:
     mem, mem_event = runs.milestone("t_mem")
     gen, gen_event = runs.milestone("t_gen")
     budget = rule.budget
-    # The first step at which each may have been reached: the one after the evaluation before, where that is told.
-    lower = runs.lower("t_mem"), runs.lower("t_gen")
-    soon_mem, soon_gen = (np.where(t > FINE * low, low + 1, t) for t, low in zip((mem, gen), lower, strict=True))
+    soon_mem, soon_gen = runs.earliest("t_mem"), runs.earliest("t_gen")
     may_confuse = np.where(mem_event, mem > budget, True)
     may_memorise = np.where(mem_event, soon_mem <= budget, mem < budget)
     may_stay = np.where(gen_event, gen > budget, True)

@@ -18,6 +18,11 @@ class EarlyStopping(Component):
 
     Train and validation accuracy must be at least `accuracy` at every evaluation from some step s to the present one,
     and the present step at least `window` · s. With an accuracy at the highest recorded threshold no milestone is lost.
+
+    >>> rule = EarlyStopping(accuracy=0.99, window=1.25, least=0)
+    >>> train, val = [0.2, 1.0, 1.0], [0.1, 1.0, 1.0]
+    >>> rule.due([1, 100, 110], train, val), rule.due([1, 100, 125], train, val)
+    (False, True)
     """
 
     accuracy: Annotated[float, Gt(0), Le(1)] = 0.99

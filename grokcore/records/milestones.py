@@ -21,7 +21,11 @@ KEPT = 1.25
 
 @dataclass(frozen=True)
 class Milestone:
-    """A right-censored first passage: `step` is when it happened (`event`), or the last step at which it had not."""
+    """A right-censored first passage: `step` is when it happened (`event`), or the last step at which it had not.
+
+    >>> Milestone(event=True, step=900).within(1000), Milestone(event=False, step=900).within(1000)
+    (True, False)
+    """
 
     event: bool
     step: int

@@ -16,7 +16,11 @@ from grokcore.records.milestones import Milestone
 
 
 class Regime(enum.StrEnum):
-    """The four regimes of learning, in the order in which maps list them."""
+    """The four regimes of learning, in the order in which maps list them.
+
+    >>> print(*Regime)
+    confusion memorization grokking comprehension
+    """
 
     CONFUSION = "confusion"
     MEMORIZATION = "memorization"
@@ -34,6 +38,12 @@ class RegimeRule(Component):
     confusion: t_mem > budget; memorization: t_mem ≤ budget < t_gen; grokking: both within the budget and delayed;
     comprehension: both within the budget and not delayed. Delayed means t_gen − t_mem ≥ gap, or t_gen ≥ ratio · t_mem.
     Give exactly one of `gap` and `ratio`.
+
+    >>> rule = RegimeRule(budget=5000, ratio=5)
+    >>> rule.sentence()
+    'accuracy ≥ 0.9 within 5,000 steps; grokking if t_gen ≥ 5 × t_mem'
+    >>> print(rule.label(Milestone(event=True, step=100), Milestone(event=True, step=2000)))
+    grokking
     """
 
     threshold: Annotated[float, Gt(0), Le(1)] = 0.9

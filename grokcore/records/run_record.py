@@ -30,7 +30,11 @@ UNDECIDED = "undecided"
 
 
 class Outcome(enum.StrEnum):
-    """How a run ended; `sentence` says it in words, with the remedy where there is one."""
+    """How a run ended; `sentence` says it in words, with the remedy where there is one.
+
+    >>> print(Outcome.FINISHED.sentence)
+    ran its whole budget
+    """
 
     FINISHED = "finished"
     RETIRED = "retired"
@@ -67,7 +71,17 @@ class Ending(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class RunRecord:
-    """One finished run: configuration, outcome, curves; milestones and regime are read off the curves."""
+    """One finished run: configuration, outcome, curves; milestones and regime are read off the curves.
+
+    >>> from grokcore import RunConfig, train
+    >>> config = RunConfig.from_dict({
+    ...     "task": "modular_addition", "task.modulus": 7, "model": "mlp", "model.width": 16, "optimizer": "adamw",
+    ...     "optimizer.rate": 0.01, "fraction": 0.8, "steps": 200,
+    ... })
+    >>> record = train([config])[0]
+    >>> record.milestone("train", 0.9).event, list(record.curves)[:3]
+    (True, ['step', 'train_loss', 'train_accuracy'])
+    """
 
     config: RunConfig
     """What was run."""

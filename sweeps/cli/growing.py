@@ -43,9 +43,9 @@ def extend(  # noqa: PLR0917 - one parameter an option
     from grokcore.errors import ConfigError
     from sweeps.cli.sweep import conduct, there
     from sweeps.points import read_points
-    from sweeps.run_sweep import SweepOptions, new_points
     from sweeps.spec.box import widened
     from sweeps.store.run_store import meant
+    from sweeps.whole_sweep import SweepOptions, new_points
 
     if not any((runs, widen, within, sampler, enqueue, until)):
         raise ConfigError(["say how: --runs, --widen, --within, --sampler, --enqueue or --until."])
@@ -92,8 +92,8 @@ def merge(
     """
     from sweeps.cli.sweep import conduct
     from sweeps.merging import merge_sweeps, unfinished
-    from sweeps.run_sweep import SweepOptions
     from sweeps.store.run_store import meant
+    from sweeps.whole_sweep import SweepOptions
 
     folders = [meant(folder, results) for folder in (first, second)]
     spec, runs = merge_sweeps(folders[0], folders[1], name, results)

@@ -78,7 +78,10 @@ def map_(  # noqa: PLR0917 - one parameter an option
 
     Under the sweep's own rule, or another. For example: grokmap map NAME --x fraction --y decay --at rate=0.01
     """
+    from rich.console import Console
+
     from analysis.exports.map import export_map
+    from sweeps.stages import stages
     from sweeps.store.run_store import meant
 
     source = meant(source, results)
@@ -87,14 +90,12 @@ def map_(  # noqa: PLR0917 - one parameter an option
     runs = _source(source, column, axis, rule)
     folder = out or (source if source.is_dir() else source.parent)
 
-    def say(text: str) -> None:
-        typer.echo(text, err=True)
-
     begun = time.monotonic()
-    paths = export_map(runs, folder, runs.rule_with(**rule), x=x, y=y, at=held, style=style, width=width, say=say)
+    with stages(Console(stderr=True, highlight=False)) as say:
+        paths = export_map(runs, folder, runs.rule_with(**rule), x=x, y=y, at=held, style=style, width=width, say=say)
     for path in paths.values():
         typer.echo(path)
-    say(f"drawn in {time.monotonic() - begun:.0f} s")
+    typer.echo(f"drawn in {time.monotonic() - begun:.0f} s", err=True)
     _show_in_mlflow(source, paths, None if folder.resolve() == source.resolve() else f"maps/{folder.resolve().name}")
 
 

@@ -100,7 +100,7 @@ def of_script(spec: SweepSpec) -> Callable[..., None]:
 
 
 def _run(spec: SweepSpec, *, resume: bool, results: Path, draw: bool, mlflow: bool, **others: Any) -> None:
-    from sweeps.run_sweep import SweepOptions
+    from sweeps.whole_sweep import SweepOptions
 
     options = SweepOptions(
         results=results, mlflow=mlflow, map=draw, address=others.pop("address"), slots=others.pop("slots")
@@ -137,7 +137,7 @@ def conduct(spec: SweepSpec, options: Any) -> None:
 
     from sweeps.finished_runs.stopped import stopping_report
     from sweeps.progress import watcher_for
-    from sweeps.run_sweep import run_sweep
+    from sweeps.whole_sweep import run_sweep
 
     console = Console(highlight=False)
     space = ", ".join(spec.whole_space.dimensions)

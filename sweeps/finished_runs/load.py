@@ -101,7 +101,7 @@ class SweepFolder:
 
         The runs that it has are kept, and the sampler goes on where it was.
         """
-        from sweeps.run_sweep import SweepOptions, run_sweep
+        from sweeps.whole_sweep import SweepOptions, run_sweep
 
         spec = dataclasses.replace(self.spec, runs=runs)
         run_sweep(spec, SweepOptions(results=self.folder.resolve().parent, **options))

@@ -66,6 +66,18 @@ class BoundarySampler(BaseSampler):
     Asks between two tells form a wave: they share one map and keep away from each other. Choices that are not numbers
     are categories of the map, and runs are sought at each of their levels; one called `seed` is drawn evenly. The space
     must be the same for all trials; ask with ``study.ask(distributions)``.
+
+    >>> import optuna
+    >>> from sweeps import RegimeRule, tell_milestones
+    >>> optuna.logging.set_verbosity(optuna.logging.WARNING)
+    >>> study = optuna.create_study(sampler=BoundarySampler(RegimeRule(budget=1000, ratio=5)))
+    >>> space = {"fraction": optuna.distributions.FloatDistribution(0.2, 0.9)}
+    >>> for _ in range(12):
+    ...     trial = study.ask(space)
+    ...     late = trial.params["fraction"] < 0.4
+    ...     _ = tell_milestones(study, trial, t_mem=(50, True), t_gen=(1000 if late else 300, not late), budget=1000)
+    >>> len(study.trials)
+    12
     """
 
     def __init__(

@@ -27,7 +27,11 @@ DIGITS = 6
 
 @dataclass(frozen=True, kw_only=True)
 class Range(Component):
-    """Every number from `low` to `high`, both included."""
+    """Every number from `low` to `high`, both included.
+
+    >>> [round(value, 3) for value in Range(low=0.01, high=10, log=True).grid(4)]
+    [0.01, 0.1, 1.0, 10.0]
+    """
 
     low: float
     """Smallest value."""
@@ -78,7 +82,11 @@ class Range(Component):
 
 @dataclass(frozen=True, kw_only=True)
 class Choice(Component):
-    """One of the listed values: numbers, names, or whole tables (a task with its settings, say)."""
+    """One of the listed values: numbers, names, or whole tables (a task with its settings, say).
+
+    >>> Choice(values=("none", {"name": "orthograd"})).grid(2)
+    ['none', '{"name": "orthograd"}']
+    """
 
     values: tuple[Any, ...]
     """The values to choose from; no order is assumed. NumPy's numbers become Python's; None is a value too."""

@@ -15,6 +15,7 @@ from analysis.models.change_points import PiecewisePosterior, Step
 from analysis.models.milestone_times import Times, regimes_from_times
 from analysis.pages import map_page
 from analysis.pages.page_data import Drawn, normals
+from analysis.runs.run_table import Runs, allowed_regimes
 from analysis.runs.sources import read_source
 from grokcore.records.regimes import REGIMES
 from tests.browser.controls import slide
@@ -122,6 +123,26 @@ RULES = [
     RegimeRule(budget=2500, ratio=3),
     RegimeRule(threshold=0.95, budget=3000, ratio=5.0),
 ]
+
+
+def test_a_time_between_two_evaluations_leaves_the_page_as_sure_as_the_library(page):
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"t_mem": rng.integers(2, 400, 300), "t_gen": rng.integers(400, 4000, 300)}).astype(float)
+    for name in ("t_mem", "t_gen"):
+        table[f"{name}_lower"] = np.floor(table[name] * rng.choice([0.1, 0.5, 0.99], 300))
+        table[f"{name}_event"] = True
+    table = table.assign(outcome="finished", ruled_out=0.0)
+    runs = Runs(table=table, axes=(), thresholds=(0.9,), budget_limit=4000, warnings=())
+    times = [np.column_stack([runs.earliest(name), table[name]]).tolist() for name in ("t_mem", "t_gen")]
+    for budget in (300, 1500):
+        shown = page.evaluate(
+            "([mems, gens, budget]) => mems.map((mem, i) => "
+            "labelRun(mem, gens[i], { budget, grokkingFrom: t => 5 * t }).known)",
+            [*times, budget],
+        )
+        known = allowed_regimes(runs, RegimeRule(budget=budget, ratio=5.0)).sum(axis=1) == 1
+        assert 30 < known.sum() < 270
+        assert shown == known.tolist()
 
 
 @pytest.mark.parametrize("rule", RULES, ids=str)

@@ -1,6 +1,8 @@
 """A cluster on real hosts, from nothing to a map: the commands are the README's, as typed."""
 
 import json
+import os
+import signal
 
 import pytest
 
@@ -28,9 +30,13 @@ def test_the_hosts_run_the_code_that_was_sent_and_nothing_else(lab):
 
 
 @pytest.mark.usefixtures("calm")
-def test_mlflow_has_each_run_once_and_is_reached_through_the_head(lab):
-    tunnel = lab.hosts.spawn(CLIENT, "python -m cluster ui", lab.logs / "ui.log")
+def test_mlflow_has_each_run_once_and_with_the_live_map_is_reached_through_the_head(lab):
+    tunnel = lab.hosts.spawn(CLIENT, "python -m cluster ui --watch calm", lab.logs / "ui.log")
     try:
+        lab.wait(lambda: "?token=" in lab.said("ui"), f"the address of the live map: {lab.said('ui')}", 60)
+        address = next(word for word in lab.said("ui").split() if "?token=" in word).replace("/?", "/state?")
+        page = f"import urllib.request; print(urllib.request.urlopen({address!r}, timeout=20).read().decode())"
+        lab.wait(lambda: "60 of 60 runs: the sweep is done" in lab.laptop(["python", "-c", page]), "its state", 60)
         script = f"""
 import json, time, urllib.request
 def ask(path, body):
@@ -51,9 +57,12 @@ print(json.dumps([len(ids), len(set(ids)), sorted({{run["info"]["status"] for ru
         lab.laptop_file("ask.py").write_text(script)
         said = lab.laptop("python ask.py")
     finally:
+        for tunnels in lab.processes(CLIENT, "ExitOnForwardFailure"):
+            os.kill(tunnels, signal.SIGTERM)
         tunnel.terminate()
         tunnel.wait(20)
     assert json.loads(said.strip().splitlines()[-1]) == [60, 60, ["FINISHED"]]
+    lab.wait(lambda: not lab.processes("h1", "main()\0watch"), "the live map to end with its tunnel", 30)
 
 
 @pytest.mark.usefixtures("calm")

@@ -13,11 +13,11 @@ from grokcore.engine.grouping import cohort_key
 from grokcore.errors import DataError
 from grokcore.records.regimes import RegimeRule
 from sweeps.driver import Driver
-from sweeps.run_sweep import SweepOptions, run_sweep
 from sweeps.spec.space import Range
 from sweeps.spec.sweep_spec import SweepSpec
 from sweeps.store.run_store import Store, read_records
 from sweeps.store.tables import write_tables
+from sweeps.whole_sweep import SweepOptions, run_sweep
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import pytest
 
 from grokcore.records.regimes import Regime
-from sweeps.run_sweep import SweepResult, few_generalised
+from sweeps.whole_sweep import SweepResult, few_generalised
 
 
 @pytest.mark.parametrize(("late", "said"), [(8, True), (7, False), (0, False)])

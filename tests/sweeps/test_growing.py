@@ -9,11 +9,11 @@ from grokcore.records.run_record import Outcome
 from sweeps.driver import Driver
 from sweeps.merging import merge_sweeps
 from sweeps.points import read_points
-from sweeps.run_sweep import _enqueue
 from sweeps.spec.box import widened
 from sweeps.spec.space import Choice, Range
 from sweeps.spec.sweep_spec import SweepSpec
 from sweeps.store.run_store import Store, read_records
+from sweeps.whole_sweep import _enqueue
 
 
 @pytest.fixture

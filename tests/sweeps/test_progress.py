@@ -10,6 +10,7 @@ from grokcore.records.run_record import Outcome
 from sweeps.live_map import level_of
 from sweeps.progress import COLUMNS, ROWS, LiveWatcher, NotebookWatcher, PlainWatcher, Watcher, Work, share, watcher_for
 from sweeps.spec.space import Choice, Range
+from sweeps.stages import stages
 
 
 @pytest.fixture
@@ -92,6 +93,44 @@ def test_the_picture_has_counts_map_and_axes(spec, records):
     for regime, count in watcher.regimes.items():
         assert f"{regime} {count}" in text
     assert "a word in passing" in console.file.getvalue()
+
+
+def test_long_work_has_a_line_with_a_bar_and_leaves_how_long_it_took(spec, records, clock):
+    console = Console(file=io.StringIO(), width=100, force_terminal=True)
+    with LiveWatcher(spec=spec, clock=clock, console=console, there=5) as watcher:
+        watcher.stage("starting …")
+        clock.now += 7
+        assert seen(watcher._screen())[-1] == "starting … " + "━" * 24 + " 7 s"
+        assert any(f"5/{spec.runs} runs" in line for line in seen(watcher._screen())), "a sweep begins at what is done"
+        watcher.known(records[:5])
+        watcher.finished(records[5:6])
+        assert not any("━ 7 s" in line for line in seen(watcher._screen()))
+        assert any(f"6/{spec.runs} runs" in line for line in seen(watcher._screen()))
+        watcher.stop()
+        watcher.stage("drawing …")
+        clock.now += 3
+    assert "starting … 7 s" in console.file.getvalue()
+    assert "drawing … 3 s" in console.file.getvalue()
+
+
+@pytest.mark.parametrize(("terminal", "said"), [(True, ["one 2 s", "two 3 s"]), (False, ["one", "two"])])
+def test_a_command_says_what_it_does_and_in_a_terminal_how_long_it_took(clock, terminal, said):
+    console = Console(file=io.StringIO(), width=100, force_terminal=terminal, color_system=None)
+    with stages(console, clock) as say:
+        say("one")
+        clock.now += 2
+        say("two")
+        clock.now += 3
+    text = console.file.getvalue()
+    assert all(line in text for line in said)
+    assert ("2 s" in text) == terminal
+
+
+def seen(renderable):
+    """Return the lines of what a terminal shows."""
+    plain = Console(file=io.StringIO(), width=100)
+    plain.print(renderable)
+    return [line.rstrip() for line in plain.file.getvalue().splitlines()]
 
 
 def test_each_choice_has_a_live_map_of_its_own(spec, pretend):

@@ -20,6 +20,7 @@ function valuesOf(column) {
 }
 const UNITS = AXES.map(axis => numbers(axis.runs)), fate = valuesOf(RUNS.fate);
 const steps = name => numbers(RUNS.milestones[state.threshold][name]);
+const soonest = name => steps(`${name}_from` in RUNS.milestones[state.threshold] ? `${name}_from` : name);
 const chosen = () => (state.run ? IDS.indexOf(state.run) : -1);
 const levelNumber = () => DATA.levels.findIndex(one => one.name === state.level);
 const drawnAxes = () => [state.x, state.y].map(name => AXES.find(axis => axis.name === name) ?? DATA.probability);
@@ -50,7 +51,7 @@ function compute() {
     const sum = p[o] + p[o + 1] + p[o + 2] + p[o + 3];
     for (let k = 0; k < 4; k++) { p[o + k] /= sum; if (p[o + k] > p[o + best[i]]) best[i] = k; }
   }
-  labels = IDS.map((_, i) => labelRun(steps("mem")[i], steps("gen")[i], rule));
+  labels = IDS.map((_, i) => labelRun(...["mem", "gen"].map(name => [soonest(name)[i], steps(name)[i]]), rule));
   const unit = i => [x.fine.low + x.fine.step * (i % n), y.fine.low + y.fine.step * Math.floor(i / n)];
   // The layers of uncertainty are Python's, under the fitted rule only.
   const layer = !own && DATA.layers[state.layer]?.own ? "regimes" : state.layer;

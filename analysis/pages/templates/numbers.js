@@ -66,13 +66,13 @@ function relabelled(mems, delays, count, rule) {
   });
   return layers;
 }
-// A run's regime under a rule, and whether that is certain: a run stopped before the budget may still have changed. A
-// step below 0 was not reached by that step.
-function labelRun(mem, gen, rule) {
+// A run's regime under a rule by the later of the steps between which each time lies, and whether that is certain: the
+// earlier ones, or going on after it was stopped, may make it another. A step below 0 was not reached by that step.
+function labelRun(mems, gens, rule) {
   const inTime = t => t >= 0 && t <= rule.budget, sure = t => t >= 0 || -t >= rule.budget;
-  if (!inTime(mem)) return { regime: 0, known: sure(mem) };
-  if (!inTime(gen)) return { regime: 1, known: sure(gen) };
-  return { regime: gen >= rule.grokkingFrom(mem) ? 2 : 3, known: true };
+  const label = (mem, gen) => !inTime(mem) ? 0 : !inTime(gen) ? 1 : gen >= rule.grokkingFrom(mem) ? 2 : 3;
+  const regime = label(mems[1], gens[1]), same = mems.every(mem => gens.every(gen => label(mem, gen) === regime));
+  return { regime, known: same && sure([mems[1], gens[1]][regime] ?? 0) };
 }
 
 // Where two regimes are equally likely, by pair, as segments [u1, v1, u2, v2]: in each cell between drawn points from

@@ -2,12 +2,12 @@
 "use strict";
 
 const PAGE = 25, CURVES = DATA.curves;
-const COLUMNS = RUNS.columns.map(column => ({ ...column, value: valuesOf(column) }));
-const TABLE = COLUMNS.filter(column => column.shown);
+const COLUMNS = RUNS.columns.map(one => ({ ...one, value: valuesOf(one) })), TABLE = COLUMNS.filter(one => one.shown);
 // What is said of a run in a column; of a step that it did not reach, the last that was seen.
 function text({ key, value, steps: isSteps }, i, by = "", notBy = "> ") {
   if (key === "regime") return value(i) + (labels[i].known ? "" : " so far");
-  return isSteps ? (value(i) < 0 ? notBy : by) + fmt(Math.abs(value(i))) : fmt(value(i));
+  const from = isSteps && soonest(isSteps)[i], range = from < value(i) ? `${fmt(from)} – ` : "";
+  return isSteps ? (value(i) < 0 ? notBy : by) + range + fmt(Math.abs(value(i))) : fmt(value(i));
 }
 const inWords = (column, i) => text(column, i, "step ", "not by step ");
 const swatch = i => `<i class="swatch" style="background:${COLOURS[labels[i].regime]}"></i>`;

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from analysis.pages.page_runs import packed, run_curves, run_milestones
+from analysis.runs.run_table import Runs
 
 
 def unpacked(field):
@@ -15,18 +16,25 @@ def unpacked(field):
     return found * field["scale"] + field["offset"] if "scale" in field else found
 
 
+def checked(mem, gen, **columns):
+    """Return checked runs with these milestones, and whether each was reached."""
+    events = {"t_mem_event": np.array(mem, bool), "t_gen_event": np.array(gen, bool)}
+    table = pd.DataFrame(columns | events).assign(outcome="finished", ruled_out=0.0)
+    return Runs(table=table, axes=(), thresholds=(0.9,), budget_limit=1000, warnings=())
+
+
 def test_steps_that_were_not_reached_are_negative():
-    runs = pd.DataFrame(
-        {
-            "t_mem": [0.0, 30.0, 0.0],
-            "t_mem_event": [True, True, False],
-            "t_gen": [500.0, 900.0, 0.0],
-            "t_gen_event": [True, False, False],
-        }
-    )
-    found = run_milestones(runs, 0.9)
+    found = run_milestones(checked(t_mem=[0.0, 30, 0], t_gen=[500.0, 900, 0], mem=[1, 1, 0], gen=[1, 0, 0]))
     assert unpacked(found["mem"]).tolist() == [0, 30, -0.5]
     assert unpacked(found["gen"]).tolist() == [500, -900, -0.5]
+    assert found.keys() == {"mem", "gen"}
+
+
+def test_steps_known_between_two_evaluations_say_the_first_at_which_they_may_be():
+    runs = checked(t_mem=[100.0, 100], t_gen=[1000.0, 1000], mem=[1, 1], gen=[1, 0], t_gen_lower=[100.0, np.nan])
+    found = run_milestones(runs)
+    assert unpacked(found["gen_from"]).tolist() == [101, -1000]
+    assert "mem_from" not in found
 
 
 @pytest.fixture

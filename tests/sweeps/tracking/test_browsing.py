@@ -44,7 +44,7 @@ def test_where_to_browse_is_read_without_mlflow_and_a_sweep_begins_without_what_
     code = f"""
 import sys
 from pathlib import Path
-import sweeps.run_sweep
+import sweeps.whole_sweep
 from sweeps.cli.browsing import where_to_browse
 print(where_to_browse(Path({str(swept.path)!r})))
 slow = {{"mlflow", "sqlalchemy", "pandas", "optuna", "ray"}} & set(sys.modules)

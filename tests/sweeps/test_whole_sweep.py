@@ -19,10 +19,10 @@ from grokcore.errors import ConfigError
 from sweeps.execution import preflight, ray_session
 from sweeps.finished_runs.reproduce import reproduce
 from sweeps.progress import Watcher
-from sweeps.run_sweep import SweepOptions, run_sweep
 from sweeps.spec.sweep_spec import SweepSpec
 from sweeps.store.run_store import read_records
 from sweeps.store.storage import Marker
+from sweeps.whole_sweep import SweepOptions, run_sweep
 
 pytestmark = [
     pytest.mark.ray,

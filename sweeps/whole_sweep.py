@@ -223,8 +223,9 @@ def _train(store: Store, options: SweepOptions, watcher: Watcher) -> tuple[bool,
     for caution in dict.fromkeys(said for run in store.spec.whole_space.ends() for said in cautions(run)):
         watcher.note(f"caution: {caution}")
     if store.finished:
+        watcher.there = len(store.finished)
         watcher.note(f"{len(store.finished):,} of {store.spec.runs:,} runs are there already")
-    watcher.note("starting Ray and its workers …")
+    watcher.stage("starting Ray and its workers …")
     # Ray takes seconds to import: a refusal should not, nor a sweep that is complete.
     from sweeps.execution.ray_session import RaySession
     from sweeps.execution.ray_watch import RayLostError
@@ -252,7 +253,7 @@ def _write_tables(store: Store, watcher: Watcher) -> None:
     if not is_newer(store.path, ("runs.parquet", "curves.parquet")):
         from sweeps.store.tables import write_tables
 
-        watcher.note("writing the tables of runs and curves …")
+        watcher.stage("writing the tables of runs and curves …")
         write_tables(store.path, store.spec.rule)
 
 
@@ -335,7 +336,7 @@ def draw_map(path: Path, watcher: Watcher) -> float:
 
     begun = watcher.clock()
     try:
-        export_map(path, path, say=watcher.note)
+        export_map(path, path, say=watcher.stage)
     except GrokmapError as error:
         watcher.note(f"no map: {error}")
     except OSError as error:
