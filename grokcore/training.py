@@ -9,8 +9,6 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-import torch
-
 from grokcore.engine.cohort import Cohort, SnapshotCallback
 from grokcore.engine.devices.base import Device
 from grokcore.engine.devices.named import device_named
@@ -18,6 +16,7 @@ from grokcore.engine.early_stopping import EarlyStopping
 from grokcore.engine.grouping import cohort_key, problem_key
 from grokcore.engine.width_tuning import tuned
 from grokcore.errors import ConfigError
+from grokcore.lazy_torch import torch
 from grokcore.measures.base import MeasureChoice
 from grokcore.records.run_record import Outcome, RunRecord
 from grokcore.run_config import RunConfig

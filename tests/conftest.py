@@ -17,6 +17,7 @@ import pytest
 from scipy.stats import qmc
 
 from cluster.launch.files import Hosts, launch_file
+from sweeps import cli
 from tests import needs
 from tests.hosts import CLIENT, Rehearsal
 
@@ -278,3 +279,20 @@ def calm(lab):
     found = lab.records("calm")
     assert len(found) == lab.runs, lab.calm_said[-2000:]
     return found
+
+
+@pytest.fixture
+def grokmap(monkeypatch, tmp_path, capsys):
+    """Return a function that runs `grokmap WORDS` in a folder of its own and gives exit code, output and errors."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["grokmap", *map(str, words)])
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as end:
+            code = end.code or 0
+        return code, *capsys.readouterr()
+
+    return run

@@ -27,6 +27,12 @@ AT_BOUND = 1e-3
 """Distance from a bound within which an estimate lies at it."""
 TINY = 1e-6
 """Width of an interval, in standard deviations, where none is meant: it is computed there and not used."""
+LARGEST = 700.0
+"""Exponent of the largest number, about."""
+WALK = 24
+"""Steps at most of a walk to an end of an interval."""
+NEAR = 0.005
+"""Share of the root of the fall within which an end is found."""
 PROPOSALS = 512
 """Points at which the posterior is looked at, to draw from it by importance."""
 
@@ -79,28 +85,43 @@ class Problem:
         noise = np.exp(parameters[-1])
         raw = median_delay(parameters, self.fraction, self.logs, sloped=self.sloped)
         median = np.minimum(raw, FOREVER)
-        z = (self.low - median) / noise
-        inlier = self._inlier(median, noise)
+        inlier, by_median, by_noise = self._inlier_and_slopes(median, noise)
         value = np.logaddexp(inlier, self._stray)
         share = np.exp(inlier - value)
-        near = np.minimum(z, 1e3)
-        hazard = np.where(z > 1e3, z, np.exp(-0.5 * near**2 - _ROOT - log_ndtr(-near)))
-        by_median = share * np.where(self.event, z, hazard) / noise
-        by_noise = share * np.where(self.event, z**2 - 1.0, hazard * z)
-        if self.between.any():
-            top = (self._ends - median) / noise
-            p, q = density_shares(z, np.maximum(top, z + TINY))
-            by_median = np.where(self.between, share * (p - q) / noise, by_median)
-            by_noise = np.where(self.between, share * (p * z - q * top), by_noise)
         beyond = np.maximum(self.fraction - self._edge(parameters), 1e-12)
-        moves = np.where(raw < FOREVER, by_median, 0.0)
+        moves = np.where(raw < FOREVER, share * by_median, 0.0)
         by_edge = parameters[1 + powers] / (np.log(10) * beyond)
-        columns = [np.ones(len(z)), *(-self.logs.T), -np.log10(beyond / DISTANCE), by_edge]
+        columns = [np.ones(len(moves)), *(-self.logs.T), -np.log10(beyond / DISTANCE), by_edge]
         columns += [by_edge * self.logs[:, 0]] if self.sloped else []
-        gradient = np.array([*(float(moves @ column) for column in columns), float(by_noise.sum())])
+        gradient = np.array([*(float(moves @ column) for column in columns), float(share @ by_noise)])
         middle, width = self._prior()
         off = (parameters - middle) / width
         return float(0.5 * off @ off - value.sum()), off / width - gradient
+
+    def _inlier_and_slopes(self, median: Array, noise: float) -> tuple[Array, Array, Array]:
+        """Return by run the log likelihood where the law is right, and its slopes by the median and the log noise."""
+        z = (self.low - median) / noise
+        seen, unseen = self._seen_and_unseen
+        inside, fall = -0.5 * z**2 - np.log(noise) - _ROOT, z.copy()
+        late = z[unseen]
+        tail = log_ndtr(-late)
+        near = np.minimum(late, 1e3)
+        inside[unseen] = tail
+        fall[unseen] = np.where(late > 1e3, late, np.exp(np.minimum(-0.5 * near**2 - _ROOT - tail, LARGEST)))
+        by_noise = fall * z
+        by_noise[seen] -= 1.0
+        if self.between.any():
+            top = np.maximum((self._ends - median) / noise, z + TINY)
+            p, q = density_shares(z, top)
+            inside = np.where(self.between, log_mass(z, top), inside)
+            fall = np.where(self.between, p - q, fall)
+            by_noise = np.where(self.between, p * z - q * top, by_noise)
+        return np.log1p(-OUTLIERS) + inside, fall / noise, by_noise
+
+    @functools.cached_property
+    def _seen_and_unseen(self) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+        """Rows whose delay was seen, and the others."""
+        return np.flatnonzero(self.event), np.flatnonzero(~self.event)
 
     @functools.cached_property
     def between(self) -> npt.NDArray[np.bool_]:
@@ -187,36 +208,66 @@ class Problem:
 
 def profile(problem: Problem, best: Array, loss: float) -> Array:
     """Return (k, 2): the ends of each parameter's 95 % profile interval."""
+    free, curvature = _curvature(problem, best)
+    widths = 0.05 * (1.0 + np.abs(best))
+    values, vectors = np.linalg.eigh(curvature)
+    if len(free) and values[0] > TINY:
+        widths[free] = np.sqrt(2.0 * HALF_CHI_SQUARE * (vectors**2 / values).sum(axis=1))
     ends = np.zeros((len(best), 2))
     for index, (low, high) in enumerate(problem.bounds()):
         for side, (sign, limit) in enumerate(((-1.0, low), (1.0, high))):
-            ends[index, side] = _walk(problem, best, loss, index, sign, limit)
+            ends[index, side] = _walk(problem, best, loss, index, sign * widths[index], limit)
     return ends
 
 
-def _walk(problem: Problem, best: Array, loss: float, index: int, sign: float, limit: float) -> float:
-    """Step outwards from the estimate until the profile has fallen far enough, then close in on where it did."""
+def _walk(problem: Problem, best: Array, loss: float, index: int, step: float, limit: float) -> float:
+    """Return where the profile has fallen far enough, from the estimate in the direction of a first guess `step`.
 
-    def fallen(value: float, start: Array) -> tuple[bool, Array]:
+    The square root of its fall is nearly a straight line, along which the next guess is made.
+    """
+    wanted = np.sqrt(HALF_CHI_SQUARE)
+
+    def fall(value: float, start: Array) -> tuple[float, Array]:
         trial = start.copy()
         trial[index] = value
         trial, at = problem.solve(trial, fixed=index, polish=False)
-        return at - loss >= HALF_CHI_SQUARE, trial
+        return float(np.sqrt(max(at - loss, 0.0))), trial
 
-    inside, current, step = float(best[index]), best, 0.01 * (1.0 + abs(best[index]))
-    for _ in range(16):
-        outside = inside + sign * step
-        if (outside - limit) * sign > 0:
-            return float(limit)
-        out, trial = fallen(outside, current)
-        if out:
-            break
-        inside, current, step = outside, trial, 1.6 * step
-    for _ in range(7):
-        middle = 0.5 * (inside + outside)
-        out, trial = fallen(middle, current)
-        inside, outside, current = (inside, middle, current) if out else (middle, outside, trial)
-    return float(0.5 * (inside + outside))
+    inside, outside = (float(best[index]), 0.0), None
+    current, guess = best, float(best[index]) + step
+    for _ in range(WALK):
+        if (guess - limit) * step > 0:
+            if inside[0] == limit:
+                return float(limit)
+            guess = float(limit)
+        fallen, trial = fall(guess, current)
+        if abs(fallen - wanted) < NEAR * wanted:
+            return guess
+        if fallen < wanted:
+            if guess == limit:
+                return float(limit)
+            inside, current = (guess, fallen), trial
+        else:
+            outside = (guess, fallen)
+        if outside is None:
+            stretch = np.clip(wanted / max(fallen, TINY), 1.2, 3.0)
+            guess = float(best[index]) + stretch * (guess - float(best[index]))
+        else:
+            share = np.clip((wanted - inside[1]) / (outside[1] - inside[1]), 0.1, 0.9)
+            guess = inside[0] + share * (outside[0] - inside[0])
+    return guess
+
+
+def _curvature(problem: Problem, best: Array) -> tuple[npt.NDArray[np.intp], Array]:
+    """Return which parameters are not at a bound, and the curvature of the loss in them."""
+    low, high = np.array(problem.bounds()).T
+    free = np.flatnonzero((best > low + AT_BOUND) & (best < high - AT_BOUND))
+    steps = np.diag(1e-4 * (1.0 + np.abs(best)))[free]
+    columns = [
+        (problem.slope(best + step)[1] - problem.slope(best - step)[1])[free] / (2.0 * step.sum()) for step in steps
+    ]
+    curvature = np.array(columns).reshape(len(free), len(free))
+    return free, (curvature + curvature.T) / 2.0
 
 
 def posterior_draws(problem: Problem, best: Array, count: int, seed: int = 0) -> Array:
@@ -225,14 +276,10 @@ def posterior_draws(problem: Problem, best: Array, count: int, seed: int = 0) ->
     A parameter whose best value is at its bound stays there.
     """
     low, high = np.array(problem.bounds()).T
-    free = np.flatnonzero((best > low + AT_BOUND) & (best < high - AT_BOUND))
+    free, curvature = _curvature(problem, best)
     if not len(free):
         return np.tile(best, (count, 1))
-    steps = np.diag(1e-4 * (1.0 + np.abs(best)))[free]
-    curvature = np.column_stack(
-        [(problem.slope(best + step)[1] - problem.slope(best - step)[1])[free] / (2.0 * step.sum()) for step in steps]
-    )
-    values, vectors = np.linalg.eigh((curvature + curvature.T) / 2.0)
+    values, vectors = np.linalg.eigh(curvature)
     root = vectors / np.sqrt(np.maximum(values, 1e-2))
     rng = np.random.default_rng(seed)
     degrees = 5.0

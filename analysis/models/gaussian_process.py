@@ -12,6 +12,7 @@ import functools
 
 import numpy as np
 from scipy.linalg import cho_solve, cholesky, eigh, solve_triangular
+from scipy.linalg.blas import dsyrk
 
 from analysis.models.evidence import JITTER, spread_rows
 from analysis.models.kernels import Array, Kernel, Prior
@@ -20,6 +21,14 @@ from analysis.models.memo import Memo
 
 EXACT = 500
 """Rows up to which every row is its own basis point."""
+GAIN = 1e-9
+"""Gain in log likelihood for each row from which a step of Newton's method is worth another."""
+QUICK = 0.1
+"""Gain of a step, as a share of the one before, above which the curvature is computed anew."""
+TURNS = 100
+"""Steps at most."""
+SAMPLED = 5000
+"""Rows from which the search for the most likely latent begins where there are more than twice as many."""
 REMEMBERED = 2**20
 """Bytes of predictions that a posterior keeps: those at the points of two or three grids."""
 BLOCK = 1024
@@ -51,25 +60,46 @@ class Posterior:
     def _fit(self, seen: Observations) -> tuple[Array, Array]:
         A = self._coordinates(seen.points)
         rest = np.maximum(self.kernel.diagonal(seen.points) - np.einsum("ij,ij->j", A, A), 0.0)
-        v = np.zeros(len(self.basis))
-        like = likelihood(seen, np.full(len(seen.low), self.centre), self.kernel.noise, rest)
-        best = like.value.sum()
-        L = np.eye(len(v))
-        for _ in range(60):
-            H = (A * like.weight) @ A.T
-            H[np.diag_indices_from(H)] += 1.0
-            L = cholesky(H, lower=True, check_finite=False)
-            step = cho_solve((L, True), A @ like.first - v, check_finite=False)
+        v, rows = np.zeros(len(self.basis)), len(seen.low)
+        if rows > 2 * SAMPLED:
+            some = np.sort(np.random.default_rng(0).choice(rows, SAMPLED, replace=False))
+            v, _ = self._climb(seen.rows(some), A[:, some], rest[some], v, rows / SAMPLED)
+        return self._climb(seen, A, rest, v)
+
+    def _climb(self, seen: Observations, A: Array, rest: Array, v: Array, each: float = 1.0) -> tuple[Array, Array]:
+        """Return the top of the posterior from `v` by Newton's method, and its curvature's root; rows count `each`.
+
+        A curvature costs more than many steps, so it serves as long as each gains far less than the one before.
+        """
+        like = likelihood(seen, self.centre + v @ A, self.kernel.noise, rest)
+        best, least = each * like.value.sum() - 0.5 * v @ v, max(1e-6, GAIN * len(rest))
+        scaled, last, steps = np.empty_like(A), np.inf, 0
+        L = self._curvature(A, each * like.weight, scaled)
+        for _ in range(TURNS):
+            step = cho_solve((L, True), A @ (each * like.first) - v, check_finite=False)
+            steps += 1
             for _ in range(12):
                 like = likelihood(seen, self.centre + (v + step) @ A, self.kernel.noise, rest)
-                score = like.value.sum() - 0.5 * (v + step) @ (v + step)
+                score = each * like.value.sum() - 0.5 * (v + step) @ (v + step)
                 if score >= best - 1e-9:
                     break
                 step = step / 2
             v, gain, best = v + step, score - best, score
-            if gain < 1e-6:
+            if gain < least and steps == 1:
                 break
+            if gain < least or gain > QUICK * last:
+                L, last, steps = self._curvature(A, each * like.weight, scaled), np.inf, 0
+            else:
+                last = gain
         return v, L
+
+    @staticmethod
+    def _curvature(A: Array, weight: Array, scaled: Array) -> Array:
+        """Return the lower Cholesky factor of I + A diag(weight) Aᵀ; `scaled` is memory to work in."""
+        np.multiply(A, np.sqrt(np.maximum(weight, 0.0)), out=scaled)
+        H = dsyrk(1.0, scaled.T, trans=1, lower=1)
+        H[np.diag_indices_from(H)] += 1.0
+        return np.asarray(cholesky(H, lower=True, check_finite=False))
 
     @property
     def noise(self) -> float:

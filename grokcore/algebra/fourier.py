@@ -10,13 +10,16 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from grokcore.algebra.groups import Group
+from grokcore.lazy_torch import torch
 from grokcore.numerics.constants import on_device
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 KEY_SHARE = 0.9
 """Share of the energy that key frequencies carry together."""

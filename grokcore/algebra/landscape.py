@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+from grokcore.lazy_torch import torch
 
-Loss = Callable[[Tensor], Tensor]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Loss = Callable[["Tensor"], "Tensor"]
 """From flat vectors (K, L) to a number for each run, (K,), differentiable."""
 
 

@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import functools
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
 
+from grokcore.lazy_torch import torch
 from grokcore.numerics.constants import on_device
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 EXACT_BITS = 12
 """Bits up to which a function is evaluated on all strings."""

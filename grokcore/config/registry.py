@@ -13,6 +13,7 @@ import functools
 import importlib
 import inspect
 import pkgutil
+import sys
 from collections.abc import Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
@@ -25,6 +26,13 @@ from grokcore.errors import ConfigError, unknown_name
 
 T = TypeVar("T")
 C = TypeVar("C", bound=Component)
+
+
+@functools.cache
+def _entry_points(path: tuple[str, ...]) -> tuple[metadata.EntryPoint, ...]:
+    """Return what packages installed on a path add to any family; finding it takes long, so it is found once."""
+    points = (point for package in metadata.distributions(path=list(path)) for point in package.entry_points)
+    return tuple(point for point in points if point.group.startswith("grokmap."))
 
 
 class Registry(Generic[T]):
@@ -52,7 +60,8 @@ class Registry(Generic[T]):
 
     @functools.cached_property
     def _installed(self) -> dict[str, metadata.EntryPoint]:
-        return {point.name: point for point in metadata.entry_points(group=f"grokmap.{self.family}")}
+        group = f"grokmap.{self.family}"
+        return {point.name: point for point in _entry_points(tuple(sys.path)) if point.group == group}
 
     def _in_folders(self, used: tuple[Path, ...]) -> dict[str, Path]:
         found: dict[str, Path] = {}

@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 
 from grokcore.data.batch import Batch
 from grokcore.data.bucketing import bucket, distinct_count
 from grokcore.data.deduplication import examples_of
 from grokcore.data.examples import Examples
 from grokcore.data.run_examples import RunExamples
+from grokcore.lazy_torch import torch
 from grokcore.numerics.vectors import VECTOR
 from grokcore.run_config import RunConfig
 

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from grokcore.data.batch import Batch
 from grokcore.data.deduplication import DistinctExamples
 from grokcore.data.run_examples import RunExamples
+from grokcore.lazy_torch import torch
 from grokcore.run_config import RunConfig
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Examples(abc.ABC):

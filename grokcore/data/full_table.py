@@ -12,12 +12,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-import torch
-
 from grokcore.data.batch import Batch, Grid
 from grokcore.data.deduplication import distinct_examples
 from grokcore.data.examples import Examples
 from grokcore.data.run_examples import RunExamples
+from grokcore.lazy_torch import torch
 from grokcore.run_config import RunConfig
 
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from grokcore.data.deduplication import DistinctExamples
 from grokcore.data.split import split
+from grokcore.lazy_torch import torch
 from grokcore.numerics.random_streams import hashed, stream
 from grokcore.run_config import RunConfig
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
+from grokcore.lazy_torch import torch
 from grokcore.numerics.random_streams import generator
 from grokcore.run_config import RunConfig
 

@@ -9,15 +9,18 @@ Shapes: K runs, B examples of a minibatch, T steps of a stretch, n training rows
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from grokcore.data.batch import Batch
 from grokcore.data.bucketed import Bucketed
 from grokcore.data.run_examples import RunExamples
+from grokcore.lazy_torch import torch
 from grokcore.numerics.random_streams import hashed, stream
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Streamed(Bucketed):

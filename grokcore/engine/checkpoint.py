@@ -6,12 +6,13 @@ import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from grokcore.errors import CheckpointError
+from grokcore.lazy_torch import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 FORMAT = 1
 """Version of what is written; another one is refused."""
@@ -31,7 +32,7 @@ def from_bytes(data: bytes) -> tuple[dict[str, Tensor], dict[str, Any]]:
         tensors = torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
         facts = json.loads(bytes(tensors.pop("facts").tolist()))
         given = facts["format"]
-        everything_is_a_tensor = all(isinstance(value, Tensor) for value in tensors.values())
+        everything_is_a_tensor = all(isinstance(value, torch.Tensor) for value in tensors.values())
     except Exception as error:  # torch's reader may raise anything about bytes that are not its own
         raise CheckpointError(
             f"the checkpoint cannot be read ({error}); delete it to start the cohort again."

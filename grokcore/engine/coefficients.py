@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
+
+from grokcore.lazy_torch import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Table = Mapping[str, npt.NDArray[np.float64]]
 """Name to value in every run at every step of a stretch, (T, K) or (T, 1)."""
 
-At = Mapping[str, Tensor]
+At = Mapping[str, "Tensor"]
 """Name to value in every run at one step: (K, 1, …)."""
 
 

@@ -15,10 +15,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from grokcore.atomic_files import write_bytes
 from grokcore.data.batch import Batch
@@ -35,6 +32,7 @@ from grokcore.engine.kernels.selection import kernel_for
 from grokcore.engine.run_state import RunState
 from grokcore.engine.stack import STRETCH, Noted, Stack
 from grokcore.errors import CheckpointError, ConfigError
+from grokcore.lazy_torch import torch
 from grokcore.measures.base import Measure, MeasureChoice, columns_of, defined_measures, take
 from grokcore.numerics.flat_parameters import FlatParameters
 from grokcore.numerics.random_streams import generator
@@ -43,7 +41,10 @@ from grokcore.records.run_record import Ending, Outcome, RunRecord
 from grokcore.run_config import RunConfig
 from grokcore.views.view import View
 
-SnapshotCallback = Callable[[RunConfig, int, dict[str, Tensor]], None]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SnapshotCallback = Callable[[RunConfig, int, dict[str, "Tensor"]], None]
 """What takes the weights of a run at the steps at which it is measured."""
 
 

@@ -6,11 +6,13 @@ Shapes: K runs, N examples.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-
+from grokcore.lazy_torch import torch
 from grokcore.numerics.random_streams import hashed, stream, uniform
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 CALLS = 1 << 16
 """Tensors that are thinned out in a step, at most."""

@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any, cast
 
-import torch
 from torch.fx.experimental import _config as fake_config
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -22,6 +21,7 @@ from grokcore.data.layouts import LAYOUTS
 from grokcore.engine.devices.base import Device
 from grokcore.engine.kernels.selection import kernel_for
 from grokcore.engine.stack import Stack
+from grokcore.lazy_torch import torch
 from grokcore.numerics.flat_parameters import FlatParameters
 from grokcore.run_config import RunConfig
 

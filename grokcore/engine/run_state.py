@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from grokcore.data.run_examples import RunExamples
 from grokcore.engine.early_stopping import EarlyStopping
 from grokcore.engine.evaluation_schedule import evaluation_steps, measure_steps
+from grokcore.lazy_torch import torch
 from grokcore.records.milestones import THRESHOLDS, first_passage, forgetting
 from grokcore.records.run_record import Ending, Outcome, RunRecord
 from grokcore.run_config import RunConfig

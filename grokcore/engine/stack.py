@@ -11,10 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from grokcore.data.batch import Batch
 from grokcore.data.bucketed import Bucketed
@@ -26,9 +25,13 @@ from grokcore.engine.devices.base import Device
 from grokcore.engine.dropout import Dropout
 from grokcore.engine.kernels.base import Kernel
 from grokcore.engine.updates import Updates, update_of
+from grokcore.lazy_torch import torch
 from grokcore.numerics.flat_parameters import FlatParameters
 from grokcore.transforms.base import Weights
 from grokcore.views.view import View
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 STRETCH = 64
 """Steps trained between two looks at the clock, at most."""

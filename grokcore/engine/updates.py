@@ -6,20 +6,23 @@ Shapes: K runs, L elements of a run's flat vector, T steps of a stretch.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
 from grokcore.config.per_run import stacked
 from grokcore.engine.coefficients import Coefficients, DeviceCoefficients, HostCoefficients
 from grokcore.engine.devices.base import Device
+from grokcore.lazy_torch import torch
 from grokcore.numerics.flat_parameters import FlatParameters
 from grokcore.numerics.random_streams import normal, stream
 from grokcore.optimizers.base import OptimizerGroup
 from grokcore.run_config import RunConfig
 from grokcore.transforms.base import Weights
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Updates:

@@ -7,14 +7,13 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-import torch
-
 from grokcore.data.layouts import LAYOUTS
 from grokcore.engine.cohort import Cohort
 from grokcore.engine.devices.base import Device
 from grokcore.engine.devices.named import device_named
 from grokcore.engine.grouping import problem_key
 from grokcore.engine.memory import fitting
+from grokcore.lazy_torch import torch
 from grokcore.run_config import RunConfig
 
 SECONDS = 0.15

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from grokcore.errors import ConfigError
 from grokcore.initialisations.base import Initialisation
+from grokcore.lazy_torch import torch
 from grokcore.models.base import MODELS, Model
 from grokcore.models.quadratic_mlp import NEURONS, QuadraticMLP
 from grokcore.tasks.base import TASKS, Task
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True, kw_only=True)

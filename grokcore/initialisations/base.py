@@ -5,16 +5,18 @@ from __future__ import annotations
 import abc
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import torch
 from annotated_types import Gt
-from torch import Tensor
 
 from grokcore.config.component import Component
 from grokcore.config.registry import ComponentRegistry
+from grokcore.lazy_torch import torch
 from grokcore.models.base import Model
 from grokcore.tasks.base import Task
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,19 +9,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tokenize import TokenError
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from annotated_types import MinLen
-from torch import Tensor
 
 from grokcore.errors import ConfigError
 from grokcore.initialisations.base import Initialisation
+from grokcore.lazy_torch import torch
 from grokcore.models.base import Model
 from grokcore.tasks.base import Task
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True, kw_only=True)

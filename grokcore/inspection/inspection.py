@@ -8,15 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import torch
-from torch import Tensor
 
 from grokcore.engine.devices.named import device_named
 from grokcore.inspection.snapshot_measures import NOT_IN_SNAPSHOTS, measure_snapshots, not_measured, snapshot_views
+from grokcore.lazy_torch import torch
 from grokcore.measures.ablation import damage
 from grokcore.measures.base import MeasureChoice, chosen_measures, defined_measures
 from grokcore.records.run_record import RunRecord
@@ -24,6 +24,9 @@ from grokcore.records.weight_snapshots import snapshot_steps
 from grokcore.views import bits
 from grokcore.views.characters import characters, no_frequencies
 from grokcore.views.view import View
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
-import torch
 
 from grokcore.algebra.fourier import keys
 from grokcore.engine.cohort import Cohort
 from grokcore.engine.devices.named import device_named
+from grokcore.lazy_torch import torch
 from grokcore.measures.base import MeasureChoice, Need, columns_of, defined_measures, skipped_measures, take
 from grokcore.records.weight_snapshots import read_snapshot, snapshot_steps
 from grokcore.run_config import RunConfig

@@ -8,14 +8,15 @@ from __future__ import annotations
 import abc
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar, Self
-
-from torch import Tensor
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from grokcore.config.component import Component
 from grokcore.config.registry import ComponentRegistry
 from grokcore.models.base import Model
 from grokcore.tasks.base import Task
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,12 +15,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import torch
-from torch import Tensor
-
+from grokcore.lazy_torch import torch
 from grokcore.losses.base import Loss
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 LOG2_E = 1.0 / math.log(2.0)
 """exp(x) = 2^(x · LOG2_E): powers of two are up to four times as fast as torch's exp, and as exact as margins are."""

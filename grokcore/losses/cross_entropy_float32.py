@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
-
+from grokcore.lazy_torch import torch
 from grokcore.losses._plain_cross_entropy import PlainCrossEntropy
 
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
 
+from grokcore.lazy_torch import torch
 from grokcore.measures.base import Measure
 from grokcore.models.base import Model, Tap, untouched
 from grokcore.numerics.statistics import gini
 from grokcore.tasks.base import Task
 from grokcore.views.circuit import no_circuit, of_examples, target_means
 from grokcore.views.view import INSIDE_EXAMPLES, View
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 BLOCKS = 32
 """Blocks into which the neurons of a hidden layer are put, at most; each is taken away at once."""

@@ -15,15 +15,16 @@ import functools
 import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import ClassVar, Literal
-
-from torch import Tensor
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from grokcore.config.registry import Registry
 from grokcore.errors import ConfigError, unknown_name
 from grokcore.models.base import Model, no_embedding, no_places
 from grokcore.tasks.base import Task
 from grokcore.views.view import View
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 logger = logging.getLogger("grokcore.measures")
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import functools
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-
+from grokcore.lazy_torch import torch
 from grokcore.measures.base import Measure
 from grokcore.models.base import Model
 from grokcore.numerics.constants import on_device
 from grokcore.tasks.base import Task
 from grokcore.views.circuit import no_circuit, pair_rows
 from grokcore.views.view import View
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def _no_distances(task: Task, model: Model) -> str | None:

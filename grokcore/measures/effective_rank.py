@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from grokcore.measures.base import Measure
 from grokcore.numerics.statistics import effective_number, singular_values
 from grokcore.views.view import View
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class EffectiveRank(Measure):

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import functools
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-
+from grokcore.lazy_torch import torch
 from grokcore.measures.base import Measure
 from grokcore.models.base import Model
 from grokcore.numerics.constants import on_device
@@ -15,6 +14,9 @@ from grokcore.tasks.base import Task
 from grokcore.views.characters import characters
 from grokcore.views.circuit import no_circuit, no_table, pair_rows, target_means
 from grokcore.views.view import View
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def _no_spectrum(task: Task, model: Model) -> str | None:

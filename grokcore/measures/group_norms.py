@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
+from grokcore.lazy_torch import torch
 from grokcore.measures.base import Measure
 from grokcore.measures.weight_norm import squares
 from grokcore.models.base import Model
 from grokcore.tasks.base import Task
 from grokcore.views.view import View
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class GroupNorms(Measure):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
+from grokcore.lazy_torch import torch
 from grokcore.measures.base import Measure
 from grokcore.numerics.statistics import evenly
 from grokcore.views.view import View
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 POINTS = 2000
 """Examples looked at, at most, evenly spread over the table."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from grokcore.algebra.fourier import keys
 from grokcore.measures.base import Measure
 from grokcore.views.characters import no_frequencies
 from grokcore.views.view import View
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class KeyFrequencies(Measure):

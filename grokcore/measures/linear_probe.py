@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from grokcore.algebra.fourier import Characters
+from grokcore.lazy_torch import torch
 from grokcore.measures.base import Measure
 from grokcore.models.base import Model
 from grokcore.numerics.statistics import weighted_means
 from grokcore.tasks.base import Task
 from grokcore.views.circuit import no_circuit
 from grokcore.views.view import View
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 RIDGE = 1e-4
 """Ridge penalty as a share of the mean eigenvalue of the activations' covariance."""

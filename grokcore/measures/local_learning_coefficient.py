@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from grokcore.algebra.landscape import learning_coefficient
+from grokcore.lazy_torch import torch
 from grokcore.measures.base import Measure
 from grokcore.views.landscape import flat_weights, training_loss
 from grokcore.views.view import View
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 LOCALISATION, STEP, STEPS = 100.0, 1e-4, 150
 """Pull back to the weights γ, step size ε and steps of the sampler."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
+from grokcore.lazy_torch import torch
 from grokcore.measures.base import Measure
 from grokcore.numerics.statistics import total, weighted_means
 from grokcore.views.circuit import final_keys, no_circuit, pair_rows, target_means
 from grokcore.views.view import View
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class LogitVarianceExplained(Measure):

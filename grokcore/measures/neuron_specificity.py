@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
+from grokcore.lazy_torch import torch
 from grokcore.measures.base import Measure
 from grokcore.views.circuit import no_table, pair_rows
 from grokcore.views.view import View
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SPECIFIC = 0.85
 """Share of a neuron's variance in one frequency from which on it counts as specific (Nanda et al.)."""

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import functools
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
 
+from grokcore.lazy_torch import torch
 from grokcore.measures.base import Measure
 from grokcore.measures.linear_probe import Ridge
 from grokcore.models.base import Model, at_read_out, no_places, recording
 from grokcore.numerics.statistics import mean_of, spread, total, weighted_means
 from grokcore.tasks.base import Task
 from grokcore.views.view import View
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def _no_positions(task: Task, model: Model) -> str | None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import functools
 import itertools
 from collections import defaultdict
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-
+from grokcore.lazy_torch import torch
 from grokcore.measures.base import Measure
 from grokcore.models.base import Model
 from grokcore.numerics.constants import on_device
@@ -16,6 +15,9 @@ from grokcore.numerics.statistics import weighted_means
 from grokcore.tasks.base import Task
 from grokcore.tasks.toy_addition import ToyAddition
 from grokcore.views.view import View
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 TOLERANCE = 0.01
 """Squared error of a parallelogram, over the variance of the embedding, below which it counts as one."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from grokcore.algebra.landscape import hessian_product, lanczos
+from grokcore.lazy_torch import torch
 from grokcore.measures.base import Measure
 from grokcore.views.landscape import flat_weights, training_loss
 from grokcore.views.view import View
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 ITERATIONS = 16
 """Lanczos iterations; the largest eigenvalue is then known to a few per cent, mostly much better."""

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import functools
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
 
+from grokcore.lazy_torch import torch
 from grokcore.measures.base import Measure
 from grokcore.models.base import Model
 from grokcore.numerics.constants import on_device
 from grokcore.numerics.statistics import picked, total
 from grokcore.tasks.base import Task
 from grokcore.views.view import View
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 ROWS = 512
 """Rows of the table looked at, at most."""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from grokcore.algebra.walsh import degrees
+from grokcore.lazy_torch import torch
 from grokcore.measures.base import Measure
 from grokcore.models.base import Model
 from grokcore.tasks.base import Task
 from grokcore.views.bits import influences, no_bits, weights
 from grokcore.views.view import View
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class WalshSpectrum(Measure):

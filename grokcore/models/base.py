@@ -8,19 +8,20 @@ from __future__ import annotations
 import abc
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from grokcore.config.component import Component
 from grokcore.config.registry import ComponentRegistry
+from grokcore.lazy_torch import torch
 from grokcore.tasks.base import Task
 
-Parameters = Mapping[str, Tensor]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Parameters = Mapping[str, "Tensor"]
 """Name to tensor; every tensor is (K, *shape)."""
 
-Tap = Callable[[str, Tensor], Tensor]
+Tap = Callable[[str, "Tensor"], "Tensor"]
 """Is told the name of a place and what passes there, and returns what is to go on from there."""
 
 

@@ -6,14 +6,16 @@ Its authors give the embedding an AdamW of its own (rate 1e-3, decay 0): `optimi
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-import torch
 from annotated_types import Ge
-from torch import Tensor
 
+from grokcore.lazy_torch import torch
 from grokcore.models.mlp import MLP
 from grokcore.tasks.base import Task
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,14 +7,16 @@ import itertools
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import torch
 from annotated_types import Ge
-from torch import Tensor
 
+from grokcore.lazy_torch import torch
 from grokcore.models.base import Model, Parameters, Tap, untouched
 from grokcore.tasks.base import Task
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,19 +12,20 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import torch
 from annotated_types import MinLen
 from pydantic import BeforeValidator
-from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from grokcore.config.own_code import own_function
 from grokcore.errors import ConfigError, unknown_name
+from grokcore.lazy_torch import torch
 from grokcore.models.base import Model, Parameters, Tap, untouched
 from grokcore.numerics.constants import on_device
 from grokcore.tasks.base import Task
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 Value = bool | int | float | str
 
@@ -87,7 +88,7 @@ class Module(Model):
         buffers = {name: on_device(value, like.device) for name, value in constants.items()}
         found = []
         # Of attention's implementations, the one that can be differentiated twice and always adds in the same order.
-        with sdpa_kernel(SDPBackend.MATH):
+        with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
             for k, tokens in enumerate(inputs):
                 own = {name: value[k] for name, value in parameters.items()}
                 outputs = torch.func.functional_call(module, {**buffers, **own}, (tokens,), strict=True)
@@ -108,7 +109,10 @@ class Module(Model):
         """Return all matrices but embeddings and the last, which reads out."""
         module = self.built(task)
         embeddings = {
-            id(value) for part in module.modules() if isinstance(part, nn.Embedding) for value in part.parameters()
+            id(value)
+            for part in module.modules()
+            if isinstance(part, torch.nn.Embedding)
+            for value in part.parameters()
         }
         matrices = [
             name for name, value in module.named_parameters() if value.dim() == 2 and id(value) not in embeddings
@@ -125,7 +129,7 @@ def _make(model: Module, task: Task, seed: int) -> nn.Module:
             built = build(task, **dict(model.arguments))
         except Exception as error:
             raise ConfigError([f"model.factory = {model.factory!r}: raised {type(error).__name__}: {error}"]) from error
-    if not isinstance(built, nn.Module):
+    if not isinstance(built, torch.nn.Module):
         raise ConfigError([f"model.factory = {model.factory!r}: returned {type(built).__name__}, no torch.nn.Module."])
     return built
 

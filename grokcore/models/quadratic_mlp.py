@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-import torch
 from annotated_types import Ge
-from torch import Tensor
 
+from grokcore.lazy_torch import torch
 from grokcore.models.mlp import MLP
 from grokcore.tasks.base import Task
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 NEURONS = 6
 """Fewest neurons of each frequency that the analytic solution takes."""

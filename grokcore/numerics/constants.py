@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import weakref
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+from grokcore.lazy_torch import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _copies: dict[tuple[int, torch.device], Tensor] = {}
 

@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import functools
 import os
-from typing import cast
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, cast
 
 from grokcore.errors import ConfigError
+from grokcore.lazy_torch import torch
 from grokcore.numerics.processor import vendor
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SMALLEST = 1 << 21
 """Multiplications from which on a product is worth a call of its own: some 15 µs."""

@@ -6,7 +6,7 @@ import functools
 import platform
 from pathlib import Path
 
-import torch
+from grokcore.lazy_torch import torch
 
 
 def processor() -> str:

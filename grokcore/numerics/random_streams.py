@@ -12,9 +12,12 @@ from __future__ import annotations
 
 import hashlib
 import math
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+from grokcore.lazy_torch import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 GOLDEN = -7046029254386353131
 """2⁶⁴ divided by the golden ratio, odd, as a signed number: neighbouring counters land far apart."""

@@ -8,11 +8,13 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-
+from grokcore.lazy_torch import torch
 from grokcore.numerics.vectors import VECTOR
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def elementwise(function: Callable[[Tensor], Tensor], values: Tensor) -> Tensor:

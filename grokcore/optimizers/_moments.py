@@ -5,16 +5,18 @@ from __future__ import annotations
 import abc
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from annotated_types import Ge, Gt, Lt
-from torch import Tensor
 
 from grokcore.config.per_run import Settings
+from grokcore.lazy_torch import torch
 from grokcore.optimizers.base import Floats, Optimizer, scheduled_rate
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Beta = Annotated[float, Ge(0), Lt(1)]
 """Decay rate of a moving average."""

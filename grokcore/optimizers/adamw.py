@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from torch import Tensor
 
 from grokcore.config.per_run import Settings
 from grokcore.optimizers._moments import MomentOptimizer, move_by_moments_
 from grokcore.optimizers.base import Floats, decayed_, scheduled_decay, scheduled_rate
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,20 +8,22 @@ from __future__ import annotations
 import abc
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from annotated_types import Ge, Gt, Le
-from torch import Tensor
 
 from grokcore.config.per_run import PerRun, Settings
 from grokcore.config.registry import ComponentRegistry
+from grokcore.lazy_torch import torch
 from grokcore.models.base import Model
 from grokcore.numerics.flat_parameters import FlatParameters
 from grokcore.numerics.vectors import VECTOR
 from grokcore.tasks.base import Task
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Schedule = Literal["constant", "cosine", "step"]
 """How a number changes with the update s = 0, 1, …: not; along half a cosine; by a factor every so many steps."""

@@ -5,15 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from annotated_types import Ge, Gt, Lt
-from torch import Tensor
 
 from grokcore.config.per_run import Settings
+from grokcore.lazy_torch import torch
 from grokcore.models.base import Model
 from grokcore.numerics.flat_parameters import FlatParameters
 from grokcore.numerics.matmul import matmul
@@ -21,6 +20,9 @@ from grokcore.optimizers._moments import MomentOptimizer
 from grokcore.optimizers.adamw import AdamW
 from grokcore.optimizers.base import Floats, ParameterGroup, decayed_, scheduled_decay, scheduled_rate
 from grokcore.tasks.base import Task
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 QUINTIC = (3.4445, -4.7750, 2.0315)
 """Coefficients of the Newton–Schulz iteration x ← a x + (b xxᵀ + c (xxᵀ)²) x, Jordan et al.'s."""

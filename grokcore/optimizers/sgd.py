@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import numpy.typing as npt
 from annotated_types import Ge, Lt
-from torch import Tensor
 
 from grokcore.config.per_run import Settings
 from grokcore.optimizers.base import Floats, Optimizer, pulled_, scheduled_decay, scheduled_rate
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import torch
 
 from grokcore.config.folders import folders_digest
+from grokcore.lazy_torch import torch
 from grokcore.version import VERSION
 
 

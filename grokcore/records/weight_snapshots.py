@@ -9,14 +9,17 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import Tensor
 
 from grokcore.atomic_files import write_bytes
 from grokcore.errors import CheckpointError
 from grokcore.run_config import RunConfig
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def pack_snapshot(config: RunConfig, step: int, weights: Mapping[str, Tensor]) -> bytes:

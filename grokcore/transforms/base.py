@@ -9,16 +9,19 @@ import abc
 import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
 from grokcore.config.per_run import PerRun, Settings
 from grokcore.config.registry import ComponentRegistry
+from grokcore.lazy_torch import torch
 from grokcore.numerics.flat_parameters import FlatParameters
 from grokcore.optimizers.base import Optimizer
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from annotated_types import Ge, Lt
-from torch import Tensor
 
 from grokcore.config.per_run import Settings
+from grokcore.lazy_torch import torch
 from grokcore.transforms.base import Transform, Weights
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from grokcore.transforms.base import Transform, Weights
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 TINY = 1e-30
 """Added to what is divided by, as in the authors' code."""

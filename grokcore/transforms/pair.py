@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from torch import Tensor
 
 from grokcore.config.per_run import Settings
 from grokcore.optimizers.base import Optimizer
 from grokcore.transforms.base import TRANSFORMS, Transform, Weights
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Value = TypeVar("Value")
 

@@ -5,15 +5,18 @@ Shapes: K runs, N strings, n bits.
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from grokcore.algebra.walsh import degree_weights, strings
+from grokcore.lazy_torch import torch
 from grokcore.models.base import Model
 from grokcore.numerics.constants import on_device
 from grokcore.numerics.vectors import VECTOR
 from grokcore.tasks.base import Task
 from grokcore.views.view import INSIDE_EXAMPLES, View
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 FLIPPED = 512
 """Strings, at most, of which every bit is flipped once to see what it matters."""

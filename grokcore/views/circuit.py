@@ -9,18 +9,21 @@ Shapes: K runs, D distinct examples (padded), n elements of the group, F frequen
 from __future__ import annotations
 
 import functools
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from grokcore.algebra.fourier import keys
+from grokcore.lazy_torch import torch
 from grokcore.losses.cross_entropy import cross_entropy
 from grokcore.models.base import Model
 from grokcore.numerics.statistics import mean_of, padded, picked
 from grokcore.tasks.base import Ints, Task
 from grokcore.views.characters import characters, no_frequencies
 from grokcore.views.view import View
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def no_table(task: Task, model: Model) -> str | None:

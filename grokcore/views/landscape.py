@@ -5,12 +5,15 @@ Shapes: K runs, L elements of a run's flat vector of parameters, here without ga
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from grokcore.algebra.landscape import Loss
+from grokcore.lazy_torch import torch
 from grokcore.numerics.statistics import spread
 from grokcore.views.view import View
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 EXAMPLES = 1024
 """Training examples that Hessian-vector products are taken on, at most, evenly spread."""

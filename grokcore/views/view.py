@@ -9,19 +9,20 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Protocol
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Protocol
 
 from grokcore.algebra.fourier import Characters
 from grokcore.data.batch import Batch
+from grokcore.lazy_torch import torch
 from grokcore.losses.base import Loss
 from grokcore.models.base import Model, Parameters, at_read_out, recording
 from grokcore.numerics.constants import on_device
 from grokcore.numerics.vectors import VECTOR
 from grokcore.tasks.base import Task
 from grokcore.views.characters import characters
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 LOGITS_ELEMENTS = 1 << 20
 """Logits per run computed at once."""

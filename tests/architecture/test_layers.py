@@ -26,7 +26,7 @@ LAYERS = {
 
 ROOMS = {
     "grokcore": [
-        {"errors", "lazy_imports", "siblings", "version", "atomic_files", "notebook_tables"},
+        {"errors", "lazy_imports", "lazy_torch", "siblings", "version", "atomic_files", "notebook_tables"},
         {"numerics", "config", "output_paths"},
         {"algebra"},
         {"tasks"},

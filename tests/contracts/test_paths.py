@@ -3,13 +3,9 @@
 What stands at a path is made anew for every case, beside the sources that must survive it.
 """
 
-import sys
-
 import numpy as np
 import pandas as pd
 import pytest
-
-from sweeps import cli
 
 SPEC = """name = "small"
 runs = 4
@@ -52,21 +48,6 @@ def here(monkeypatch, tmp_path):
     (tmp_path / "file").write_text("mine")
     (tmp_path / "hanging").symlink_to(tmp_path / "nowhere")
     return tmp_path
-
-
-@pytest.fixture
-def grokmap(monkeypatch, capsys):
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["grokmap", *map(str, words)])
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as end:
-            code = end.code or 0
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return run
 
 
 def state(folder):

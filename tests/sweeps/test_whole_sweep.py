@@ -4,6 +4,8 @@ import dataclasses
 import os
 import shutil
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -185,6 +187,18 @@ def test_a_sweep_that_is_complete_is_read_not_run_again(spec, changed, tmp_path)
     assert_all_there_once(again, small)
     assert again.run_steps == 0
     assert (first.path / "records.jsonl").read_bytes() == before
+    code = f"""
+import sys
+from pathlib import Path
+from sweeps import SweepSpec
+from sweeps.run_sweep import SweepOptions, run_sweep
+spec = SweepSpec.from_toml(Path({str(first.path / "spec.toml")!r}))
+assert run_sweep(spec, SweepOptions(results=Path({str(tmp_path)!r}), map=False, mlflow=False)).complete
+slow = {{"torch", "mlflow", "pandas", "ray"}} & set(sys.modules)
+assert not slow, slow
+"""
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert told.returncode == 0, told.stderr
 
 
 COMPONENTS = Path(__file__).parents[1] / "contracts" / "components"

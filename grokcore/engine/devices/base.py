@@ -5,13 +5,14 @@ from __future__ import annotations
 import abc
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from typing import Any, ClassVar
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from grokcore.errors import ConfigError
+from grokcore.lazy_torch import torch
 from grokcore.run_config import RunConfig
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Device(abc.ABC):

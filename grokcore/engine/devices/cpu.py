@@ -13,9 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
-import torch
-
 from grokcore.engine.devices.base import Device
+from grokcore.lazy_torch import torch
 from grokcore.numerics.matmul import matmul_library
 from grokcore.numerics.processor import processor
 from grokcore.run_config import RunConfig

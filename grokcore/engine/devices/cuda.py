@@ -9,13 +9,14 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, ClassVar
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from grokcore.engine.devices.base import Device
+from grokcore.lazy_torch import torch
 from grokcore.run_config import RunConfig
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _log = logging.getLogger("grokcore")
 

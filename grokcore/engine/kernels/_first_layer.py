@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import abc
 import functools
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from grokcore.data.batch import Batch
+from grokcore.lazy_torch import torch
 from grokcore.numerics.matmul import matmul
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class FirstLayer(abc.ABC):

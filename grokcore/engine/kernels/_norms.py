@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-
+from grokcore.lazy_torch import torch
 from grokcore.models.base import Parameters
 from grokcore.models.transformer import Transformer
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 LAYER_NORM_EPS = 1e-5
 """What is added to the variance in a normalisation, as torch.nn.LayerNorm does."""

@@ -18,16 +18,19 @@ Shapes: K runs, N examples, S symbols, R rows of a prefix.
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from grokcore.data.batch import Batch
+from grokcore.lazy_torch import torch
 from grokcore.models.transformer import Transformer
 from grokcore.numerics.constants import on_device
 from grokcore.numerics.vectors import VECTOR
 from grokcore.tasks.base import Task
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SHARED_SHARE = 0.5
 """Distinct beginnings are tabled where there are at most this many per example of the batch."""

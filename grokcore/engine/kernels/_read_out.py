@@ -8,9 +8,12 @@ Shapes: K runs, N examples, W width of the last hidden layer, C classes.
 
 from __future__ import annotations
 
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from grokcore.numerics.matmul import matmul
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def read_out(x: Tensor, weight: Tensor, bias: Tensor | None = None, out: Tensor | None = None) -> Tensor:

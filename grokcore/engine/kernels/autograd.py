@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from grokcore.data.batch import Batch
 from grokcore.engine.kernels.base import Kernel
+from grokcore.lazy_torch import torch
 from grokcore.models.base import Parameters, untouched
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class AutogradKernel(Kernel):

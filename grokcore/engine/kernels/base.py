@@ -11,16 +11,17 @@ import abc
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import ClassVar
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, ClassVar
 
 from grokcore.data.batch import Batch
+from grokcore.lazy_torch import torch
 from grokcore.losses.base import Loss
 from grokcore.models.base import Model, Parameters
 from grokcore.numerics.vectors import VECTOR
 from grokcore.tasks.base import Task
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)

@@ -17,20 +17,22 @@ import itertools
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from grokcore.data.batch import Batch, Grid
 from grokcore.engine.kernels._grid_attention import Mixture, mix, scores_back, sum_into
 from grokcore.engine.kernels._norms import Norm, normalise, normalise_back
 from grokcore.engine.kernels.base import Kernel, Serves
 from grokcore.engine.kernels.prefix_transformer import PrefixKernel
+from grokcore.lazy_torch import torch
 from grokcore.losses.base import Loss
 from grokcore.models.base import Parameters
 from grokcore.models.transformer import Transformer
 from grokcore.numerics.matmul import matmul, matmul_into
 from grokcore.tasks.base import Task
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)

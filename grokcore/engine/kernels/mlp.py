@@ -10,19 +10,21 @@ Shapes: K runs, N examples, P positions, S symbols, W width, C classes.
 from __future__ import annotations
 
 from collections.abc import Mapping
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from grokcore.data.batch import Batch
 from grokcore.engine.kernels._first_layer import first_layer_for
 from grokcore.engine.kernels._read_out import add_weight_gradient, read_out
 from grokcore.engine.kernels.base import Kernel, Serves
+from grokcore.lazy_torch import torch
 from grokcore.losses.base import Loss
 from grokcore.models.base import Parameters
 from grokcore.models.mlp import MLP
 from grokcore.numerics.matmul import matmul, matmul_into
 from grokcore.tasks.base import Task
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class MLPKernel(Kernel):

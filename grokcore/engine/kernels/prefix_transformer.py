@@ -13,20 +13,22 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from grokcore.data.batch import Batch
 from grokcore.engine.kernels._attention import Mix, mix, mix_back
 from grokcore.engine.kernels._norms import Norm, normalise, normalise_back
 from grokcore.engine.kernels._prefixes import Places, Prefixes, hand_back, look_up
 from grokcore.engine.kernels.base import Kernel, Serves
+from grokcore.lazy_torch import torch
 from grokcore.losses.base import Loss
 from grokcore.models.base import Parameters
 from grokcore.models.transformer import Transformer
 from grokcore.numerics.matmul import matmul, matmul_into
 from grokcore.tasks.base import Task
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)

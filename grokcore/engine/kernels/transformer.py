@@ -25,19 +25,20 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import cast
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, cast
 
 from grokcore.data.batch import Batch
 from grokcore.engine.kernels._read_out import add_weight_gradient, read_out
 from grokcore.engine.kernels.base import Kernel, Serves
+from grokcore.lazy_torch import torch
 from grokcore.losses.base import Loss
 from grokcore.models.base import Parameters
 from grokcore.models.transformer import Transformer
 from grokcore.numerics.matmul import matmul, matmul_into
 from grokcore.tasks.base import Task
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass

@@ -2,7 +2,6 @@
 
 import json
 import shlex
-import sys
 
 import numpy as np
 import pandas as pd
@@ -15,7 +14,6 @@ from analysis.runs.sources import read_source
 from grokcore import RunConfig, train
 from grokcore.errors import DataError
 from grokcore.records.regimes import RegimeRule
-from sweeps import cli
 
 STEPS = np.unique(np.geomspace(1, 3000, 200).astype(int))
 
@@ -172,18 +170,7 @@ def test_settings_that_cannot_be_read_are_named(multirun, text):
 
 
 @pytest.mark.usefixtures("multirun")
-def test_the_command_writes_a_table_that_map_reads_and_nothing_over_another(monkeypatch, tmp_path, capsys):
-    monkeypatch.chdir(tmp_path)
-
-    def grokmap(*words):
-        monkeypatch.setattr(sys, "argv", ["grokmap", *words])
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as end:
-            code = end.code or 0
-        return code, *capsys.readouterr()
-
+def test_the_command_writes_a_table_that_map_reads_and_nothing_over_another(monkeypatch, tmp_path, grokmap):
     code, out, err = grokmap("import", "multirun", "--out", "runs.csv")
     assert (code, err) == (0, "")
     assert "10 runs written to runs.csv; their map: grokmap map runs.csv --out maps" in out

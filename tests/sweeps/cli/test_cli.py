@@ -12,25 +12,9 @@ import torch
 import grokcore
 from grokcore.config import folders
 from grokcore.errors import ConfigError
-from sweeps import cli
 from sweeps.cli import runs, sweep
 from sweeps.store.run_store import Asked, Store
 from sweeps.store.tables import write_tables
-
-
-@pytest.fixture
-def grokmap(monkeypatch, tmp_path, capsys):
-    """Return a function that runs `grokmap WORDS` in a folder of its own and gives exit code, output and errors."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["grokmap", *map(str, words)])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        printed = capsys.readouterr()
-        return end.value.code or 0, printed.out, printed.err
-
-    return run
 
 
 def test_help_imports_nothing_heavy():

@@ -3,32 +3,15 @@
 import json
 import re
 import shlex
-import sys
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from sweeps import cli
 
-
-@pytest.fixture
-def grokmap(monkeypatch, tmp_path, capsys):
-    """Return a function that runs `grokmap WORDS` in a folder of its own, with a coarse grid and no figures."""
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture(autouse=True)
+def coarse(monkeypatch):
     monkeypatch.setattr("analysis.maps.grid.GRID_POINTS", 100)
-
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["grokmap", *map(str, words)])
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as end:
-            code = end.code or 0
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return run
 
 
 def theirs(n=24):

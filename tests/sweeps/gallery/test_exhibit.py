@@ -1,14 +1,12 @@
 """The gallery: recipes are run once, kept, judged from what is kept, and a killed or damaged one costs only itself."""
 
 import re
-import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from grokcore.errors import ConfigError, DataError
-from sweeps import cli
 from sweeps.cli import recipes as recipes_command
 from sweeps.gallery import page
 from sweeps.gallery.exhibit import chosen, exhibit, kept
@@ -21,20 +19,6 @@ NAME = "gromov-analytic"
 @pytest.fixture(scope="module")
 def experiment():
     return conduct(recipe(NAME), quick=True)
-
-
-@pytest.fixture
-def grokmap(monkeypatch, tmp_path, capsys):
-    monkeypatch.chdir(tmp_path)
-
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["grokmap", *map(str, words)])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        printed = capsys.readouterr()
-        return end.value.code or 0, printed.out, printed.err
-
-    return run
 
 
 def test_what_is_kept_reads_back_equal(experiment, tmp_path):

@@ -1,34 +1,17 @@
 """Recipes: each parses, runs, names what is open and costs less than it says; mistakes are answered in a sentence."""
 
-import sys
-
 import pytest
 
 from benchmarks.recipes import estimate
 from grokcore import RunConfig, train
 from grokcore.errors import ConfigError
 from grokcore.measures.base import columns_of, defined_measures
-from sweeps import cli
 from sweeps.cli import options, recipes
 from sweeps.cli.runs import _config_of
 from sweeps.recipes.find import recipe_named, specification, with_runs
 from sweeps.recipes.recipe import names, parse, recipe
 
 TINY = ("gromov-analytic", "delay-law-sgd", "liu-phase-regression", "prieto-orthograd")
-
-
-@pytest.fixture
-def grokmap(monkeypatch, tmp_path, capsys):
-    monkeypatch.chdir(tmp_path)
-
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["grokmap", *map(str, words)])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        printed = capsys.readouterr()
-        return end.value.code or 0, printed.out, printed.err
-
-    return run
 
 
 def test_there_are_at_least_twenty_and_a_page_with_all_of_them():

@@ -47,7 +47,7 @@ from pathlib import Path
 import sweeps.whole_sweep
 from sweeps.cli.browsing import where_to_browse
 print(where_to_browse(Path({str(swept.path)!r})))
-slow = {{"mlflow", "sqlalchemy", "pandas", "optuna", "ray"}} & set(sys.modules)
+slow = {{"torch", "mlflow", "sqlalchemy", "pandas", "optuna", "ray"}} & set(sys.modules)
 assert not slow, slow
 """
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
