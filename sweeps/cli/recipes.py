@@ -108,7 +108,7 @@ def page() -> str:
 ABSENT = (
     "## What is not offered",
     "",
-    "- The bounded sphere of arXiv 2603.05228: no network here keeps its residual stream on a sphere.",
+    "- The bounded sphere of arXiv 2603.05228: `model.name=bounded_sphere` is a part of `grokmap league`.",
     "- No recipe uses `split=difference` (whole classes of a − b mod p are held out), `transform=norm_penalty` (from",
     "  memorising on) or `loss=mse_softmax`; a run may have them.",
     "- Networks that start from a smaller one: `initialisation.name=transferred` does it, from the embedding of a run",

@@ -293,7 +293,7 @@ class SweepSpec(Component):
         if isinstance(given.get("rule"), Mapping):
             given["rule"] = RegimeRule.from_section(given["rule"], "rule", complaints)
         if isinstance(given.get("space"), Mapping):
-            given["space"] = {name: _dimension_from(name, value, complaints) for name, value in given["space"].items()}
+            given["space"] = {name: dimension_from(name, value, complaints) for name, value in given["space"].items()}
         if not complaints:
             return cls(**given)
         checked = {name: value for name, value in given.items() if name in own and name not in ("rule", "space")}
@@ -338,7 +338,8 @@ def _run_complaints(given: Mapping[str, Any]) -> Iterator[str]:
         yield from error.complaints
 
 
-def _dimension_from(name: str, value: Any, complaints: list[str]) -> Dimension | None:
+def dimension_from(name: str, value: Any, complaints: list[str]) -> Dimension | None:
+    """Return what a field may take from a table or a list of values; append complaints, and return None if any."""
     where = f"space.{name}"
     if isinstance(value, (Range, Choice)):
         return value

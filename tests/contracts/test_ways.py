@@ -89,6 +89,7 @@ WAYS = {
     "power on bits": {**BITS, "model": POWER},
     "power with dropout": {"model": POWER, "dropout": 0.2},
     "pizza": {"model": {**TRANSFORMER, "attention_rate": 0.0}},
+    "sphere": {"model": {**TRANSFORMER, "name": "bounded_sphere"}},
     "tied": {"model": {**TRANSFORMER, "tied": True, "positions": "none"}},
     "module": {"model": {"name": "module", "factory": "my_nets:mlp", "arguments": {"width": 16}}},
     "qwen": {"model": {"name": "module", "factory": "my_nets:qwen", "equals_token": True}},
