@@ -164,7 +164,7 @@ class MapQuestions(FittedMap):
 
     @by_level
     def outcomes(self, points: pd.DataFrame) -> pd.DataFrame:
-        """Return the probability that a run diverges, fails, or is unstable; 0 for an outcome no run had."""
+        """Return the probability that a run diverges, fails, is unstable, or forgets; 0 for an outcome no run had."""
         return pd.DataFrame(self._outcomes.chances(self._features(points)), index=points.index)
 
     @functools.cached_property

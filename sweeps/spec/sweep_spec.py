@@ -64,8 +64,9 @@ class SweepSpec(Component):
     """Seed of the choice of runs; the runs' own seeds are a field of theirs."""
     wave: Annotated[int, Ge(1)] = 32
     """Runs that an adaptive sampler chooses at a time; the others choose all runs at once."""
-    retire: bool = True
-    """Whether a run may leave once it has generalised and stayed there for a while."""
+    retire: bool | Annotated[float, Gt(1)] = True
+    """Whether a run may leave once it has generalised and stayed there for a while, until 1.25 times the step from
+    which on it had. A number: until so many times that step, so that a run is followed long enough to see it forget."""
     stopping: str = "none"
     """Which runs are not worth the rest of their budget: the name of a file in sweeps/stopping/."""
     stopping_options: Mapping[str, Any] = field(default_factory=dict)
