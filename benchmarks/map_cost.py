@@ -5,7 +5,8 @@
 - as the documentation of Ray Tune, Optuna and MLflow shows: `OptunaSearch` and `MLflowLoggerCallback`, one trial a run,
   a plain PyTorch loop that reports once at its end;
 - the same with `reuse_actors=True`, so that no run has a process of its own;
-- in our sweeps, MLflow's mirror included, where runs are trained as cohorts.
+- in our sweeps, MLflow's mirror included, where runs are trained as cohorts, and the same with hazard stopping, whose
+  forecasts cost something too.
 
 How many steps a map takes is read off the dense truth (`benchmarks.dense_search`): a regular grid read by its nearest
 run, the same with our map, runs that the boundary sampler chooses, and those with hazard stopping. Both loops stop a
@@ -35,8 +36,8 @@ from grokcore.records.milestones import first_passage
 from grokcore.run_config import RunConfig
 from sweeps.store.run_store import read_records
 
-WAYS: Final = (("boundary", True), ("boundary", False))
-SIZES: Final = (32, 64, 96, 128, 192)
+WAYS: Final = (("boundary", "hazard"), ("boundary", "none"))
+SIZES: Final = (32, 64, 96, 128, 160, 192)
 DETAIL: Final = 0.95
 """An agreement that is asked for too."""
 TYPICAL: Final = 96
@@ -122,9 +123,9 @@ def as_documented(params: Sequence[dict[str, Any]], *, reuse: bool, slots: int) 
     return Step(core=slots * wall / steps, cpu=(driver + workers) / steps)
 
 
-def in_cohorts(runs: int) -> Step:
+def in_cohorts(runs: int, stopping: str) -> Step:
     """Run our sweep, and write its mirror; return the cost."""
-    spec = dataclasses.replace(default(), name="cost", runs=runs)
+    spec = dataclasses.replace(default(), name="cost", runs=runs, stopping=stopping)
     with tempfile.TemporaryDirectory() as folder:
         cost, _ = ours(spec, Path(folder))
         steps = sum(record.steps for record in read_records(Path(folder) / spec.name))
@@ -134,7 +135,7 @@ def in_cohorts(runs: int) -> Step:
 def choosing(runs: int) -> float:
     """Return the processor seconds that choosing so many runs and drawing their map take."""
     begun = time.process_time()
-    fitted(chosen("boundary", True, runs, 0))
+    fitted(chosen("boundary", "hazard", runs, 0))
     return time.process_time() - begun
 
 
@@ -153,7 +154,7 @@ def ladder(goal: float, table: pd.DataFrame, costs: dict[str, Step], thinking: d
         ("runs share their steps: our engine", grid, "cohorts", 0.0),
         ("our map of the grid's runs", mapped, "cohorts", thinking["map"]),
         ("runs that the sampler chooses", needed["boundary"], "cohorts", thinking["choosing"]),
-        ("hopeless runs stopped", needed["boundary, hazard"], "cohorts", thinking["choosing"]),
+        ("hopeless runs stopped", needed["boundary, hazard"], "stopped", thinking["choosing"]),
     ]
     print(f"\na map that agrees with the dense one at {goal:.3f}, gains beside the line before and in all")
     print(f"{'':40} {'steps':>11} {'core-s':>9} {'':>7} {'':>8} {'cpu-s':>9} {'':>7} {'':>8}")
@@ -175,7 +176,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sample", type=int, default=8, help="runs of each plain experiment")
     parser.add_argument("--runs", type=int, default=64, help="runs of our sweep")
-    parser.add_argument("--seeds", type=int, default=1, help="seeds of the search")
+    parser.add_argument("--seeds", type=int, default=3, help="seeds of the search")
     given = parser.parse_args()
     os.environ.setdefault("RAY_ADDRESS", "local")
     slots = len(os.sched_getaffinity(0))
@@ -186,7 +187,8 @@ def main() -> None:
     costs = {
         "process": as_documented(params, reuse=False, slots=slots),
         "reused": as_documented(params, reuse=True, slots=slots),
-        "cohorts": in_cohorts(given.runs),
+        "cohorts": in_cohorts(given.runs, "none"),
+        "stopped": in_cohorts(given.runs, "hazard"),
     }
     for name, cost in costs.items():
         print(f"{name:8} {1000 * cost.core:8.3f} core-seconds, {1000 * cost.cpu:8.3f} processor seconds, 1,000 steps")

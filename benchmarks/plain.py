@@ -229,6 +229,10 @@ def _loss(config: RunConfig) -> Callable[[Tensor, Tensor], Tensor]:
     if name == "hinge":
         # torch divides by the number of classes.
         return lambda outputs, y: outputs.shape[1] * functional.multi_margin_loss(outputs, y)
+    if name == "mse_softmax":
+        return lambda outputs, y: functional.mse_loss(
+            outputs.softmax(-1), functional.one_hot(y, outputs.shape[1]).to(outputs)
+        )
     raise TypeError(f"no plain form of {name}")
 
 

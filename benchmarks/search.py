@@ -23,7 +23,7 @@ import optuna
 import pandas as pd
 
 from analysis import RegimeMap
-from benchmarks.dense_search import report
+from benchmarks.dense_search import WAYS, report
 from benchmarks.diagrams import BOX, CLIFFS, SMOOTH, Array, Diagram, on_grid, sobol
 from benchmarks.drawn import drawn
 from benchmarks.maps import POINTS
@@ -180,7 +180,8 @@ def main() -> None:
     parser.add_argument("--dense", action="store_true", help="search among real runs of the default problem instead")
     given = parser.parse_args()
     if given.dense:
-        report([32, 64, 96, 128, 192, 256] if given.runs == RUNS else given.runs, given.seeds, given.processes)
+        ways = [way for way in WAYS if way[0] in given.samplers]
+        report([32, 64, 96, 128, 192, 256] if given.runs == RUNS else given.runs, given.seeds, given.processes, ways)
         return
     standard = range(min(given.standard, len((*SMOOTH, *CLIFFS)) // 2))
     which = [("standard", n) for n in standard] + [("drawn", n) for n in range(given.drawn)]

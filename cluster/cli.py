@@ -136,7 +136,7 @@ def down(file: File = LAUNCH_FILE) -> None:
 
 
 def plan(
-    spec: Annotated[Path, typer.Argument(help="The sweep's specification: a TOML file, or a recipe.")],
+    spec: Annotated[Path, typer.Argument(help="The sweep's specification: a TOML file, sweep.py, or a recipe.")],
     hosts: Annotated[
         str | None, typer.Option(help="Hosts, as 2x16cpu,32cpu8gpu@80G; this machine if not given.")
     ] = None,
@@ -146,7 +146,7 @@ def plan(
 ) -> None:
     """Print what will run where, how long and how large.
 
-    Before anything starts, from a step measured here. For example: grokmap plan results/NAME/spec.toml --hosts
+    Before anything starts, from a step measured here. For example: grokmap plan sweep.py --hosts
     2x16cpu,32cpu8gpu@80G: two hosts of 16 cores, and one of 32 with eight GPUs of 80 GB.
     """
     from cluster.plan import make_plan, parse_nodes

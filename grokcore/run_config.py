@@ -59,6 +59,9 @@ class RunConfig(Component):
     """How its weights move: a member of grokcore/optimizers/."""
     fraction: Annotated[float, Gt(0), Lt(1)]
     """Share of the task's examples that is trained on; the rest validates."""
+    split: Literal["random", "difference"] = "random"
+    """Which examples train: "random" ones, or all pairs of some differences: whole classes of a − b mod p are held out.
+    Where operands are added up, (a, b) and (b, a) are one pair of two differences, d and −d."""
     batch: Literal["full"] | Annotated[int, Ge(1)] = "full"
     """Examples per optimizer step: the whole training set, or this many of a fresh permutation each epoch."""
     steps: Annotated[int, Ge(1)]
@@ -119,7 +122,8 @@ class RunConfig(Component):
             # Name what is wrong with the plain fields too, so that one error is enough.
             complaints += check_fields(cls, scalars)
             if (task := parts.get("task")) is not None:
-                complaints += _split_complaints(task, scalars.get("fraction"), scalars.get("batch", "full"))
+                given = scalars.get("fraction"), scalars.get("batch", "full"), scalars.get("split", "random")
+                complaints += _split_complaints(task, *given)
             raise ConfigError(dict.fromkeys(complaints))
         missing = [f"{name} is missing." for name in ("fraction", "steps") if name not in scalars]
         if missing:
@@ -128,7 +132,9 @@ class RunConfig(Component):
 
     def complaints(self) -> Iterator[str]:
         """Yield what does not fit together: an empty split, a batch beyond it, a model that cannot read the task."""
-        yield from _split_complaints(self.task, self.fraction, self.batch)
+        yield from _split_complaints(self.task, self.fraction, self.batch, self.split)
+        if self.split == "difference" and not pairs_of_all(self.task):
+            yield 'split = "difference": is for all pairs of p numbers, as modular_addition has; take "random".'
         yield from self.model.misfits(self.task)
         yield from self.initialisation.misfits(self.model, self.task)
         yield from self.transform.misfits(self.optimizer)
@@ -141,13 +147,15 @@ class RunConfig(Component):
             yield f'temperature = {self.temperature:g}: is for a softmax, not for loss = "{name}"; leave it out.'
 
     def to_dict(self) -> dict[str, Any]:
-        """Return nested plain values from which `from_dict` builds an equal configuration."""
+        """Return nested plain values from which `from_dict` builds an equal one; a random split is left out."""
         return {name: dict(part) if name in REGISTRIES else part for name, part in self._values.items()}
 
     @functools.cached_property
     def _values(self) -> dict[str, Any]:
         """The same, made once: a driver asks for it several times a run."""
         values = self.to_section()
+        if self.split == "random":
+            del values["split"]
         return {
             name: REGISTRIES[name].to_section(part) if name in REGISTRIES else part for name, part in values.items()
         }
@@ -164,8 +172,8 @@ class RunConfig(Component):
 
     @property
     def train_examples(self) -> int:
-        """Return the number of training examples, round(fraction · N)."""
-        return round(self.fraction * self.task.examples)
+        """Return the number of training examples, round(fraction · N); a multiple of p where differences train."""
+        return trained_on(self.task, self.fraction, self.split)
 
 
 OPTIONAL = {"transform": "none", "initialisation": "default", "loss": "cross_entropy"}
@@ -180,11 +188,26 @@ def _suited(section: object, task: Task | None) -> object:
     return MODELS.member(named["name"]).suited(named, task)
 
 
-def _split_complaints(task: Task, fraction: object, batch: object) -> Iterator[str]:
+def pairs_of_all(task: Task) -> bool:
+    """Say whether a task's examples are all ordered pairs of p numbers."""
+    return task.examples == getattr(task, "modulus", 0) ** 2
+
+
+def trained_on(task: Task, fraction: float, split: object) -> int:
+    """Return how many examples train."""
+    if split == "difference" and pairs_of_all(task):
+        symbols = math.isqrt(task.examples)
+        return round(fraction * symbols) * symbols
+    return round(fraction * task.examples)
+
+
+def _split_complaints(task: Task, fraction: object, batch: object, split: object) -> Iterator[str]:
     if not isinstance(fraction, (int, float)) or not 0 < fraction < 1:
         return
-    train = round(fraction * task.examples)
-    if train < 1:
+    train = trained_on(task, fraction, split)
+    if split == "difference" and not 0 < train < task.examples:
+        yield f'fraction = {fraction}: with split = "difference" leaves no whole difference on one of the sides.'
+    elif train < 1:
         least = 1 / task.examples
         yield f"fraction = {fraction}: leaves no training example of {task.examples}; take at least {least:.3g}."
     elif train >= task.examples:

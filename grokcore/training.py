@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import logging
 import time
@@ -123,17 +124,17 @@ def train_again(
     On the device and in the layout that it was trained in last; on the CPU where that device is not there. `progress`
     is called with the step now and then.
     """
-    early_stopping = EarlyStopping() if record.outcome is Outcome.RETIRED else None
     device, layout = _place_of(record)
-    cohort = Cohort([record.config], device, early_stopping, measures="none", on_snapshot=on_snapshot, layout=layout)
-    if record.outcome is Outcome.STOPPED:
+    cohort = Cohort([record.config], device, measures="none", on_snapshot=on_snapshot, layout=layout)
+    if record.outcome in (Outcome.STOPPED, Outcome.RETIRED):
         cohort.stop(record.run_id, record.reason, at=record.steps, ruled_out=record.ruled_out)
     again: list[RunRecord] = []
     while not cohort.done:
         again += cohort.advance(seconds=0.2)
         if progress is not None:
             progress(cohort.step)
-    return again[0]
+    left_early = record.outcome is Outcome.RETIRED and again[0].outcome is Outcome.STOPPED
+    return dataclasses.replace(again[0], outcome=Outcome.RETIRED) if left_early else again[0]
 
 
 def _place_of(record: RunRecord) -> tuple[Device, str | None]:

@@ -18,6 +18,7 @@ from grokcore.cautions import cautions
 from grokcore.errors import GrokmapError
 from grokcore.records.regimes import Regime
 from grokcore.records.run_record import RunRecord
+from sweeps.interrupts import held_back
 from sweeps.progress import Watcher, watcher_here
 from sweeps.spec.sweep_spec import SweepSpec
 from sweeps.store.lines import parsed
@@ -227,8 +228,9 @@ def _train(store: Store, options: SweepOptions, watcher: Watcher) -> tuple[bool,
         watcher.note(f"{len(store.finished):,} of {store.spec.runs:,} runs are there already")
     watcher.stage("starting Ray and its workers …")
     # Ray takes seconds to import: a refusal should not, nor a sweep that is complete.
-    from sweeps.execution.ray_session import RaySession
-    from sweeps.execution.ray_watch import RayLostError
+    with held_back():
+        from sweeps.execution.ray_session import RaySession
+        from sweeps.execution.ray_watch import RayLostError
 
     for life in itertools.count():
         with RaySession(store.spec, store, options.address, slots=options.slots, say=watcher.note) as session:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 
 import pandas as pd
@@ -17,6 +18,10 @@ _PLAIN = {
     "¹": "$^1$", "²": "$^2$", "³": "$^3$", "⁻": "$^-$",
     "σ": r"$\sigma$", "\n": " ",
 }  # fmt: skip
+
+
+COLUMN = 48
+"""Letters that a column of a page in two has room for."""
 
 
 def escape(text: str) -> str:
@@ -49,12 +54,21 @@ def figure(file: str, caption: str, label: str, *, wide: bool) -> str:
 def table(cells: pd.DataFrame, caption: str, label: str, *, text: Sequence[str] = ()) -> str:
     """Return a table environment with booktabs' rules; `cells` and `caption` are LaTeX already.
 
-    The columns named in `text` are set flush left, all others flush right.
+    The columns named in `text` are set flush left, all others flush right. A table wider than one column of a page in
+    two is set over both.
     """
     layout = "".join("l" if name in text else "r" for name in cells.columns)
     body = cells.to_latex(index=False, escape=False, column_format=layout).rstrip()
     lines = "\n".join(f"  {line}" for line in body.splitlines())
+    name = "table*" if _letters(cells) > COLUMN else "table"
     return (
         "% needs \\usepackage{booktabs}\n"
-        f"\\begin{{table}}\n  \\centering\n  \\caption{{{caption}}}\n  \\label{{{label}}}\n{lines}\n\\end{{table}}\n"
+        f"\\begin{{{name}}}\n  \\centering\n  \\caption{{{caption}}}\n  \\label{{{label}}}\n{lines}\n\\end{{{name}}}\n"
     )
+
+
+def _letters(cells: pd.DataFrame) -> int:
+    """Return how many letters the longest cells of all columns have, with room between."""
+    rows = [list(map(str, cells.columns)), *cells.astype(str).to_numpy().tolist()]
+    printed = [[len(re.sub(r"\\[A-Za-z]+|[${}]", "", cell)) + 2 for cell in row] for row in rows]
+    return sum(map(max, zip(*printed, strict=True)))

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from analysis.figures import claim_map
 from analysis.figures.base import INK, MUTED, Style, drawing, log_steps, new_figure, number, pretty
-from analysis.statistics.claims import CurveRun, Finding, Question, reached
-from analysis.statistics.questions import Change, Difference, Order, Ratio, Reached, Slope, Value
+from analysis.statistics.claims import CurveRun, Finding, Question, reached, taken
+from analysis.statistics.published_map import PublishedMap
+from analysis.statistics.questions import Change, Difference, Forgets, Order, Ratio, Reached, Slope, Value
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,6 +25,9 @@ COLOURS = ("#3b6fb6", "#d0603a", "#4a9a5b", "#8a5fb0", "#b08a2e", "#434b59")
 SIZE = (6.4, 3.4)
 """Inches."""
 
+WIDE = 100
+"""Factor from which on an axis shows powers of ten alone."""
+
 MOST = 60
 """Runs that are drawn: of more, so many are taken evenly."""
 
@@ -32,7 +37,9 @@ def draw(question: Question, runs: Sequence[CurveRun], found: Finding, style: St
     with drawing(style):
         figure, (above, below) = new_figure(SIZE, nrows=2, height_ratios=(5, 1))
         asked = list(_asked(question, runs))
-        if isinstance(question, Slope):
+        if isinstance(question, PublishedMap):
+            claim_map.draw(above, question, runs)
+        elif isinstance(question, Slope):
             _draw_slope(above, question, asked)
         else:
             _draw_curves(above, question, asked)
@@ -102,6 +109,8 @@ def _draw_curves(axis: Axes, question: Question, runs: Sequence[CurveRun]) -> No
     axis.set_ylabel("share of its change" if len(shown) > 1 else pretty(shown[0]))
     if len(shown) == 1 and shown[0].endswith("accuracy"):
         axis.set_ylim(-0.03, 1.03)
+    elif len(shown) == 1 and _wide([value for run in runs for value in taken(run, shown[0])]):
+        axis.set_yscale("log")
     if (level := getattr(question, "at", None)) is not None:
         axis.axhline(level, color=MUTED, linewidth=0.8, linestyle="dotted")
     entries = (
@@ -113,6 +122,11 @@ def _draw_curves(axis: Axes, question: Question, runs: Sequence[CurveRun]) -> No
         axis.plot([], [], color=colour, label=name)
     if entries:
         axis.legend(frameon=False, fontsize="small")
+
+
+def _wide(values: Sequence[float]) -> bool:
+    """Say whether values are best seen on a logarithmic axis."""
+    return bool(values) and min(values) > 0 and max(values) > WIDE * min(values)
 
 
 def _draw_slope(axis: Axes, question: Slope, runs: Sequence[CurveRun]) -> None:
@@ -138,7 +152,9 @@ def _draw_interval(axis: Axes, question: Question, found: Finding) -> None:
     """Draw the region that agrees as a band, the number as a point and its interval as a line through it."""
     given = [question.low, question.high, found.estimate, found.low, found.high]
     ends = [end for end in given if end is not None and math.isfinite(end)]
-    log = not isinstance(question, (Difference, Value, Reached, Slope)) and all(end > 0 for end in ends)
+    log = not isinstance(question, (Difference, Forgets, PublishedMap, Value, Reached, Slope)) and all(
+        end > 0 for end in ends
+    )
     places = np.log10(ends) if log else np.array(ends)
     room = max(0.15 * (places.max() - places.min()), 1e-9, 0.05 * abs(places).max()) if len(places) else 1.0
     least, most = (places.min() - room, places.max() + room) if len(places) else (0.0, 1.0)
@@ -152,6 +168,7 @@ def _draw_interval(axis: Axes, question: Question, found: Finding) -> None:
         axis.plot([found.estimate], [0], marker="o", color=INK)
     if log:
         axis.set_xscale("log")
+        axis.set_xlim(left, right)
         _plain_ticks(axis)
     axis.set_xlim(left, right)
     axis.set_ylim(-1, 1)
@@ -160,10 +177,12 @@ def _draw_interval(axis: Axes, question: Question, found: Finding) -> None:
 
 
 def _plain_ticks(axis: Axes) -> None:
-    """Label a logarithmic axis that may be shorter than a decade: 1, 2, 5, 10."""
+    """Label a logarithmic axis that may be shorter than a decade: 1, 2, 5, 10, or 1, 10 where it is long."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-    axis.xaxis.set_major_locator(LogLocator(base=10, subs=(1.0, 2.0, 5.0), numticks=8))
+    low, high = axis.get_xlim()
+    subs = (1.0, 2.0, 5.0) if high < WIDE * low else (1.0,)
+    axis.xaxis.set_major_locator(LogLocator(base=10, subs=subs, numticks=8))
     axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
     axis.xaxis.set_minor_formatter(NullFormatter())
 

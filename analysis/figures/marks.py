@@ -16,6 +16,7 @@ from grokcore.records.regimes import REGIMES, Regime
 MARKS: dict[str, dict[str, Any]] = {
     "generalised": {"marker": "o", "filled": True},
     "unstable: fell back later": {"marker": "D", "filled": True},
+    "forgotten: lost for good": {"marker": "P", "filled": True},
     "censored: memorised, not generalised": {"marker": "o", "filled": False},
     "censored: not even memorised": {"marker": "s", "filled": False},
     "stopped early: regime not certain": {"marker": "v", "filled": False},
@@ -29,15 +30,16 @@ SEEN = 0.1
 def mark_of(runs: pd.DataFrame) -> npt.NDArray[np.object_]:
     """Return the key of `MARKS` for every run of a map."""
     outcome = runs["outcome"].astype(str).to_numpy()
-    names = list(MARKS)
+    usual, *others = MARKS
     conditions = [
         np.isin(outcome, ["diverged", "failed"]),
         ~runs["known"].to_numpy(dtype=bool),
         (runs["regime"] == "confusion").to_numpy(),
         (runs["regime"] == "memorization").to_numpy(),
+        outcome == "forgotten",
         outcome == "unstable",
     ]
-    return np.asarray(np.select(conditions, [names[5], names[4], names[3], names[2], names[1]], names[0]), dtype=object)
+    return np.asarray(np.select(conditions, others[::-1], usual), dtype=object)
 
 
 def marks_drawn(panels: Sequence[pd.DataFrame]) -> set[str]:

@@ -36,7 +36,7 @@ class MapSlice:
     seeds: Array
     """(ny, nx) bits that stay, since seeds differ."""
     outcomes: dict[str, Array]
-    """Probability (ny, nx) that a run diverges, fails or turns unstable."""
+    """Probability (ny, nx) that a run diverges, fails, turns unstable or forgets."""
 
     @property
     def regime(self) -> npt.NDArray[np.intp]:

@@ -1,4 +1,4 @@
-"""The layer beside the regimes: how probable it is that a run diverges, fails, or is unstable."""
+"""The layer beside the regimes: how probable it is that a run diverges, fails, is unstable, or forgets."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 from analysis.models.classifiers import LabelProcess
 from analysis.runs.axes import Array
 
-OUTCOMES = ("diverged", "failed", "unstable")
+OUTCOMES = ("diverged", "failed", "unstable", "forgotten")
 """Outcomes that are shown."""
 
 

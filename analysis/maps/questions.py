@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from analysis.maps.boundaries import NAMES, Pair, regime_pair
+from analysis.maps.edge_knowledge import EdgeKnowledge
 from analysis.maps.fitted_map import FittedMap, law_of
 from analysis.maps.outcomes import OutcomeLayer
 from analysis.maps.uncertainty import entropy_split, side_share
@@ -141,6 +142,14 @@ class MapQuestions(FittedMap):
         """Return bits: `total`, and of it `epistemic` (more runs would remove it) and `seeds` (seeds differ here)."""
         return pd.DataFrame(entropy_split(self.ensemble, self._features(points)), index=points.index)
 
+    def edge_knowledge(self, points: pd.DataFrame) -> list[tuple[npt.NDArray[np.intp], EdgeKnowledge]]:
+        """Return what is known of the edges at points, for each level of the categories apart: its rows, and what."""
+        with single_threaded():
+            if not self.parts:
+                return [(np.arange(len(points)), EdgeKnowledge(self.ensemble, self._features(points)))]
+            found = [(rows, self.parts[level]) for level, rows in self.rows_by_level(points).items()]
+            return [(rows, EdgeKnowledge(part.ensemble, part._features(points.iloc[rows]))) for rows, part in found]
+
     def share(self, first: str, second: str, points: pd.DataFrame) -> pd.Series:
         """Return the posterior probability that the median run at each point is in `first` rather than in `second`.
 
@@ -155,7 +164,7 @@ class MapQuestions(FittedMap):
 
     @by_level
     def outcomes(self, points: pd.DataFrame) -> pd.DataFrame:
-        """Return the probability that a run diverges, fails, or is unstable; 0 for an outcome no run had."""
+        """Return the probability that a run diverges, fails, is unstable, or forgets; 0 for an outcome no run had."""
         return pd.DataFrame(self._outcomes.chances(self._features(points)), index=points.index)
 
     @functools.cached_property

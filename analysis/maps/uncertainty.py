@@ -8,7 +8,7 @@ from scipy.stats import qmc
 
 from analysis.models.ensemble import POOLED, Ensemble
 from analysis.models.milestone_times import regimes_by_delays, regimes_from_times
-from analysis.models.stages import deciding
+from analysis.models.stages import deciding, sharpened
 from analysis.runs.axes import Array
 from analysis.runs.run_table import BoolArray
 
@@ -51,10 +51,10 @@ def _draws(ensemble: Ensemble, name: str, rows: Array) -> Array:
         some = delays[:: max(1, len(delays) // DRAWS)]
         return regimes_by_delays(times.mem, [times.delay._replace(mean=mean) for mean in some], ensemble.rule)
     if name in ("labels", "plain"):
-        process, sharpness = ensemble.label_process(name), ensemble.sharpness.get(name, 1.0)
+        process, powers = ensemble.label_process(name), ensemble.sharpness.get(name, {})
         mean, variance = process.latents(rows)
         draws = [mean + z * np.sqrt(variance) for z in _normals(mean.shape[1])]
-        return np.stack([process.probabilities((f, np.zeros_like(f)), sharpness) for f in draws])
+        return np.stack([sharpened(process.probabilities((f, np.zeros_like(f))), powers) for f in draws])
     return ensemble.member(name, rows)[None]
 
 

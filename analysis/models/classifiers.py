@@ -157,11 +157,11 @@ class Propagation:
         values = np.vstack([targets, np.clip(spread, 0.0, 1.0)])
         return cls(nodes, values, scale)
 
-    def probabilities(self, points: Array, sharpness: float = 1.0) -> Array:
+    def probabilities(self, points: Array) -> Array:
         """Return (n, k): the mean of the nearest nodes, weighted by closeness, never quite 0 or 1."""
         distance, neighbour = cKDTree(self.nodes).query(points * self.scale, k=NEIGHBOURS)
         width = np.median(distance[:, -1]) / 2 + 1e-9
         weight = np.exp(-0.5 * (distance / width) ** 2) + 1e-12
         raw = np.einsum("nk,nkc->nc", weight, self.values[neighbour]) / weight.sum(axis=1, keepdims=True)
-        raw = (0.01 / raw.shape[1] + 0.99 * raw) ** sharpness
+        raw = 0.01 / raw.shape[1] + 0.99 * raw
         return np.asarray(raw / raw.sum(axis=1, keepdims=True))

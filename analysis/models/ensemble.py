@@ -78,8 +78,8 @@ class Ensemble:
     """The map's axes, with which the law reads the features."""
     law: CriticalLaw | None = None
     """The critical law of the delay, where the axes and the runs allow one; none beside columns of levels."""
-    sharpness: dict[str, float] = field(default_factory=dict)
-    """Inverse temperature of the label members, from held-out runs."""
+    sharpness: dict[str, dict[str, float]] = field(default_factory=dict)
+    """Power of the odds that the label members give each stage, from held-out runs."""
     stage_weights: StageWeights = field(default_factory=lambda: equal_weights(MEMBERS))
     """Weight of each member for each stage."""
     tested: dict[str, int] = field(default_factory=dict)
@@ -129,7 +129,7 @@ class Ensemble:
         held, scored, discounts = _held_out(first, runs, points, rule, seed)
         allowed = allowed_regimes(runs, rule)[scored]
         sharpness = {name: best_sharpness(held[name], allowed, discounts) for name in MEMBERS[1:]}
-        sharp = {name: sharpened(p, sharpness.get(name, 1.0)) for name, p in held.items()}
+        sharp = {name: sharpened(p, sharpness.get(name, {})) for name, p in held.items()}
         stage_weights, tested = earned_weights(sharp, allowed, discounts)
         scores = np.full(count, np.nan)
         scores[rows] = scores_of_runs(mixed(sharp, stage_weights), allowed, scored, len(points))
@@ -179,11 +179,11 @@ class Ensemble:
             some = delays[:: -(-len(delays) // LAW_AVERAGED)]
             several = [times.delay._replace(mean=mean) for mean in some]
             return np.asarray(regimes_by_delays(times.mem, several, rule).mean(axis=0))
-        sharpness = self.sharpness.get(name, 1.0)
+        powers = self.sharpness.get(name, {})
         if name in ("labels", "plain"):
             process = self.label_process(name)
-            return process.probabilities(process.latents(points), sharpness)
-        return self.propagation.probabilities(points, sharpness)
+            return sharpened(process.probabilities(process.latents(points)), powers)
+        return sharpened(self.propagation.probabilities(points), powers)
 
     def label_process(self, name: str) -> LabelProcess:
         """Return the member "labels" or "plain"."""

@@ -110,6 +110,12 @@ class Posterior:
         """Return the latent's mean and variance at rows of `points`; read-only."""
         return self._memo.answer("", points, lambda: self._predict(points))
 
+    def covariance(self, points: Array) -> Array:
+        """Return the latent's covariance between rows of `points`, (n, n)."""
+        _, rows = self._projection
+        told = rows @ self.kernel(self.basis, points)
+        return np.asarray(self.kernel(points, points) - told.T @ told)
+
     @functools.cached_property
     def _projection(self) -> tuple[Array, Array]:
         """Return weights w and rows F: the mean at x is centre + wᵀk(x), the variance k(x, x) − |F k(x)|².

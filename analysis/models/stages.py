@@ -11,6 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize_scalar
+from scipy.special import expit, logit
 
 from analysis.runs.axes import Array
 from analysis.runs.run_table import BoolArray
@@ -25,6 +26,8 @@ FLOOR = 0.005
 """Smallest weight of a member: what predicted held-out runs badly so far may be right elsewhere."""
 PRIOR = {"times": 6.0, "labels": 1.5, "plain": 1.0, "propagation": 0.1, "law": 1.0}
 """Odds of the members before any run was predicted: what they deserved on many diagrams with few runs."""
+SMALLEST = 1e-3
+"""Chance below which what did happen costs a member no more."""
 StageWeights = dict[str, dict[str, float]]
 """Weight of each member for each stage; sums to one over the members."""
 
@@ -85,8 +88,8 @@ def earned_weights(
         answered = is_yes | is_no
         scores = {}
         for name, p in held_out.items():
-            chance = (p[:, list(yes)].sum(axis=1) + 1e-6) / (p[:, list(no + yes)].sum(axis=1) + 2e-6)
-            given = np.clip(np.where(is_yes, chance, 1.0 - chance), 1e-3, 1.0)
+            chance = _passing(p, no, yes)
+            given = np.clip(np.where(is_yes, chance, 1.0 - chance), SMALLEST, 1.0)
             scores[name] = float(discounts[answered] @ np.log(given[answered])) + np.log(PRIOR[name])
         best = max(scores.values())
         raw = {name: np.exp(score - best) for name, score in scores.items()}
@@ -105,17 +108,40 @@ def scores_of_runs(predicted: Array, allowed: BoolArray, scored: npt.NDArray[np.
         return np.asarray(np.bincount(scored, weights=logs, minlength=count) / times)
 
 
-def sharpened(probabilities: Array, power: float) -> Array:
-    """Return (n, k) probabilities raised to a power, rows summing to one again."""
-    raw = np.maximum(probabilities, 1e-12) ** power
-    return np.asarray(raw / raw.sum(axis=1, keepdims=True))
+def sharpened(probabilities: Array, powers: Mapping[str, float]) -> Array:
+    """Return (n, 4) probabilities with the odds of each stage raised to a power of its own; 1 where none is given."""
+    result, reached = np.zeros_like(probabilities), np.ones(len(probabilities))
+    for stage, (no, yes) in STAGES.items():
+        chance = expit(powers.get(stage, 1.0) * logit(_passing(probabilities, no, yes)))
+        result[:, no[0]] = reached * (1.0 - chance)
+        reached = reached * chance
+    result[:, STAGES["late"][1][0]] = reached
+    return result
 
 
-def best_sharpness(probabilities: Array, allowed: BoolArray, discounts: Array) -> float:
-    """Return the exponent of highest log score, drawn to one as if by a few more runs."""
+def best_sharpness(probabilities: Array, allowed: BoolArray, discounts: Array) -> dict[str, float]:
+    """Return per stage the power of its odds of highest log score, drawn to one as if by a few more runs.
+
+    A model may be half as sure as it is right of one edge, and too sure of another.
+    """
+    return {
+        stage: _best_power(_passing(probabilities, no, yes), *stage_answers(allowed, stage), discounts)
+        for stage, (no, yes) in STAGES.items()
+    }
+
+
+def _best_power(chances: Array, passed: BoolArray, failed: BoolArray, discounts: Array) -> float:
+    answered = passed | failed
+    odds, weight = logit(chances[answered]) * np.where(passed[answered], 1.0, -1.0), discounts[answered]
 
     def loss(log_power: float) -> float:
-        chance = (sharpened(probabilities, float(np.exp(log_power))) * allowed).sum(axis=1)
-        return float(-discounts @ np.log(np.maximum(chance, 1e-4)) + 0.5 * log_power**2)
+        given = np.maximum(expit(np.exp(log_power) * odds), SMALLEST)
+        return float(-weight @ np.log(given) + 0.5 * log_power**2)
 
-    return float(np.exp(minimize_scalar(loss, bounds=(-1.5, 2.5), method="bounded").x))
+    return float(np.exp(minimize_scalar(loss, bounds=(-1.0, 2.5), method="bounded").x))
+
+
+def _passing(probabilities: Array, no: tuple[int, ...], yes: tuple[int, ...]) -> Array:
+    """Return (n,): the chance to pass a stage of a run that reaches it."""
+    chance, against = (probabilities[:, list(side)].sum(axis=1) for side in (yes, no))
+    return np.asarray((chance + 1e-6) / (chance + against + 2e-6))

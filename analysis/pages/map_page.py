@@ -117,6 +117,7 @@ MARKS = {
     "confused": "censored: not even memorised",
     "uncertain": "stopped before the budget",
     "unstable": "unstable",
+    "forgotten": "forgotten: lost for good",
     "failed": "diverged or failed",
 }
 """What each mark of a run means."""

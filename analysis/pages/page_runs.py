@@ -74,8 +74,8 @@ def _others(fitted: RegimeMap, runs: pd.DataFrame) -> list[str]:
 
 
 def fates(runs: pd.DataFrame) -> dict[str, Any]:
-    """Return which runs have marks of their own, whatever the rule: failed, unstable, or none."""
-    marks = {"diverged": "failed", "failed": "failed", "unstable": "unstable"}
+    """Return which runs have marks of their own, whatever the rule: failed, unstable, forgotten, or none."""
+    marks = {"diverged": "failed", "failed": "failed", "unstable": "unstable", "forgotten": "forgotten"}
     return _words(runs["outcome"].astype(str).map(lambda outcome: marks.get(outcome, "")))
 
 

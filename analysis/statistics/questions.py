@@ -26,8 +26,16 @@ from analysis.statistics.claims import (
     taken,
     value_of,
 )
+from analysis.statistics.published_map import PublishedMap
+from grokcore.records.milestones import forgetting
 
 Share = Annotated[float, Gt(0), Le(1)]
+
+
+def share_of(found: int, runs: int, more: str = "") -> Finding:
+    """Return a share of runs with Clopper and Pearson's exact interval."""
+    exact = stats.binomtest(found, runs).proportion_ci()
+    return Finding(found / runs, float(exact.low), float(exact.high), runs, f"{found} of {runs} runs{more}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,9 +78,30 @@ class Reached(Question):
         there = [bool((value.max() if peak else value.iloc[-1]) >= self.at) for value in values if len(value)]
         if not there:
             return NOTHING
-        exact = stats.binomtest(sum(there), len(there)).proportion_ci()
-        said = f"{sum(there)} of {len(there)} runs"
-        return Finding(sum(there) / len(there), float(exact.low), float(exact.high), len(there), said)
+        return share_of(sum(there), len(there))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forgets(Question):
+    """The share of runs whose validation accuracy is reached, kept for a while, and lost for good."""
+
+    NUMBER: ClassVar[str] = "share of runs"
+
+    split: ClassVar[str] = "val"
+    at: Share = 0.9
+    """The accuracy."""
+
+    def find(self, runs: Sequence[CurveRun]) -> Finding:
+        """Clopper and Pearson's exact interval; the note says when."""
+        lost = [
+            forgetting(run.curves["step"].to_numpy(), run.curves["val_accuracy"].to_numpy(), self.at)
+            for run in self.chosen(runs)
+        ]
+        if not lost:
+            return NOTHING
+        steps = [milestone.step for milestone in lost if milestone.event]
+        when = f", at a median of {np.median(steps):,.0f} steps" if steps else ""
+        return share_of(len(steps), len(lost), when)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -256,11 +285,13 @@ class Order(Question):
 QUESTIONS: dict[str, type[Question]] = {
     "time": Time,
     "reached": Reached,
+    "forgets": Forgets,
     "value": Value,
     "difference": Difference,
     "ratio": Ratio,
     "slope": Slope,
     "change": Change,
     "order": Order,
+    "map": PublishedMap,
 }
 """The kinds of question, by the name that a recipe gives."""

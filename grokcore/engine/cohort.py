@@ -212,6 +212,9 @@ class Cohort:
             for run, f, row in zip(self.runs, finite.tolist(), rows, strict=True)
         }
         row_of = {id(run): row for run, row in zip(self.runs, rows, strict=True)}
+        for k, run in enumerate(self.runs):
+            if self.step in run.evaluations and not run.over:
+                run.config.transform.look(self.stack.state, k, rows[k][1])
         view = self.view()
         measured = self._measured(view, due)
         over: dict[int, Ending] = {}

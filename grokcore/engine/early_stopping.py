@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Self
 
 from annotated_types import Ge, Gt, Le
 
 from grokcore.config.component import Component
+from grokcore.records.milestones import KEPT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,10 +27,17 @@ class EarlyStopping(Component):
 
     accuracy: Annotated[float, Gt(0), Le(1)] = 0.99
     """Accuracy that both splits must keep."""
-    window: Annotated[float, Ge(1)] = 1.25
+    window: Annotated[float, Ge(1)] = KEPT
     """The present step as a multiple of the step from which on the accuracies held."""
     least: Annotated[int, Ge(0)] = 20
     """Steps that the confirmation takes at least."""
+
+    @classmethod
+    def asked(cls, retire: bool | float) -> Self | None:
+        """Return the rule of a sweep's `retire`: none, the usual one, or one with a window of so many times."""
+        if retire is False:
+            return None
+        return cls() if retire is True else cls(window=float(retire))
 
     def due(self, steps: Sequence[int], train: Sequence[float], val: Sequence[float]) -> bool:
         """Say whether a run with these evaluations may leave now."""

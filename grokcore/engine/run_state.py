@@ -13,7 +13,7 @@ from grokcore.data.run_examples import RunExamples
 from grokcore.engine.early_stopping import EarlyStopping
 from grokcore.engine.evaluation_schedule import evaluation_steps, measure_steps
 from grokcore.lazy_torch import torch
-from grokcore.records.milestones import THRESHOLDS, first_passage
+from grokcore.records.milestones import THRESHOLDS, first_passage, forgetting
 from grokcore.records.run_record import Ending, Outcome, RunRecord
 from grokcore.run_config import RunConfig
 
@@ -24,7 +24,7 @@ LOOK = 5
 """What the measures that look at the whole table cost together, about, in training steps on as many examples."""
 
 STABLE = 0.9
-"""Accuracy that a run must still have at its end, once reached, not to be called unstable."""
+"""Accuracy that a run must still have at its end, once reached, not to be called unstable or forgotten."""
 
 
 class RunState:
@@ -98,6 +98,8 @@ class RunState:
             return Outcome.DIVERGED
         if step >= self.config.steps:
             steps = self.column("step")
+            if forgetting(np.array(steps, dtype=np.int64), self.column("val_accuracy"), STABLE).event:
+                return Outcome.FORGOTTEN
             for name in ("train_accuracy", "val_accuracy"):
                 curve = self.column(name)
                 if first_passage(np.array(steps, dtype=np.int64), curve, STABLE).event and curve[-1] < STABLE:

@@ -106,6 +106,12 @@ class Transformer(Model):
         tokens = self.tokens(inputs, self.vocabulary(task))
         runs = torch.arange(len(inputs), device=inputs.device)[:, None, None]
         x = tap("operands", w["embedding"][runs, tokens]) + self.places(w, tokens.shape[-1]).unsqueeze(1)
+        return self.blocks(w, x, tap)
+
+    # The parts, which the kernels use too ---------------------------------------------------------------------------
+
+    def blocks(self, w: Parameters, x: Tensor, tap: Tap) -> Tensor:
+        """Return the logits (K, N, V) that a residual stream x (K, N, P, D) ends in."""
         for i in range(self.layers):
             names = self.layer(i)
             mixed = tap(f"heads_{i}", self._mixed(w, names, x))
@@ -114,8 +120,6 @@ class Transformer(Model):
             added = tap(f"mlp_{i}", self._mlp(w, i, x, tap))
             x = self.normalised(w, names, "mlp", x + added)
         return self.read_out(w, x[:, :, -1])
-
-    # The parts, which the kernels use too ---------------------------------------------------------------------------
 
     def tokens(self, inputs: Tensor, vocabulary: int) -> Tensor:
         """Put "op" between the operands (…, P'), if there is one, and "=" behind them: (…, P)."""

@@ -15,6 +15,10 @@ THRESHOLDS: tuple[float, ...] = (0.5, 0.9, 0.95, 0.99)
 """The accuracies recorded for every run, so that a map can be redrawn under another threshold without training."""
 
 
+KEPT = 1.25
+"""How many times a step must be behind a run before what began at that step counts as there for good."""
+
+
 @dataclass(frozen=True)
 class Milestone:
     """A right-censored first passage: `step` is when it happened (`event`), or the last step at which it had not.
@@ -43,6 +47,23 @@ def first_passage(
     if reached.size:
         return Milestone(event=True, step=int(steps[reached[0]]))
     return Milestone(event=False, step=int(steps[-1]))
+
+
+def forgetting(steps: Sequence[int] | npt.NDArray[np.int64], accuracies: npt.ArrayLike, threshold: float) -> Milestone:
+    """Return when an accuracy that was reached and kept was lost for good; censored at the last step if it was not.
+
+    It was kept if it was at least `threshold` at every evaluation from some step s to one at `KEPT` · s or later. It is
+    lost from the first evaluation on after which it never is again, if the last step is `KEPT` times as late or later:
+    one that is below at the very end may come back (see `Outcome.UNSTABLE`). Evaluations that are NaN are left out.
+    """
+    values, at = np.asarray(accuracies, dtype=float), np.asarray(steps)
+    above, at_known = values[~np.isnan(values)] >= threshold, at[~np.isnan(values)]
+    never = Milestone(event=False, step=int(at[-1]))
+    stretches = np.flatnonzero(np.diff(above, prepend=False, append=False)).reshape(-1, 2)
+    if not any(at_known[end - 1] >= KEPT * max(at_known[begin], 1) for begin, end in stretches) or above[-1]:
+        return never
+    lost = int(at_known[stretches[-1, 1]])
+    return Milestone(event=True, step=lost) if at[-1] >= KEPT * lost else never
 
 
 def evaluated_before(steps: Sequence[int] | npt.NDArray[np.int64], step: int) -> int:

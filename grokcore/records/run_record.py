@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from grokcore.errors import DataError
 from grokcore.notebook_tables import table_html, words
-from grokcore.records.milestones import THRESHOLDS, Milestone, Split, first_passage
+from grokcore.records.milestones import THRESHOLDS, Milestone, Split, first_passage, forgetting
 from grokcore.records.older_reasons import ruled_out_until
 from grokcore.records.regimes import Regime, RegimeRule
 from grokcore.run_config import RunConfig
@@ -40,6 +40,7 @@ class Outcome(enum.StrEnum):
     RETIRED = "retired"
     STOPPED = "stopped"
     UNSTABLE = "unstable"
+    FORGOTTEN = "forgotten"
     DIVERGED = "diverged"
     FAILED = "failed"
 
@@ -54,6 +55,7 @@ _SENTENCES = {
     Outcome.RETIRED: "generalised, stayed so through the confirmation window, and left before its budget was spent",
     Outcome.STOPPED: "was stopped before its budget, as the rest was judged not worth its cost; censored at that step",
     Outcome.UNSTABLE: "reached the threshold and was below it again at its last evaluation; try a lower rate or decay",
+    Outcome.FORGOTTEN: "generalised, stayed so for a while, and lost it for good; try a lower rate, or stop it in time",
     Outcome.DIVERGED: "its loss or weights became infinite or NaN; try a lower rate, decay or initial scale",
     Outcome.FAILED: "raised an error; see its reason",
 }
@@ -123,6 +125,15 @@ class RunRecord:
             return Milestone(event=False, step=0)
         return first_passage(self.columns["step"], self.columns[f"{split}_accuracy"], threshold)
 
+    def forgetting(self, threshold: float) -> Milestone:
+        """Return when validation accuracy, reached and kept, fell below `threshold` for good; censored if it did not.
+
+        See `grokcore.records.milestones.forgetting`. A run that left early cannot be seen to forget.
+        """
+        if not len(self.columns["step"]):
+            return Milestone(event=False, step=0)
+        return forgetting(self.columns["step"], self.columns["val_accuracy"], threshold)
+
     def regime_under(self, rule: RegimeRule) -> Regime:
         """Return the run's regime under `rule`."""
         return rule.label(self.milestone("train", rule.threshold), self.milestone("val", rule.threshold))
@@ -173,7 +184,9 @@ class RunRecord:
             # A column has one type: a batch may be "full" or a number, betas are a list.
             row[name] = json.dumps(value) if isinstance(value, list) or name == "batch" else value
         mem, gen = self.milestone("train", rule.threshold), self.milestone("val", rule.threshold)
+        lost = self.forgetting(rule.threshold)
         row |= {"t_mem": mem.step, "t_mem_event": mem.event, "t_gen": gen.step, "t_gen_event": gen.event}
+        row |= {"t_forget": lost.step, "t_forget_event": lost.event}
         for split in ("train", "val"):
             for threshold in THRESHOLDS:
                 name = f"t_{split}_{round(100 * threshold):03d}"

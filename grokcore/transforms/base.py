@@ -71,6 +71,9 @@ class Transform(PerRun, abc.ABC):
         """Return what the changes need at updates number `steps` (T,), counted from 0: arrays (T, K)."""
         return {}
 
+    def look(self, state: Mapping[str, Tensor], run: int, accuracy: float) -> None:
+        """Note what an evaluation saw: the training accuracy of run number `run` of those that `state` is of."""
+
     def change_gradient(self, weights: Weights, at: Mapping[str, Tensor]) -> None:
         """Change the gradient in place before an update; `at` holds its coefficients, (K, 1)."""
 

@@ -77,6 +77,11 @@ class Pair(Transform):
             for key, values in member.coefficients(_own(settings, name), steps).items()
         }
 
+    def look(self, state: Mapping[str, Tensor], run: int, accuracy: float) -> None:
+        """Let both note it."""
+        for name, member in self._members():
+            member.look(_own(state, name), run, accuracy)
+
     def change_gradient(self, weights: Weights, at: Mapping[str, Tensor]) -> None:
         """Let both change the gradient, in order."""
         for name, member in self._members():

@@ -21,6 +21,7 @@ from sweeps.cli import (
     sweep,
     watching,
 )
+from sweeps.league.command import league
 
 if TYPE_CHECKING:
     from sweeps.spec.sweep_spec import SweepSpec
@@ -42,6 +43,7 @@ for command in (
     runs.show,
     runs.measure,
     reproducing.reproduce,
+    league,
     forecasting.forecast,
     sweep.track,
     watching.watch,

@@ -108,13 +108,11 @@ def page() -> str:
 ABSENT = (
     "## What is not offered",
     "",
-    "- The bounded sphere of arXiv 2603.05228: no network here keeps its residual stream on a sphere.",
-    "- A norm penalty that begins once the training set is memorised: no optimizer here looks at the accuracy.",
-    "- Splits that hold out whole classes of a − b mod p: here a split is a random permutation of all examples.",
+    "- The bounded sphere of arXiv 2603.05228: `model.name=bounded_sphere` is a part of `grokmap league`.",
+    "- No recipe uses `split=difference` (whole classes of a − b mod p are held out), `transform=norm_penalty` (from",
+    "  memorising on) or `loss=mse_softmax`; a run may have them.",
     "- Networks that start from a smaller one: `initialisation.name=transferred` does it, from the embedding of a run",
     "  that has to be trained first, so it is two runs and no recipe.",
-    "- Of arXiv 2609.26679 and 2602.02859 the runs are offered. Validation accuracy that is lost again is told as the",
-    "  outcome *unstable*; when it was lost is in the curves and no number of its own.",
 )
 """What papers have and no recipe does, with the reason."""
 
@@ -141,9 +139,14 @@ def asked(question: Question) -> str:
 
     kind = next(name for name, member in QUESTIONS.items() if type(question) is member)
     given = {name: value for name, value in question.to_section().items() if value not in (None, {}, False)}
+    given = {name: value for name, value in given.items() if name not in CELLS}
     region = [f"{sign} {given.pop(end):g}" for end, sign in (("low", "≥"), ("high", "≤")) if end in given]
     settings = ", ".join(f"{name} {_words(value)}" for name, value in given.items())
     return f"{kind} ({settings}) {' and '.join(region)}" if settings else f"{kind} {' and '.join(region)}"
+
+
+CELLS = ("axes", "rows")
+"""Fields of a question that hold a whole map."""
 
 
 def _words(value: Any) -> str:

@@ -46,7 +46,7 @@ class CohortTrainable(tune.Trainable):
         self._checkpoints: Any = ray.get_actor(config["checkpoint_store"])
         self._uploader = CheckpointUploader(str(config["cohort"]), self._checkpoints, config["storage"])
         configs = [RunConfig.from_dict(values) for values in json.loads(config["members"])]
-        early_stopping = EarlyStopping() if config["retire"] else None
+        early_stopping = EarlyStopping.asked(config["retire"])
         options: dict[str, Any] = {
             "device": config["device"],
             "layout": config["layout"],

@@ -43,9 +43,10 @@ def exhibit(found: Sequence[Recipe], folder: Path, *, quick: bool, again: bool, 
     """Yield every recipe's experiment as it is there: kept ones first, then each that is run, `slots` at a time.
 
     After each that was run its file, its pictures and the page of all that is in the folder are written. One that
-    fails is raised when all others are done.
+    fails is raised when all others are done. Raises `DataError` for a damaged file of another recipe, before any runs.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    kept(folder, besides=[one.name for one in found])
     missing = []
     for one in found:
         there = None if again else _kept(folder, one, quick=quick)
@@ -76,9 +77,10 @@ def exhibit(found: Sequence[Recipe], folder: Path, *, quick: bool, again: bool, 
         raise failures[0]
 
 
-def kept(folder: Path) -> list[Experiment]:
-    """Return all experiments that a folder keeps of recipes that there are."""
-    return [load(path) for path in sorted(folder.glob("*.parquet")) if path.stem in names()]
+def kept(folder: Path, besides: Sequence[str] = ()) -> list[Experiment]:
+    """Return all experiments that a folder keeps of recipes that there are, but those of `besides`."""
+    wanted = set(names()) - set(besides)
+    return [load(path) for path in sorted(folder.glob("*.parquet")) if path.stem in wanted]
 
 
 def slots_here() -> int:

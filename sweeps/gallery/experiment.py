@@ -51,6 +51,10 @@ class Experiment:
     """On what."""
     failed: Mapping[str, str]
     """Runs that gave no curves, with the reason."""
+    retire: bool | float
+    """Whether runs left once they had generalised, or after how long; see `SweepSpec`."""
+    measures: str
+    """What was measured."""
 
     @property
     def runs(self) -> list[CurveRun]:
@@ -83,9 +87,7 @@ def conduct(found: Recipe, *, quick: bool, progress: Callable[[RunRecord], None]
     """Train a recipe's runs on this process's processor; `progress` is called with each as it ends."""
     spec = found.sweep(quick=quick)
     begun = time.process_time()
-    records = train(
-        members(spec), retire=EarlyStopping() if spec.retire else None, progress=progress, measures=spec.measures
-    )
+    records = train(members(spec), retire=EarlyStopping.asked(spec.retire), progress=progress, measures=spec.measures)
     return kept(found, records, time.process_time() - begun, quick=quick)
 
 
@@ -106,6 +108,8 @@ def kept(found: Recipe, records: Sequence[RunRecord], seconds: float, *, quick: 
         steps=sum(record.steps for record in records),
         processor=str(records[0].environment.get("processor", "unknown")),
         failed={record.run_id: record.reason for record in records if record.outcome is Outcome.FAILED},
+        retire=found.sweep(quick=quick).retire,
+        measures=found.sweep(quick=quick).measures,
     )
 
 
@@ -119,6 +123,8 @@ def save(path: Path, experiment: Experiment) -> Path:
         "seconds": round(experiment.seconds, 1),
         "steps": experiment.steps,
         "failed": dict(experiment.failed),
+        "retire": experiment.retire,
+        "measures": experiment.measures,
         "settings": {name: dict(settings) for name, settings in experiment.settings.items()},
     }
     table = pa.Table.from_pandas(experiment.curves.astype({"run_id": "category"}), preserve_index=False)
@@ -145,6 +151,8 @@ def load(path: Path) -> Experiment:
             steps=int(head["steps"]),
             processor=str(head["processor"]),
             failed=dict(head["failed"]),
+            retire=head["retire"],
+            measures=str(head["measures"]),
         )
     except FileNotFoundError:
         raise DataError(f"{path}: there is no such file; grokmap reproduce --published writes it.") from None
@@ -153,7 +161,7 @@ def load(path: Path) -> Experiment:
 
 
 def is_of(experiment: Experiment, found: Recipe, *, quick: bool) -> bool:
-    """Say whether a kept experiment is of the recipe as it is now, run for run."""
-    return experiment.quick == quick and set(experiment.settings) == {
-        config.run_id for config in members(found.sweep(quick=quick))
-    }
+    """Say whether a kept experiment is of the recipe as it is now: run for run, followed and measured alike."""
+    spec = found.sweep(quick=quick)
+    alike = (experiment.quick, experiment.retire, experiment.measures) == (quick, spec.retire, spec.measures)
+    return alike and set(experiment.settings) == {config.run_id for config in members(spec)}

@@ -32,9 +32,9 @@ class Reference:
 def software() -> Reference:
     """Return the entry of Grokmap itself, in the version that runs."""
     bibtex = (
-        f"@software{{{SOFTWARE},\n  author = {{{{The Grokmap developers}}}},\n"
+        f"@misc{{{SOFTWARE},\n  author = {{{{The Grokmap developers}}}},\n"
         "  title = {Grokmap: regime maps of memorisation, grokking and comprehension},\n"
-        f"  version = {{{VERSION}}}\n}}"
+        f"  howpublished = {{Software, version {VERSION}}},\n  version = {{{VERSION}}}\n}}"
     )
     return Reference(key=SOFTWARE, bibtex=bibtex, short="The Grokmap developers")
 

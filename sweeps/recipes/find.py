@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import runpy
 from pathlib import Path
 
 from grokcore.errors import ConfigError, unknown_name
@@ -29,7 +30,7 @@ def recipe_named(word: Path | str) -> Recipe | None:
 def specification(
     word: Path, *, quick: bool = False, budget: float | None = None, runs: int | None = None
 ) -> SweepSpec:
-    """Return the sweep of a file, or of a recipe, its cheap form if `quick`.
+    """Return the sweep of a TOML file, of a script that has a `spec`, or of a recipe, its cheap form if `quick`.
 
     Raises `ConfigError` for an unknown recipe, one that costs more than `budget` core-seconds, of which `runs` of its
     runs have their share, and for options of recipes with a file.
@@ -42,7 +43,15 @@ def specification(
     if quick or budget is not None:
         option = "--quick" if quick else "--budget"
         raise ConfigError([f"{option} is for recipes, whose cost is known; {word} is a file. Give --runs instead."])
-    return SweepSpec.from_toml(word)
+    return _of_script(word) if word.suffix == ".py" and word.is_file() else SweepSpec.from_toml(word)
+
+
+def _of_script(path: Path) -> SweepSpec:
+    """Return the `spec` of a script, as sweep.py has one; what it does as a program is not done."""
+    found = runpy.run_path(str(path)).get("spec")
+    if not isinstance(found, SweepSpec):
+        raise ConfigError([f"{path} has no spec that is a SweepSpec; write one as sweep.py does, or give a TOML file."])
+    return found
 
 
 def with_runs(spec: SweepSpec, runs: int) -> SweepSpec:

@@ -1,9 +1,9 @@
-"""BoundarySampler: runs where the regime map is least sure, which is where one regime becomes another.
+"""BoundarySampler: runs that tell most of the regime map's edges, beside those that are done or under way.
 
-The score of a point is the entropy of the regimes that an equal pool of the map's models gives it, divided by a low
-power of the steps the run will take: boundary-seeking alone picks dear runs, a high power only cheap ones. A standing
-share of the runs is Sobol points whatever the map says: the only honest hold-out for calibration, and the guard
-against regimes that nobody has met yet.
+The score of a point is what a run there is expected to tell of all edges (`analysis.maps.edge_knowledge`), divided by a
+low power of the steps the run will take: boundary-seeking alone picks dear runs, a high power only cheap ones. A
+standing share of the runs is Sobol points whatever the map says: the only honest hold-out for calibration, and the
+guard against regimes that nobody has met yet.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ if TYPE_CHECKING:
 CANDIDATES: Final = 1024
 """Points among which each wave is chosen."""
 
-SPREAD: Final = 0.5
-"""Radius around a chosen point in which others count less, in units of the runs' mean distance."""
+LEVELS_APART: Final = 1e6
+"""Factor on squared distances between levels of a choice."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Boundary(Sampler):
-    """Seeks the boundaries between regimes; about a third of its runs are Sobol points."""
+    """Seeks what tells most of the boundaries between regimes; about a third of its runs are Sobol points."""
 
     adaptive: ClassVar[bool] = True
 
@@ -96,8 +96,7 @@ class BoundarySampler(BaseSampler):
         self._search: SearchMap | None = None
         self._told = -1
         self._known = KnownPoints()
-        self._candidates: npt.NDArray[np.float64] = np.empty((0, 0))
-        self._scores: npt.NDArray[np.float64] = np.empty(0)
+        self._wave: _Wave | None = None
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """Return the space: as given, or that of the first trial that has one."""
@@ -127,7 +126,8 @@ class BoundarySampler(BaseSampler):
         for proposed in self._proposals(trial.number, search_space):
             if proposed not in self._known:
                 break
-        self._avoid(_units(search_space, proposed), search_space)
+        if self._wave is not None:
+            self._wave.take(proposed)
         return proposed
 
     def _proposals(self, number: int, space: Mapping[str, BaseDistribution]) -> Iterator[dict[str, Any]]:
@@ -136,11 +136,10 @@ class BoundarySampler(BaseSampler):
             # Points that another sampler had, of this very sequence perhaps, are passed over: the rest is as even.
             begin = self._sobol_index(number)
             units = (self._sobol_point(index, len(space)) for index in range(begin, begin + CANDIDATES + number))
-        else:
+            yield from (_at(space, unit) for unit in units)
+        elif self._wave is not None:
             # Where there is no map yet, the Sobol point of this number is kept for the slice.
-            units = (self._candidates[i] for i in np.argsort(-self._scores, kind="stable"))
-        for unit in units:
-            yield {name: from_unit(d, float(u)) for (name, d), u in zip(space.items(), unit, strict=True)}
+            yield from self._wave.by_worth()
         yield from anywhere(space, np.random.default_rng([self._seed, number]))
 
     def is_sobol(self, number: int) -> bool:
@@ -159,7 +158,7 @@ class BoundarySampler(BaseSampler):
         return np.asarray(self._points[index])
 
     def _look(self, study: Study, space: Mapping[str, BaseDistribution]) -> None:
-        """Score a wave's candidates if runs were told since the last time."""
+        """Begin a wave if runs were told since the last one."""
         done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         if len(done) == self._told:
             return
@@ -169,43 +168,63 @@ class BoundarySampler(BaseSampler):
         told = [(trial.params, *times) for trial in done if (times := milestones_of(trial)) is not None]
         found = self._search.tell(told) if self._search.drawable else None
         if found is None:
-            self._scores = np.empty(0)
+            self._wave = None
             return
-        rng = np.random.default_rng([self._seed, len(done)])
-        self._candidates = _sobol(len(space), rng, CANDIDATES)
-        values = {
-            name: [from_unit(distribution, float(u)) for u in self._candidates[:, i]]
-            for i, (name, distribution) in enumerate(space.items())
-        }
-        points = pd.DataFrame({name: values[name] for name in self._search.axes})
-        self._scores = self._score(found, _within(found, points))
-        running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        for trial in running:
+        units = _sobol(len(space), np.random.default_rng([self._seed, len(done)]), CANDIDATES)
+        candidates = [_at(space, unit) for unit in units]
+        self._wave = _Wave(found, candidates, space, self.settings.cost_power)
+        for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             if set(trial.params) >= set(space):
-                self._avoid(_units(space, trial.params), space)
+                self._wave.take(trial.params)
 
-    def _score(self, regimes: RegimeMap, points: pd.DataFrame) -> npt.NDArray[np.float64]:
-        from analysis.models.ensemble import POOLED
 
-        known = regimes.has_runs_at(points)
-        points = points[known]
-        chances = np.mean([regimes.member_probabilities(name, points).to_numpy() for name in POOLED], axis=0)
+class _Wave:
+    """The candidates of a wave, and what a run at each is worth beside those that run already."""
+
+    def __init__(
+        self,
+        regimes: RegimeMap,
+        candidates: list[dict[str, Any]],
+        space: Mapping[str, BaseDistribution],
+        cost_power: float,
+    ) -> None:
+        self._candidates, self._regimes = candidates, regimes
+        self._space = {name: space[name] for name in axes_of(space)}
+        self._units = np.array([_units(self._space, candidate) for candidate in candidates])
+        points = _within(regimes, pd.DataFrame(candidates)[list(self._space)])
+        known = np.flatnonzero(regimes.has_runs_at(points))
+        points = points.iloc[known]
+        self._edges = [(known[rows], edges) for rows, edges in regimes.edge_knowledge(points)]
         # Nothing is known of a level without runs, not even what a run there takes.
-        entropy, steps = np.full(len(known), np.log(4.0)), np.full(len(known), float(self.rule.budget))
-        entropy[known] = -(chances * np.log(np.maximum(chances, 1e-12))).sum(axis=1)
-        times = regimes.milestones(points)
-        generalises = 10.0 ** times["t_mem_mean"].to_numpy() + 10.0 ** times["delay_mean"].to_numpy()
-        steps[known] = np.minimum(generalises, self.rule.budget)
-        return np.asarray((entropy + 1e-6) / np.maximum(steps, 1.0) ** self.settings.cost_power)
+        steps = np.full(len(candidates), float(regimes.rule.budget))
+        if len(known):
+            times = regimes.milestones(points)
+            steps[known] = 10.0 ** times["t_mem_mean"].to_numpy() + 10.0 ** times["delay_mean"].to_numpy()
+        self._cost = np.clip(steps, 1.0, regimes.rule.budget) ** cost_power
+        self._taken = np.zeros(len(candidates), dtype=bool)
+        self._unknown = np.setdiff1d(np.arange(len(candidates)), known)
 
-    def _avoid(self, unit: npt.NDArray[np.float64], space: Mapping[str, BaseDistribution]) -> None:
-        """Let candidates near a point that is being run count less."""
-        if not len(self._scores):
-            return
-        axes = [i for i, name in enumerate(space) if name in axes_of(space)]
-        radius = SPREAD * max(self._told, 8) ** (-1.0 / len(axes))
-        gap = ((self._candidates[:, axes] - unit[axes]) ** 2).sum(axis=1)
-        self._scores = self._scores * (1.0 - np.exp(-gap / (2 * radius**2)))
+    def by_worth(self) -> Iterator[dict[str, Any]]:
+        """Yield the candidates, the best first."""
+        worth = np.zeros(len(self._candidates))
+        for rows, edges in self._edges:
+            worth[rows] = edges.gains()
+        # A run at a level that has none tells as much as any, and the next one there half as much.
+        worth[self._unknown] = max(worth.max(), 1e-9) * 0.5 ** self._taken[self._unknown].sum()
+        worth = np.where(self._taken, 0.0, worth / self._cost)
+        for index in np.argsort(-worth, kind="stable"):
+            yield self._candidates[index]
+
+    def take(self, params: Mapping[str, Any]) -> None:
+        """Count a run as known: as one at the nearest candidate of its level."""
+        gaps = (self._units - _units(self._space, params)) ** 2
+        apart = [isinstance(distribution, CategoricalDistribution) for distribution in self._space.values()]
+        gaps[:, apart] *= LEVELS_APART
+        index = int(np.argmin(gaps.sum(axis=1)))
+        self._taken[index] = True
+        for rows, edges in self._edges:
+            if len(at := np.flatnonzero(rows == index)):
+                edges.learn(int(at[0]))
 
 
 def _sobol(dimensions: int, seed: int | np.random.Generator, size: int) -> npt.NDArray[np.float64]:
@@ -214,6 +233,10 @@ def _sobol(dimensions: int, seed: int | np.random.Generator, size: int) -> npt.N
 
     points: npt.NDArray[np.float64] = qmc.Sobol(dimensions, scramble=True, rng=seed).random(size)
     return points
+
+
+def _at(space: Mapping[str, BaseDistribution], unit: npt.NDArray[np.float64]) -> dict[str, Any]:
+    return {name: from_unit(d, float(u)) for (name, d), u in zip(space.items(), unit, strict=True)}
 
 
 def _within(regimes: RegimeMap, points: pd.DataFrame) -> pd.DataFrame:

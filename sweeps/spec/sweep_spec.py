@@ -64,8 +64,9 @@ class SweepSpec(Component):
     """Seed of the choice of runs; the runs' own seeds are a field of theirs."""
     wave: Annotated[int, Ge(1)] = 32
     """Runs that an adaptive sampler chooses at a time; the others choose all runs at once."""
-    retire: bool = True
-    """Whether a run may leave once it has generalised and stayed there for a while."""
+    retire: bool | Annotated[float, Gt(1)] = True
+    """Whether a run may leave once it has generalised and stayed there for a while, until 1.25 times the step from
+    which on it had. A number: until so many times that step, so that a run is followed long enough to see it forget."""
     stopping: str = "none"
     """Which runs are not worth the rest of their budget: the name of a file in sweeps/stopping/."""
     stopping_options: Mapping[str, Any] = field(default_factory=dict)
@@ -292,7 +293,7 @@ class SweepSpec(Component):
         if isinstance(given.get("rule"), Mapping):
             given["rule"] = RegimeRule.from_section(given["rule"], "rule", complaints)
         if isinstance(given.get("space"), Mapping):
-            given["space"] = {name: _dimension_from(name, value, complaints) for name, value in given["space"].items()}
+            given["space"] = {name: dimension_from(name, value, complaints) for name, value in given["space"].items()}
         if not complaints:
             return cls(**given)
         checked = {name: value for name, value in given.items() if name in own and name not in ("rule", "space")}
@@ -337,7 +338,8 @@ def _run_complaints(given: Mapping[str, Any]) -> Iterator[str]:
         yield from error.complaints
 
 
-def _dimension_from(name: str, value: Any, complaints: list[str]) -> Dimension | None:
+def dimension_from(name: str, value: Any, complaints: list[str]) -> Dimension | None:
+    """Return what a field may take from a table or a list of values; append complaints, and return None if any."""
     where = f"space.{name}"
     if isinstance(value, (Range, Choice)):
         return value

@@ -18,7 +18,7 @@ from sweeps.stopping.base import Array, PeerJudge, Stopping
 class Asha(Stopping):
     """Successive halving: at each rung the best 1/`reduction` of the runs that reach it go on.
 
-    Li et al. 2020 (arXiv 1810.05934), with the promotion of Optuna's `SuccessiveHalvingPruner`, by validation accuracy
+    Li et al. 2018 (arXiv 1810.05934), with the promotion of Optuna's `SuccessiveHalvingPruner`, by validation accuracy
     at the rung. It ends late bloomers: it is here to compare with.
     """
 

@@ -20,6 +20,7 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 from grokcore.errors import ConfigError, DataError
 from sweeps.tracking.database import database_file, quiet, shown
@@ -33,8 +34,14 @@ READY_SECONDS: Final = 120.0
 
 
 def runs_page(server: str, experiment: str) -> str:
-    """Return the address of an experiment's list of runs on a server of MLflow's."""
-    return f"{server.rstrip('/')}/#/experiments/{experiment}/runs?workflowType=machine_learning"
+    """Return the address of an experiment's runs on a server of MLflow's: the sweep's own first, then by time."""
+    return f"{server.rstrip('/')}/{found_runs(experiment)}&orderByKey=attributes.start_time&orderByAsc=true"
+
+
+def found_runs(experiment: str, search: str = "") -> str:
+    """Return an experiment's list of runs, those that a search finds, as a place on a server of MLflow's."""
+    query = f"&searchFilter={quote(search)}" if search else ""
+    return f"#/experiments/{experiment}/runs?workflowType=machine_learning{query}"
 
 
 def experiments(uri: str) -> Mapping[str, str]:

@@ -19,7 +19,7 @@ from grokcore.records.regimes import REGIMES
 from grokcore.records.run_record import RunRecord
 from sweeps.spec.sweep_spec import SweepSpec
 from sweeps.store.run_store import read_records, record_ids
-from sweeps.tracking.browsing import LOOPBACK, PORT
+from sweeps.tracking.browsing import LOOPBACK, PORT, found_runs
 from sweeps.tracking.database import database_file, make_ready, shown, tracking_uri
 from sweeps.tracking.run_entry import entry_of
 from sweeps.tracking.run_writer import DATABASES, DatabaseWriter, RunWriter, ServerWriter, There, engine_of
@@ -110,7 +110,8 @@ class Mirror:
         with _in_words(self.uri):
             while some := list(itertools.islice(waiting, TOGETHER)):
                 new = {record.run_id: record for record in some if record.run_id not in self._there.runs}
-                entries = [entry_of(record, self.spec, self.sweep_id) for record in new.values()]
+                map_at = found_runs(self._experiment, f"tags.kind = 'sweep' and {self._own}")
+                entries = [entry_of(record, self.spec, self.sweep_id, map_at) for record in new.values()]
                 self._writer.write(entries, self._there)
                 written += len(entries)
         return written
@@ -126,7 +127,9 @@ class Mirror:
         # All that may change from one writing to the next is a tag: params cannot change, metrics fill charts.
         tags = {"runs": self.spec.runs, "finished": sum(counts.values()), "rule": rule, "sampler": self.spec.sampler}
         with _in_words(self.uri):
-            run = self.find(None) or self._create(round(1000 * min(times)[0]) if times else None)
+            # Before all of its runs, those too that are not finished yet: it is the first in the list.
+            began = min([(self.path / "spec.toml").stat().st_mtime, *(begin - 1.0 for begin, _ in times)])
+            run = self.find(None) or self._create(round(1000 * began))
             for name, value in {**tags, **counts, NOTE: self._note(counts)}.items():
                 self._client.set_tag(run, name, value)
             for pattern in ARTIFACTS:
@@ -143,15 +146,20 @@ class Mirror:
 
     def _note(self, counts: dict[str, int]) -> str:
         space = self.spec.whole_space.dimensions
+        own_runs = found_runs(self._experiment, f"tags.kind = 'run' and {self._own}")
         rows = "\n".join(f"| {name} | {count} |" for name, count in counts.items())
         return (
             f"**Sweep {self.spec.name}**: {', '.join(space)} varied by {self.spec.sampler}.\n\n"
             f"Rule: {self.spec.rule.sentence()}.\n\n| regime | runs |\n|---|---|\n{rows}\n\n"
-            f"Its runs alone: filter by `tags.sweep_id = '{self.sweep_id}'`.\n\n"
+            f"[Its runs alone]({own_runs}).\n\n"
             "The map is under Artifacts: `map.html` to explore, `map.png`, `map.svg` and `map.pdf` to print."
         )
 
-    def _create(self, start: int | None) -> str:
+    @property
+    def _own(self) -> str:
+        return f"tags.sweep_id = '{self.sweep_id}'"
+
+    def _create(self, start: int) -> str:
         tags = {"kind": "sweep", "sweep": self.spec.name, "sweep_id": self.sweep_id}
         run = self._client.create_run(self._experiment, start_time=start, tags=tags, run_name=f"sweep {self.spec.name}")
         return str(run.info.run_id)

@@ -57,8 +57,8 @@ class RunEntry:
     """(name, value, step)."""
 
 
-def entry_of(record: RunRecord, spec: SweepSpec, sweep_id: str) -> RunEntry:
-    """Return what MLflow is told of a run of the sweep."""
+def entry_of(record: RunRecord, spec: SweepSpec, sweep_id: str, map_at: str = "") -> RunEntry:
+    """Return what MLflow is told of a run of the sweep, whose map is at that place on its server."""
     flat = record.config.to_flat()
     dimensions = spec.whole_space.dimensions
     start, end = (None, None) if record.trained is None else (round(1000 * moment) for moment in record.trained)
@@ -69,7 +69,7 @@ def entry_of(record: RunRecord, spec: SweepSpec, sweep_id: str) -> RunEntry:
         start=start,
         end=end,
         params={name: _text(value)[:PARAM_CHARACTERS] for name, value in flat.items()},
-        tags={name: text[:TAG_CHARACTERS] for name, text in _tags(record, spec, sweep_id).items()},
+        tags={name: text[:TAG_CHARACTERS] for name, text in _tags(record, spec, sweep_id, map_at).items()},
         metrics=tuple(_metrics(record, spec, flat, dimensions)),
     )
 
@@ -104,7 +104,7 @@ def _text(value: Any) -> str:
     return json.dumps(value) if isinstance(value, list) else str(value)
 
 
-def _tags(record: RunRecord, spec: SweepSpec, sweep_id: str) -> dict[str, str]:
+def _tags(record: RunRecord, spec: SweepSpec, sweep_id: str, map_at: str) -> dict[str, str]:
     row = record.row(spec.rule)
     milestones = {name: value for name, value in row.items() if name.startswith("t_")}
     tags = {
@@ -116,7 +116,8 @@ def _tags(record: RunRecord, spec: SweepSpec, sweep_id: str) -> dict[str, str]:
         "regime": str(row["regime"]),
         "outcome": str(row["outcome"]),
         "milestones": json.dumps(milestones),
-        "mlflow.note.content": f"{row['regime']}: {record.outcome.sentence}",
+        "mlflow.note.content": f"{row['regime']}: {record.outcome.sentence}"
+        + (f"\n\n[The sweep, with its map under Artifacts]({map_at})" if map_at else ""),
     }
     if record.ruled_out:
         tags["ruled_out"] = str(record.ruled_out)

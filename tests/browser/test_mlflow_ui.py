@@ -113,7 +113,7 @@ def test_the_printed_address_lists_every_run_and_the_sweep_first(page, printed, 
     assert text.index(f"sweep {SPEC.name}") < min(text.index(name) for name in names)
 
 
-def test_a_run_shows_its_curves_against_optimizer_steps(page, server, mirror, tmp_path):
+def test_a_run_shows_its_curves_against_optimizer_steps_and_leads_to_its_map(page, server, mirror, tmp_path):
     run = mirror.find(next(record_ids(mirror.path)))
     # MLflow draws a chart only when it comes into view.
     page.set_viewport_size({"width": 1500, "height": 3000})
@@ -124,6 +124,11 @@ def test_a_run_shows_its_curves_against_optimizer_steps(page, server, mirror, tm
     page.wait_for_timeout(1000)
     page.screenshot(path=tmp_path / "run.png")
     assert page.locator("path.js-line").count() >= 3
+    page.goto(f"{server}/#/experiments/{mirror._experiment}/runs/{run}")
+    link = page.get_by_text("The sweep, with its map under Artifacts").first
+    page.goto(f"{server}/#{link.get_attribute('href').partition('#')[2]}")
+    page.get_by_text(f"sweep {SPEC.name}", exact=True).first.wait_for()
+    assert page.get_by_text("1 matching run").count() == 1
 
 
 def test_the_sweeps_own_run_shows_its_rule_and_its_map(page, server, mirror, tmp_path):

@@ -52,6 +52,14 @@ WAYS = {
     "grokfast ma": {"transform": {"name": "grokfast_ma", "window": 6}},
     "orthograd": {"transform": "orthograd"},
     "fixed norm": {"transform": "fixed_norm"},
+    "norm penalty": {"transform": {"name": "norm_penalty", "strength": 0.1, "memorised": 0.01}},
+    "norm penalty in a pair": {
+        "transform": {
+            "name": "pair",
+            "first": "grokfast_ema",
+            "second": {"name": "norm_penalty", "strength": 0.1, "memorised": 0.01},
+        }
+    },
     "two transforms": {"transform": {"name": "pair", "first": {"name": "grokfast_ema"}, "second": "orthograd"}},
     "three transforms": {
         "transform": {
@@ -66,6 +74,7 @@ WAYS = {
     "dropout transformer": {"dropout": 0.3, "model": TRANSFORMER},
     "noise": {"gradient_noise": 0.01},
     "minibatches": {"batch": 20},
+    "differences held out": {"split": "difference", "model.combine": "concat"},
     "label noise": {"task.label_noise": 0.2},
     "tanh": {"model.activation": "tanh"},
     "bits": {**BITS, "model": {"name": "mlp", "width": 24, "inputs": "real", "combine": "concat"}},
@@ -80,6 +89,7 @@ WAYS = {
     "power on bits": {**BITS, "model": POWER},
     "power with dropout": {"model": POWER, "dropout": 0.2},
     "pizza": {"model": {**TRANSFORMER, "attention_rate": 0.0}},
+    "sphere": {"model": {**TRANSFORMER, "name": "bounded_sphere"}},
     "tied": {"model": {**TRANSFORMER, "tied": True, "positions": "none"}},
     "module": {"model": {"name": "module", "factory": "my_nets:mlp", "arguments": {"width": 16}}},
     "qwen": {"model": {"name": "module", "factory": "my_nets:qwen", "equals_token": True}},

@@ -41,7 +41,7 @@ def test_the_laws_tables_hold_the_law_s_numbers_and_their_mathematics_parses(kno
     text = paper.laws_tables(known_map, survival)
     for value in known_map.law.estimates["estimate"]:
         assert latex.number(float(value)) in text
-    assert text.count(r"\begin{table}") == text.count(r"\end{table}") == 2
+    assert text.count(r"\begin{table*}") == text.count(r"\end{table*}") == 2
     for axis in survival.axes:
         for third in axis.thirds:
             assert f"{third.mean.mean:,.0f}".replace(",", "{,}") in text
@@ -49,3 +49,10 @@ def test_the_laws_tables_hold_the_law_s_numbers_and_their_mathematics_parses(kno
     assert any(r"\frac{f - " in one for one in found)
     for one in found:
         PARSER.parse(f"${one.replace('{,}', ',')}$")
+
+
+def test_a_table_wider_than_a_column_is_set_over_both():
+    narrow = pd.DataFrame({"$s$": ["$1.0$"], "runs": ["$12$"]})
+    wide = narrow.assign(meaning="exponent of the distance to the critical fraction")
+    assert "\\begin{table}" in latex.table(narrow, "c", "tab:a")
+    assert "\\begin{table*}" in latex.table(wide, "c", "tab:a", text=["meaning"])

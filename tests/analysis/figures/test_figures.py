@@ -161,6 +161,7 @@ def test_marks_tell_censored_unstable_and_lost_runs_apart():
     rows = [
         ("finished", True, "grokking"),
         ("unstable", True, "comprehension"),
+        ("forgotten", True, "grokking"),
         ("finished", True, "memorization"),
         ("finished", True, "confusion"),
         ("stopped", False, "memorization"),

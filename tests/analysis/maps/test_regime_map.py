@@ -207,9 +207,21 @@ def test_failed_diverged_and_unstable_runs_are_a_layer_of_their_own(known):
     assert len(fitted.runs) == 64
     points = known.points(256, 4)
     chances = fitted.outcomes(points)
-    assert list(chances.columns) == ["diverged", "failed", "unstable"]
+    assert list(chances.columns) == ["diverged", "failed", "unstable", "forgotten"]
     assert ((chances["diverged"] > 0.5) == (points["optimizer.decay"] > 0.3)).mean() > 0.95
     assert (chances["failed"] == 0).all()
+
+
+def test_forgotten_runs_are_a_layer_and_keep_their_regime(known):
+    frame = known.runs(64, 0)
+    forgot = (frame["optimizer.decay"] > 0.3) & frame["t_gen_event"]
+    frame["outcome"] = np.where(forgot, "forgotten", "finished")
+    fitted = RegimeMap.fit(frame, known.scales(), rule=known.rule)
+    assert not set(fitted.runs["regime"][forgot.to_numpy()]) & {"confusion", "memorization"}
+    there = frame[["fraction", "optimizer.decay"]]
+    chances = fitted.outcomes(there)["forgotten"]
+    assert chances[forgot.to_numpy()].min() > chances[~forgot.to_numpy()].mean()
+    assert (fitted.outcomes(there)["unstable"] == 0).all()
 
 
 def test_a_rare_outcome_stays_rare(known):

@@ -3,7 +3,16 @@
 import numpy as np
 import pytest
 
-from analysis.models.stages import FLOOR, STAGES, deciding, earned_weights, equal_weights, mixed
+from analysis.models.stages import (
+    FLOOR,
+    STAGES,
+    best_sharpness,
+    deciding,
+    earned_weights,
+    equal_weights,
+    mixed,
+    sharpened,
+)
 
 
 def chances(n, seed):
@@ -37,6 +46,19 @@ def test_who_is_right_about_one_stage_has_the_weight_there():
     assert stage_weights["late"]["times"] == pytest.approx(FLOOR, abs=0.01)
     assert stage_weights["memorised"]["times"] == pytest.approx(stage_weights["generalised"]["times"], abs=0.05)
     assert tested["memorised"] == 2 * (truth == 0).sum()
+
+
+def test_each_stage_is_as_sure_as_it_is_right():
+    """Half as sure as right of one stage and twice of another, a member is corrected in both."""
+    rng = np.random.default_rng(3)
+    fair = rng.dirichlet(np.full(4, 0.5), 3000)
+    allowed = np.eye(4, dtype=bool)[(rng.random(3000)[:, None] > fair.cumsum(axis=1)).sum(axis=1)]
+    wrong = {"memorised": 0.5, "generalised": 1.0, "late": 2.0}
+    found = best_sharpness(sharpened(fair, wrong), allowed, np.ones(3000))
+    for stage, power in wrong.items():
+        assert found[stage] == pytest.approx(1 / power, rel=0.15)
+    assert sharpened(sharpened(fair, wrong), {s: 1 / p for s, p in wrong.items()}) == pytest.approx(fair, abs=2e-3)
+    assert sharpened(fair, {}) == pytest.approx(fair, abs=1e-5)
 
 
 def test_runs_whose_regime_is_open_test_nobody():

@@ -11,6 +11,7 @@ from analysis.statistics.questions import (
     QUESTIONS,
     Change,
     Difference,
+    Forgets,
     Order,
     Ratio,
     Reached,
@@ -83,6 +84,14 @@ def test_a_share_has_an_exact_interval():
     assert (found.low, found.high) == (pytest.approx(0.3588, abs=1e-4), pytest.approx(0.9958, abs=1e-4))
 
 
+def test_forgetting_is_a_share_with_its_step():
+    kept, lost = run(t_gen=1000), run(t_gen=1000)
+    lost.curves.loc[lost.curves["step"] >= 5000, "val_accuracy"] = 0.2
+    found = Forgets(high=1).find([kept, lost, run(t_gen=10**9)])
+    assert (found.estimate, found.runs) == (pytest.approx(1 / 3), 3)
+    assert found.note == "1 of 3 runs, at a median of 5,012 steps"
+
+
 def test_an_accuracy_counts_at_any_moment_and_a_measure_at_the_end():
     fallen = run()
     fallen.curves.loc[len(fallen.curves) - 1, "val_accuracy"] = 0.0
@@ -148,7 +157,8 @@ def test_an_order_is_a_factor_between_halves():
 @pytest.mark.parametrize("kind", QUESTIONS)
 def test_no_runs_give_no_verdict(kind):
     needed = {"column": "norm", "field": "decay", "one": {}, "other": {}, "slow": {}, "fast": {}}
-    needed |= {"first": "norm", "then": "val_accuracy"}
+    needed |= {"first": "norm", "then": "val_accuracy", "budget": 10, "ratio": 5.0}
+    needed |= {"axes": {"a": [1.0], "b": [1.0]}, "rows": ["m"]}
     fields = QUESTIONS[kind].__dataclass_fields__
     question = QUESTIONS[kind](low=0, **{name: value for name, value in needed.items() if name in fields})
     assert question.verdict(question.find([])) is Verdict.OPEN

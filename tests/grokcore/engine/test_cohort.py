@@ -183,7 +183,8 @@ def test_an_unstable_run_is_called_so(make_config):
             record.columns[f"{split}_accuracy"].max() >= 0.9 > record.columns[f"{split}_accuracy"][-1]
             for split in ("train", "val")
         )
-        assert (record.outcome is Outcome.UNSTABLE) == lost
+        assert (record.outcome in (Outcome.UNSTABLE, Outcome.FORGOTTEN)) == lost
+        assert (record.outcome is Outcome.FORGOTTEN) == record.forgetting(0.9).event
     assert any(record.outcome is Outcome.UNSTABLE for record in records)
 
 

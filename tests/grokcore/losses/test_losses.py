@@ -116,6 +116,16 @@ def test_mse_is_the_mean_over_outputs_and_answers_the_nearest_template():
     assert one_hot.values(torch.tensor([[[0.5, 0.0]]]), torch.tensor([[0]])).item() == pytest.approx(0.125)
 
 
+def test_squares_of_softmax_are_torchs_and_keep_the_gradient_of_a_nearly_certain_example():
+    outputs = torch.randn(1, 20, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    targets = torch.arange(20)[None] % 5
+    hot = torch.nn.functional.one_hot(targets, 5).double()
+    theirs = torch.nn.functional.mse_loss(outputs.softmax(-1), hot, reduction="none").mean(-1)
+    torch.testing.assert_close(make_loss("mse_softmax").values(outputs, targets), theirs)
+    push = make_loss("mse_softmax").gradient_(torch.tensor([[[20.0, 0.0]]]), torch.tensor([[0]]), torch.ones(1, 1))
+    assert push[0, 0, 0].item() == pytest.approx(-2 * math.exp(-40), rel=1e-4)
+
+
 def test_hinge_of_two_classes_is_one_minus_the_signed_margin():
     outputs = torch.tensor([[[0.25, 0.5], [2.0, 0.0]]])
     assert Hinge().values(outputs, torch.tensor([[1, 0]])).tolist() == [[0.75, 0.0]]

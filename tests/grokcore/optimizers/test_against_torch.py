@@ -31,6 +31,8 @@ NETWORKS = {
     "minibatches": {"model": {"name": "mlp", "width": 16}, "batch": 30},
     "two layers": {"model": {"name": "transformer", "layers": 2, "width": 16, "mlp_width": 24, "norm": "post"}},
     "squares": {"model": {"name": "mlp", "width": 16, "activation": "tanh"}, "loss": "mse"},
+    "squares of softmax": {"model": {"name": "mlp", "width": 16, "depth": 2, "bias": False}, "loss": "mse_softmax"},
+    "differences held out": {"model": {"name": "mlp", "width": 16, "combine": "concat"}, "split": "difference"},
     "decoder": {"model": {"name": "decoder", "width": 16}, "loss": "mse", "task": {"name": "toy_addition"}},
     "hinge on bits": {
         "model": {"name": "mlp", "width": 16, "inputs": "real", "combine": "concat"},

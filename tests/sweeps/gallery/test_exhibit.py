@@ -1,6 +1,7 @@
 """The gallery: recipes are run once, kept, judged from what is kept, and a killed or damaged one costs only itself."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -36,7 +37,7 @@ def test_what_is_kept_reads_back_equal(experiment, tmp_path):
 def test_the_members_are_the_sweeps_points():
     ids = [config.run_id for config in members(recipe("prieto-orthograd").spec)]
     assert len(ids) == len(set(ids)) == 6
-    assert len(members(recipe("liu-phase-regression").quick)) == 24
+    assert len(members(recipe("liu-phase-rates").spec)) == 100
 
 
 def test_a_kept_recipe_is_not_run_again_unless_it_changed(experiment, tmp_path, monkeypatch):
@@ -47,6 +48,13 @@ def test_a_kept_recipe_is_not_run_again_unless_it_changed(experiment, tmp_path, 
     assert (tmp_path / f"{NAME}-1.png").stat().st_size > 1000
     assert not is_of(experiment, recipe(NAME), quick=False)
     assert not is_of(experiment, recipe("merrill-parity"), quick=True)
+
+
+@pytest.mark.parametrize("change", [{"retire": False}, {"retire": 4.0}, {"measures": "light"}])
+def test_a_recipe_whose_runs_are_followed_or_measured_otherwise_is_run_again(experiment, change):
+    now = recipe(NAME)
+    assert is_of(experiment, now, quick=True)
+    assert not is_of(experiment, replace(now, quick=replace(now.quick, **change)), quick=True)
 
 
 def test_a_page_says_claim_published_ours_and_verdict(experiment):
@@ -71,6 +79,14 @@ def test_a_damaged_file_is_named(content, tmp_path):
         path.write_bytes(content)
     with pytest.raises(DataError, match=NAME):
         load(path)
+
+
+def test_a_damaged_file_of_another_recipe_is_named_before_anything_runs(tmp_path, monkeypatch):
+    monkeypatch.setattr("sweeps.gallery.exhibit._run", None)
+    (tmp_path / "merrill-parity.parquet").write_bytes(b"PAR1 nonsense")
+    with pytest.raises(DataError, match=r"merrill-parity.* remove it, to run its recipe again"):
+        list(exhibit([recipe(NAME)], tmp_path, quick=True, again=False, slots=1))
+    assert not (tmp_path / f"{NAME}.parquet").exists()
 
 
 def test_recipes_are_chosen_by_name_cost_and_form():

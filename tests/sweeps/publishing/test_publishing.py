@@ -160,7 +160,7 @@ def test_the_commands_print_and_write(sweep, tmp_path, monkeypatch, capsys):
         return capsys.readouterr().out
 
     monkeypatch.chdir(tmp_path)
-    assert "@software{grokmap" in typed("cite", "small", "--results", "my results")
+    assert "@misc{grokmap" in typed("cite", "small", "--results", "my results")
     printed = typed("cite", sweep.folder, "--out", "paper").split()
     assert [Path(name).name for name in printed] == ["methods.txt", "methods.tex", "references.bib"]
     assert "small.zip" in typed("archive", sweep.folder)

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import optuna
+import pandas as pd
+import psutil
 import pytest
 import torch
 
@@ -215,6 +217,18 @@ def test_a_search_keeps_no_map_but_those_it_needs():
         gc.collect()
         alive.append(sum(type(thing) is RegimeMap for thing in gc.get_objects()))
     assert max(alive) <= 2
+
+
+def test_two_hundred_refits_take_no_more_memory_than_forty():
+    space = {name: axis.distribution() for name, axis in SPACE.items()}
+    rng, search, used = np.random.default_rng(0), SearchMap(RULE, space, 0), []
+    points = pd.DataFrame({"fraction": rng.uniform(0.2, 0.9, 2000), "decay": 10 ** rng.uniform(-2, 1, 2000)})
+    for _ in range(200):
+        runs = [{"fraction": rng.uniform(0.2, 0.9), "decay": 10 ** rng.uniform(-2, 1), "seed": 0} for _ in range(20)]
+        found = search.tell([(run, *(Milestone(event=e, step=s) for s, e in oracle(run))) for run in runs])
+        found.probabilities(points)
+        used.append(psutil.Process().memory_info().rss / 2**20)
+    assert max(used[-40:]) - max(used[:40]) < 16
 
 
 def test_what_is_learned_grows_with_the_runs_and_never_exceeds_them():

@@ -26,6 +26,7 @@ def test_toml_and_back_with_everything_set(spec, changed, tmp_path):
         sampler="boundary",
         sampler_options={"sobol": 0.5},
         map_axes=("fraction", "decay"),
+        retire=4.0,
         width=None,
     )
     path = tmp_path / "spec.toml"

@@ -3,6 +3,7 @@
 import datetime
 import decimal
 import tomllib
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,9 +14,11 @@ from hypothesis import strategies as st
 from grokcore.errors import ConfigError
 from grokcore.records.regimes import RegimeRule
 from grokcore.tasks.base import TASKS
+from sweeps.recipes.find import specification
 from sweeps.spec.space import Choice, Range
 from sweeps.spec.sweep_spec import SweepSpec
 
+ROOT = Path(__file__).parents[3]
 RUN = {
     "task": {"name": "modular_addition", "modulus": 7},
     "model": {"name": "mlp", "width": 8},
@@ -110,3 +113,11 @@ def test_a_choice_of_what_no_file_can_hold_is_refused(values):
 def test_a_choice_listed_twice_in_two_types_is_refused():
     with pytest.raises(ConfigError, match="listed once"):
         Choice(values=(0.5, np.float64(0.5)))
+
+
+def test_a_script_is_a_specification_as_its_own_file_is(tmp_path):
+    assert specification(ROOT / "sweep.py").name == "default"
+    script = tmp_path / "other.py"
+    script.write_text("spec = 3\n")
+    with pytest.raises(ConfigError, match="has no spec that is a SweepSpec"):
+        specification(script)

@@ -21,7 +21,8 @@ def test_a_sweep_has_the_address_of_its_experiment(swept):
     (experiment,) = browsing.experiments(tracking_uri(swept.path.parent)).values()
     told = where_to_browse(swept.path)
     assert told.startswith("grokmap ui ")
-    assert told.endswith(f"http://127.0.0.1:5000/#/experiments/{experiment}/runs?workflowType=machine_learning")
+    address = f"http://127.0.0.1:5000/#/experiments/{experiment}/runs?workflowType=machine_learning"
+    assert told.endswith(f"{address}&orderByKey=attributes.start_time&orderByAsc=true")
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
