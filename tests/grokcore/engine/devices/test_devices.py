@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -103,3 +106,20 @@ def test_nothing_but_devices_asks_which_device_it_is():
         if asks.search(line)
     ]
     assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize(("first", "mode"), [("import grokcore, torch", "AUTO"), ("import torch", "off")])
+def test_whether_mkl_is_reproducible_is_asked_of_mkl_not_of_its_variable(first, mode):
+    code = f"""
+import logging
+logging.basicConfig()
+{first}
+torch.ones(64, 64) @ torch.ones(64, 64)
+from grokcore.engine.devices.cpu import mkl_mode
+print(mkl_mode())
+"""
+    environment = {name: value for name, value in os.environ.items() if name != "MKL_CBWR"}
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    expected = mode if torch.backends.mkl.is_available() else ""
+    assert told.stdout.strip() == expected
+    assert ("MKL_CBWR has no effect" in told.stderr) == (expected == "off")
