@@ -8,6 +8,7 @@ importing torch takes longer than all the rest of them. So the modules here say
 from __future__ import annotations
 
 import importlib
+import sys
 import types
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +17,13 @@ if TYPE_CHECKING:
 else:
 
     class _Torch(types.ModuleType):
-        """A module that becomes torch at the first look at it: a plain module from then on, as fast as torch itself."""
+        """Stands for torch until the first look at it, and then hands its place to torch in every module."""
 
         def __getattr__(self, name: str) -> Any:
             loaded = importlib.import_module("torch")
-            self.__dict__.update(loaded.__dict__)
-            self.__class__ = types.ModuleType
+            for module in list(sys.modules.values()):
+                if getattr(module, "__dict__", {}).get("torch") is self:
+                    module.torch = loaded
             return getattr(loaded, name)
 
     torch = _Torch("torch")

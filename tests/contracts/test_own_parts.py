@@ -135,7 +135,7 @@ def test_a_configuration_with_ones_own_parts_reads_back_and_says_what_is_wrong()
     with pytest.raises(ConfigError) as caught:
         RunConfig.from_dict({**RUN, "model": "bilinaer", "loss": {"name": "logit_gap", "gap": -1}})
     said = str(caught.value)
-    assert "unknown model 'bilinaer'. Did you mean 'bilinear'? Known: bilinear, decoder" in said
+    assert "unknown model 'bilinaer'. Did you mean 'bilinear'? Known: bilinear, bounded_sphere, decoder" in said
     assert "loss.gap = -1: input should be greater than 0" in said
 
 
