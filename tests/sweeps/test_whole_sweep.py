@@ -191,7 +191,7 @@ def test_a_sweep_that_is_complete_is_read_not_run_again(spec, changed, tmp_path)
 import sys
 from pathlib import Path
 from sweeps import SweepSpec
-from sweeps.run_sweep import SweepOptions, run_sweep
+from sweeps.whole_sweep import SweepOptions, run_sweep
 spec = SweepSpec.from_toml(Path({str(first.path / "spec.toml")!r}))
 assert run_sweep(spec, SweepOptions(results=Path({str(tmp_path)!r}), map=False, mlflow=False)).complete
 slow = {{"torch", "mlflow", "pandas", "ray"}} & set(sys.modules)
