@@ -57,10 +57,6 @@ class Speedup(NamedTuple):
     pairs: int
     """How many pairs."""
 
-    def times(self, factor: float) -> Speedup:
-        """Return it in another unit, of which a step of the first takes `factor` as much as one of the second."""
-        return self._replace(ratio=self.ratio * factor, low=self.low * factor, high=self.high * factor)
-
 
 def log_ratios(slow: Times, fast: Times) -> Array:
     """Return ln of each pair's ratio of restricted times, (N,): 0 where neither got there.
