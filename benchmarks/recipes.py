@@ -3,7 +3,7 @@
     python -m benchmarks.recipes [NAME ...]
 
 A recipe's cost is what all its runs take if each spends its whole budget, in cohorts of the best width, measures and
-starting apart. ``limit`` is 1.5 times the stated cost: a machine may be so much slower than the one it was stated on.
+starting apart.
 """
 
 from __future__ import annotations
@@ -17,9 +17,6 @@ from grokcore.engine.width_tuning import measured_width, run_steps_per_second
 from grokcore.run_config import RunConfig
 from sweeps.recipes.recipe import names, recipe
 from sweeps.spec.sweep_spec import SweepSpec
-
-LIMIT = 1.5
-"""How many times as slow as stated a machine may be."""
 
 
 def estimate(spec: SweepSpec) -> float:

@@ -42,12 +42,12 @@ def league(
 
     folder = out or Path("results") / ("league-quick" if quick else "league")
     asked = order(method or [], problem or [], folder, quick=quick, own=methods)
-    asked.plan.check_budget(asked.price, core_seconds(budget))
+    asked.check_budget(core_seconds(budget))
     check_outputs([folder / page.PAGE, *(folder / f"{name}.parquet" for name in asked.methods)])
     known, slots = known_methods(methods), slots or slots_here()
     console = Console(highlight=False, markup=False)
     console.print(
-        f"{len(asked.methods)} methods on {len(asked.problems)} problems, "
+        f"methods: {len(asked.methods)}, problems: {len(asked.problems)}, "
         f"up to {asked.price:,.0f} core-seconds, {slots} at a time"
     )
     for ledger in play(asked, slots):

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from grokcore.engine.early_stopping import EarlyStopping
-from grokcore.errors import ConfigError
 from sweeps.league.entries import Method, Problem
 
 THRESHOLD = 0.95
@@ -55,18 +54,6 @@ class Plan:
         runs = {p.name: self.runs * len(self.fractions_of(p)) + self.map_runs * (p.name == mapped) for p in problems}
         each = sum(runs[problem.name] * problem.cost for problem in problems)
         return sum(each * method.cost for method in methods)
-
-    def check_budget(self, price: float, budget: float | None) -> None:
-        """Raise `ConfigError` if it costs more than `budget` core-seconds; says the cost and what is cheaper."""
-        if budget is None or price <= budget:
-            return
-        quick = "--quick, or " if self is not QUICK else ""
-        raise ConfigError(
-            [
-                f"this league takes up to {price:,.0f} core-seconds, more than the budget of {budget:,.0f}. Cheaper: "
-                f"{quick}fewer of it with --method and --problem."
-            ]
-        )
 
 
 FULL = Plan(

@@ -7,7 +7,7 @@ import json
 import multiprocessing
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,14 @@ class Order:
         known = methods(self.own)
         on = [problems()[name] for name in self.problems]
         return self.plan.price([known[name] for name in self.methods], on, whole_map.MAPPED)
+
+    def check_budget(self, budget: float | None) -> None:
+        """Raise `ConfigError` if it costs more than `budget` core-seconds; says the cost and what is cheaper."""
+        if budget is None or self.price <= budget:
+            return
+        quick = "" if self.quick or replace(self, quick=True).price > budget else "--quick, or "
+        takes = f"takes up to {self.price:,.0f} core-seconds, more than the budget of {budget:,.0f}"
+        raise ConfigError([f"this league {takes}. Cheaper: {quick}fewer of it with --method and --problem."])
 
 
 def order(

@@ -106,7 +106,7 @@ class Recipe(Component):
         affordable = int(budget / price * (runs or self.sweep(quick=quick).runs))
         form = " --quick" if quick else ""
         cheaper = [f"grokmap sweep {self.name}{form} --runs {affordable}"] if affordable else []
-        if not quick and self.quick_cost is not None and self.quick_cost < price:
+        if not quick and self.quick_cost is not None and self.quick_cost <= budget:
             cheaper.append(f"--quick ({self.quick_cost:,.0f})")
         remedy = f" Cheaper: {' or '.join(cheaper)}." if cheaper else " Give a larger budget."
         takes = f"takes up to {price:,.0f} core-seconds, more than the budget of {budget:,.0f}"

@@ -229,7 +229,8 @@ def test_mistakes_are_told_in_a_sentence(grokmap, tmp_path):
     for words, sentence in (
         (("--method", "moun"), "Did you mean 'muon'"),
         (("--problem", "parities"), "Did you mean 'parity'"),
-        (("--budget", "60s"), "more than the budget of 60. Cheaper: --quick, or fewer"),
+        (("--budget", "600s"), "more than the budget of 600. Cheaper: --quick, or fewer"),
+        (("--budget", "60s"), "more than the budget of 60. Cheaper: fewer"),
         (("--budget", "1s", "--quick"), "fewer of it with --method"),
         (("--method", "uniform-attention", "--problem", "parity"), "fits none of parity"),
         (("--methods", "nowhere"), "no such folder"),
