@@ -120,3 +120,23 @@ def test_a_database_that_ends_because_the_one_before_is_still_ending_is_started_
     server.kill()
     server.wait()
     assert tries.read_text().count("x") == 2
+
+
+@pytest.mark.parametrize("deaf", ["TERM", "TERM INT"])
+def test_stopping_returns_when_the_database_is_gone_too_however_long_its_clients_stay(home, deaf):
+    # The database outlives its supervisor: it waits for its clients, as PostgreSQL does after SIGTERM.
+    database = f"trap '' {deaf}; touch {home}/up; while :; do sleep .05; done"
+    script = f'(trap "touch {home}/asked; exit" INT; {database}) & trap - TERM; wait'
+    process = subprocess.Popen(["bash", "-c", script], start_new_session=True)
+    end = time.monotonic() + 30
+    while not (home / "up").exists():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    state = home / "results/mlflow-server/supervisor.json"
+    state.write_text(json.dumps({"pid": process.pid, "birth": mlflow_server._birth(process.pid)}))
+    # Something must take the dead away, as the first process of a host does.
+    process.poll()
+    mlflow_server.stop()
+    process.wait(10)
+    assert not mlflow_server._group_lives(process.pid)
+    assert (home / "asked").exists() == (deaf == "TERM")
