@@ -51,6 +51,8 @@ T = TypeVar("T")
 
 BUDGET = 5000
 """Steps of a synthetic run."""
+THRESHOLD = 0.9
+"""The accuracy that a synthetic run reaches or does not."""
 MEASURES = ("weight_norm", "effective_rank", "fourier_concentration")
 """Measures beside the four curves that every run has, taken at every sixth evaluation."""
 CURVES = 100
@@ -95,7 +97,7 @@ def spec(runs: int, sampler: str) -> SweepSpec:
             "rate": Range(low=0.001, high=0.1, log=True),
             "seed": Choice(values=tuple(range(10))),
         },
-        rule=RegimeRule(threshold=0.9, budget=BUDGET, ratio=5.0),
+        rule=RegimeRule(threshold=THRESHOLD, budget=BUDGET, ratio=5.0),
         runs=runs,
         sampler=sampler,
     )
@@ -122,7 +124,7 @@ def pretended_reports(task: CohortTask, rng: np.random.Generator, curves: list[s
         if len(curves) < CURVES:
             curves.append(pretended(config, rng).to_json().partition(MARK)[2])
         empty = RunRecord(config=config, outcome=Outcome.FINISHED, columns={"step": np.array([], dtype=np.int64)})
-        found = report(empty, spec(1, "sobol").rule.threshold)
+        found = report(empty, THRESHOLD)
         mem, gen = (int(step) for step in 10 ** rng.uniform((1, 2), (3, 3.6)))
         line = found["record"].partition(MARK)[0] + MARK + curves[int(rng.integers(len(curves)))]
         reports.append(found | {"train": [True, mem], "val": [bool(rng.integers(2)), gen], "record": line})
