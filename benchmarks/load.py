@@ -4,7 +4,7 @@
 nothing, at 1k, 10k and 100k finished runs, then writes the tables, then mirrors a sample of the runs in MLflow.
 Every cohort reports through Ray Tune's callback as in a sweep, and so many are out at the same time as there are slots:
 64 at every size, and 1,000 at the largest. Only the driver's own work is timed: what workers would do (making records,
-encoding them) is done off the clock.
+encoding them) is done off the clock. At the end it is simulated how busy devices are that such a driver feeds.
 
     python -m benchmarks.load                     1k, 10k and 100k runs (30 minutes, 15 GB of disk)
     python -m benchmarks.load --runs 1000 10000   up to 10k only
@@ -33,6 +33,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from benchmarks import fleet
 from grokcore.engine.evaluation_schedule import evaluation_steps, measure_steps
 from grokcore.engine.grouping import cohort_key
 from grokcore.records.regimes import RegimeRule
@@ -306,6 +307,7 @@ def main() -> None:
     for figures in measure([Load(runs=runs, slots=slots, **common) for runs, slots in pairs], words.mirrored):
         found.append(figures)
         print("  ".join(f"{name} {value:,.4g}" for name, value in figures.items()), flush=True)
+    print(fleet.report(found[-1]["cpu_ms_per_run"] / 1000))
     print(json.dumps(found))
 
 
