@@ -116,7 +116,6 @@ CAPTION = (
 ABSENT = (
     "## What is not in it",
     "",
-    "- A Frobenius penalty that begins once the training set is memorised: here it is there from the first step.",
     "- Problems of the papers' own size: these are small, so that everything can be tuned alike on two cores, and the",
     "  tuned baseline often needs a few hundred steps alone. A factor of 50 has little room there; whether a method",
     "  helps where the baseline needs 10⁵ steps is not answered.",
