@@ -108,8 +108,8 @@ def page() -> str:
 ABSENT = (
     "## What is not offered",
     "",
-    "- No recipe uses `split=difference` (whole classes of a − b mod p are held out) or `loss=mse_softmax`: no published",
-    "  number of theirs is known to us; a run may have them.",
+    "- No recipe uses `split=difference` (whole classes of a − b mod p are held out) or `loss=mse_softmax`: no",
+    "  published number of theirs is known to us; a run may have them.",
     "- Networks that start from a smaller one: `initialisation.name=transferred` does it, from the embedding of a run",
     "  that has to be trained first, so it is two runs and no recipe.",
 )

@@ -148,10 +148,12 @@ def compare_maps(folder: Path, ledgers: Mapping[str, Ledger]) -> Path | None:
     before = {row["method"]: row for row in map_rows(folder)}
     marks = {name: _mark(tables[BASELINE], table) for name, table in tables.items()}
     fresh = [name for name in tables if name != BASELINE and before.get(name, {}).get("runs_id") != marks[name]]
-    base = whole_map.fitted(tables[BASELINE], budget) if fresh else None
     rows = {name: before[name] for name in tables if name != BASELINE and name not in fresh}
     _write_maps(folder, rows)
-    for name in fresh if base is not None else ():
+    if not fresh:
+        return folder / MAPS
+    base = whole_map.fitted(tables[BASELINE], budget)
+    for name in fresh:
         rows[name] = {"method": name, "runs_id": marks[name], **_moved(base, tables[name], budget)}
         _write_maps(folder, rows)
     return folder / MAPS
