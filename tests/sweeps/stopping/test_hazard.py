@@ -133,12 +133,13 @@ def test_a_sweep_of_a_task_that_the_forecaster_knows_nothing_of_is_refused():
         "name": "parity",
         "runs": 8,
         "rule": RULE,
-        "space": {"decay": Choice(values=(0.1, 1.0))},
+        "space": {"fraction": Choice(values=(0.4, 0.8))},
         "stopping": "hazard",
     }
     run = {
         "task": {"name": "parity", "bits": 8, "samples": 100},
         "model": {"name": "mlp", "width": 24},
+        "optimizer": {"name": "adamw"},
         "steps": 1500,
     }
     with pytest.raises(ConfigError, match="learned from operations and knows nothing of Boolean functions"):
