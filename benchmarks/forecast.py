@@ -29,7 +29,7 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from analysis.forecast.forecaster import SHIPPED, Forecaster, KnownRun
 from analysis.forecast.hazard_rule import HazardRule
 from analysis.forecast.landmarks import CURVES, landmarks
-from benchmarks.forecast_sweeps import PACKED
+from benchmarks.forecast_sweeps import PACKED, configs
 from grokcore.records.milestones import Milestone
 
 Array = npt.NDArray[np.float64]
@@ -68,13 +68,16 @@ class Run:
 def sweeps() -> dict[str, list[Run]]:
     """Return the kept sweeps by name."""
     found: dict[str, list[Run]] = {}
+    families: dict[str, str] = {}
     for (sweep, _), curves in pd.read_parquet(PACKED).groupby(["sweep", "run_id"], sort=False):
         first = curves.iloc[0]
+        family = families.setdefault(str(sweep), configs(str(sweep))[0].task.family)
         known = KnownRun(
             curves={name: curves[name].to_numpy() for name in ("step", *CURVES)},
             settings={name: float(first[name]) for name in CONFIGURATION},
             budget=int(first["budget"]),
             t_gen=Milestone(event=bool(first["t_gen_event"]), step=int(first["t_gen"])),
+            family=family,
         )
         mem = Milestone(event=bool(first["t_mem_event"]), step=int(first["t_mem"]))
         entropy = np.log(curves["activation_rank"].to_numpy(float))

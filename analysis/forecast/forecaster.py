@@ -42,13 +42,15 @@ class KnownRun:
     """Optimizer steps that it may take."""
     t_gen: Milestone | None = None
     """When it generalised, or until when it was watched."""
+    family: str = ""
+    """That of its task, `Task.family`; empty where it is not known."""
 
 
 class Forecaster:
     """A fitted hazard; raises `DataError` where the rows say too little."""
 
     def __init__(self, table: pd.DataFrame, *, threshold: float = 0.9) -> None:
-        missing = [name for name in (*COLUMNS, "event") if name not in table.columns]
+        missing = [name for name in (*COLUMNS, "event", "family") if name not in table.columns]
         if missing:
             raise DataError(
                 f"not the rows of a forecaster: {', '.join(missing)} is missing; save one with this version."
@@ -67,11 +69,13 @@ class Forecaster:
         for number, run in enumerate(runs):
             assert run.t_gen is not None
             values, events = rows(run.curves, run.settings, run.t_gen, run.budget, threshold)
-            part = pd.DataFrame(values.astype(np.float32), columns=list(COLUMNS)).assign(event=events)
+            part = pd.DataFrame(values.astype(np.float32), columns=list(COLUMNS)).assign(
+                event=events, family=run.family
+            )
             parts.append(part)
             if number % MASKED == 0:
                 parts.append(part.assign(**dict.fromkeys([*SEEN[6:], *GIVEN], np.float32(np.nan))))
-        empty = pd.DataFrame(columns=[*COLUMNS, "event"])
+        empty = pd.DataFrame(columns=[*COLUMNS, "event", "family"])
         return cls(pd.concat(parts, ignore_index=True) if parts else empty, threshold=threshold)
 
     @classmethod
@@ -98,6 +102,20 @@ class Forecaster:
         if other.threshold != self.threshold:
             raise DataError(f"forecasters of accuracy ≥ {self.threshold:g} and ≥ {other.threshold:g} cannot be joined.")
         return Forecaster(pd.concat([self.table, other.table], ignore_index=True), threshold=self.threshold)
+
+    @functools.cached_property
+    def families(self) -> frozenset[str]:
+        """Return the families of the tasks that it learned from."""
+        return frozenset(self.table["family"]) - {""}
+
+    def misfit(self, family: str) -> str:
+        """Return why it cannot forecast tasks of a family; nothing where it can, or does not know what it learned."""
+        if not family or not self.families or family in self.families:
+            return ""
+        return (
+            f"the forecaster learned from {' and '.join(sorted(self.families))} and knows nothing of {family}; "
+            "teach it by some of their runs: grokmap forecast NAME --save FILE."
+        )
 
     @functools.cached_property
     def _model(self) -> Any:

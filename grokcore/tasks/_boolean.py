@@ -46,6 +46,11 @@ class BooleanTask(Task, abc.ABC):
             )
 
     @property
+    def family(self) -> str:
+        """Functions of bit strings."""
+        return "Boolean functions"
+
+    @property
     def examples(self) -> int:
         """The number of samples."""
         return self.samples

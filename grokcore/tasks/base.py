@@ -128,6 +128,11 @@ class Task(Component, abc.ABC):
         return False
 
     @property
+    def family(self) -> str:
+        """Which tasks are learned alike, so that a forecast may learn from one of them about another."""
+        return "operations"
+
+    @property
     def structure(self) -> GroupStructure | None:
         """The group that the operation follows, if there is one."""
         return None

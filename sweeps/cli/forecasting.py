@@ -29,6 +29,7 @@ def forecast(
     weight_norm, rate and decay. For example: grokmap forecast curves.csv --budget 20000
     """
     from analysis.forecast.forecaster import Forecaster
+    from grokcore.errors import DataError
 
     known = Forecaster.load() if forecaster is None else Forecaster.load(forecaster)
     if save is not None:
@@ -37,6 +38,8 @@ def forecast(
     path = Path(target)
     runs = _of_table(path, budget) if path.is_file() else _of_run(target, results)
     for name, run in runs:
+        if said := known.misfit(run.family):
+            raise DataError(f"run {name}: {said}")
         typer.echo(f"run {name}, budget {run.budget:,} steps")
         for line in _lines(known, run):
             typer.echo(f"  {line}")
@@ -85,7 +88,8 @@ def known_run(record: RunRecord, budget: int, threshold: float = 0.9) -> KnownRu
     flat = record.config.to_flat()
     settings = {name.rpartition(".")[2]: flat.get(name) for name in ("optimizer.rate", "optimizer.decay")}
     steps = min(budget, record.config.steps)
-    return KnownRun(curves=record.columns, settings=settings, budget=steps, t_gen=record.milestone("val", threshold))
+    t_gen, family = record.milestone("val", threshold), record.config.task.family
+    return KnownRun(curves=record.columns, settings=settings, budget=steps, t_gen=t_gen, family=family)
 
 
 def _of_table(path: Path, budget: int | None) -> Iterator[tuple[str, KnownRun]]:

@@ -161,17 +161,22 @@ class SweepSpec(Component):
         else:
             sampler.append(unknown_name("sampler", self.sampler, SAMPLERS.names))
         yield from sampler
-        yield from self._stopping_complaints()
+        stopping = list(self._stopping_complaints())
+        yield from stopping
         if not self.space:
             yield "space: give at least one field to vary."
         if wrong or not self.space:
             return
         try:
             space = Space.of(self.run, self.space)
-            yield from space.complaints()
+            runs = list(space.complaints())
+            yield from runs
         except ConfigError as error:
             yield from error.complaints
             return
+        if not stopping and not runs:
+            families = sorted({run.task.family for run in space.ends()})
+            yield from STOPPING.member(self.stopping)(**self.stopping_options).misfits(families)
         wrongly = list(self._search_complaints())
         yield from wrongly
         if not wrongly and not sampler and isinstance(self.runs, int):

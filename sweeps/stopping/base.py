@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,10 @@ Array = npt.NDArray[np.float64]
 @dataclass(frozen=True, kw_only=True)
 class Stopping(Component, abc.ABC):
     """A rule of stopping; its fields are its settings."""
+
+    def misfits(self, families: Iterable[str]) -> Iterator[str]:  # noqa: ARG002 - most rules take any task
+        """Yield why this rule cannot judge runs of tasks of some families, `Task.family`."""
+        yield from ()
 
     @abc.abstractmethod
     def judge(self, rule: RegimeRule) -> Judge | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -48,6 +48,11 @@ class Hazard(Stopping):
                 _loaded(self.forecaster)
             except DataError as error:
                 yield f"forecaster: {error}"
+
+    def misfits(self, families: Iterable[str]) -> Iterator[str]:
+        """Yield that the forecaster has not learned from tasks of such a family."""
+        forecaster = _loaded(self.forecaster or str(SHIPPED))
+        yield from (f"stopping: {said}" for family in families if (said := forecaster.misfit(family)))
 
     def judge(self, rule: RegimeRule) -> Judge:
         """Return the judge; raises `ConfigError` if the forecaster learned another threshold than the rule's."""

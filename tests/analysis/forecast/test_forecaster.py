@@ -1,5 +1,6 @@
 """Forecasts: censoring is honoured, nothing later is looked at, files run no code, and the loop's callback agrees."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -94,6 +95,13 @@ def test_files_and_runs_that_teach_nothing_are_refused(tmp_path, learned):
         Forecaster.of_runs([run(None)])
     with pytest.raises(DataError, match="cannot be joined"):
         learned.joined(Forecaster(learned.table, threshold=0.5))
+
+
+def test_a_task_of_another_family_than_those_it_learned_from_is_no_fit(learned):
+    assert not learned.misfit("operations")  # it does not know what it learned from
+    assert "operations and knows nothing of Boolean functions" in Forecaster.load().misfit("Boolean functions")
+    taught = Forecaster.of_runs(dataclasses.replace(known, family="Boolean functions") for known in many())
+    assert not Forecaster.load().joined(taught).misfit("Boolean functions")
 
 
 def test_the_rule_spares_those_that_generalise_and_never_speaks_before_they_could_have(learned):

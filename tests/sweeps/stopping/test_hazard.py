@@ -12,6 +12,8 @@ from grokcore.records.run_record import UNDECIDED, Outcome, RunRecord
 from grokcore.run_config import RunConfig
 from grokcore.training import train_again
 from sweeps.finished_runs.stopped import stopping_report
+from sweeps.spec.space import Choice
+from sweeps.spec.sweep_spec import SweepSpec
 from sweeps.stopping.base import STOPPING, judge_of, told
 from sweeps.stopping.hazard import Hazard
 
@@ -124,3 +126,22 @@ def test_a_forecaster_of_another_threshold_and_one_that_is_no_file_are_refused(t
         Hazard().judge(RegimeRule(budget=100, ratio=5, threshold=0.99))
     with pytest.raises(ConfigError, match="cannot be read as a forecaster"):
         Hazard(forecaster=str(tmp_path / "none.parquet"))
+
+
+def test_a_sweep_of_a_task_that_the_forecaster_knows_nothing_of_is_refused():
+    spec = {
+        "name": "parity",
+        "runs": 8,
+        "rule": RULE,
+        "space": {"fraction": Choice(values=(0.4, 0.8))},
+        "stopping": "hazard",
+    }
+    run = {
+        "task": {"name": "parity", "bits": 8, "samples": 100},
+        "model": {"name": "mlp", "width": 24},
+        "optimizer": {"name": "adamw"},
+        "steps": 1500,
+    }
+    with pytest.raises(ConfigError, match="learned from operations and knows nothing of Boolean functions"):
+        SweepSpec(run=run, **spec)
+    assert SweepSpec(run=run, **spec | {"stopping": "none"}).judge is None
