@@ -13,7 +13,7 @@ def table_html(title: str, rows: Iterable[tuple[str, object]]) -> str:
     '<b>one run</b><table>...steps</th>...5000</td>...&lt;my task&gt;</td></tr></table>'
     """
     cells = (
-        f'<tr><th style="text-align:left">{escape(name)}</th><td style="text-align:left">{escape(str(value))}</td></tr>'
+        f'<tr><th style="text-align:left;padding-right:1em">{escape(name)}</th><td style="text-align:left">{escape(str(value))}</td></tr>'
         for name, value in rows
     )
     return f"<b>{escape(title)}</b><table>{''.join(cells)}</table>"

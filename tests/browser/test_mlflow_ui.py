@@ -124,6 +124,7 @@ def test_a_run_shows_its_curves_against_optimizer_steps_and_leads_to_its_map(pag
     page.wait_for_timeout(1000)
     page.screenshot(path=tmp_path / "run.png")
     assert page.locator("path.js-line").count() >= 3
+    assert page.locator(".barlayer .bars").count() == 0
     page.goto(f"{server}/#/experiments/{mirror._experiment}/runs/{run}")
     link = page.get_by_text("The sweep, with its map under Artifacts").first
     page.goto(f"{server}/#{link.get_attribute('href').partition('#')[2]}")
