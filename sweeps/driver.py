@@ -90,6 +90,7 @@ class Driver:
         self._alive = False
         self._wanted, self._looked = store.wanted, -1
         self._expectations = Expectations(self.spec, store.expected())
+        self._considered: RunConfig
         for record in self.store.records():
             self._remember(record)
             if known is not None:
@@ -290,8 +291,9 @@ class Driver:
         chosen: list[tuple[int, dict[str, Any], RunConfig]] = []
         try:
             for _ in range(wave):
+                # Whether a run is known was asked of the one that was chosen last of all.
                 number, params = ask(self.study, self._distributions, self._is_known)
-                config = self._space.config(params)
+                config = self._considered
                 note(self.study, number, run_id=config.run_id)
                 self._numbers[config.run_id].append(number)
                 chosen.append((number, params, config))
@@ -306,8 +308,8 @@ class Driver:
 
     def _is_known(self, params: Mapping[str, Any]) -> bool:
         """Say whether a run was chosen before, finished or not."""
-        run_id = self._space.config(params).run_id
-        return run_id in self._told or run_id in self._numbers
+        self._considered = self._space.config(params)
+        return self._considered.run_id in self._told or self._considered.run_id in self._numbers
 
     def _tell_known(self, number: int, run_id: str) -> None:
         outcome, mem, gen = self._told[run_id]

@@ -1,4 +1,4 @@
-"""A forest of ratios: one row a method, one panel a problem, points with intervals beside a line at 1."""
+"""A forest: one row a method, points with intervals beside a line; ratios, one panel a problem, or shifts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WIDEST = 32.0
 
 @dataclass(frozen=True)
 class Mark:
-    """One ratio."""
+    """One ratio, or one shift."""
 
     ratio: float
     low: float
@@ -43,21 +43,41 @@ def draw(rows: Sequence[str], panels: Mapping[str, Mapping[str, Sequence[Mark]]]
     return figure
 
 
-def _furnish(panel: Axes, rows: Sequence[str], title: str, label: str) -> None:
-    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+def draw_shifts(marks: Mapping[str, Mark], style: Style, axis: str) -> Figure:
+    """Return the figure of one shift a row, by its name from the top down, beside a line at 0."""
+    with drawing(style):
+        figure, panel = new_figure((style.width, 0.7 + 0.27 * len(marks)))
+        _rows(panel, list(marks))
+        panel.axvline(0, color=MUTED, linewidth=0.8)
+        panel.set_xlabel(axis)
+        for height, mark in enumerate(marks.values()):
+            fill = VAL_COLOUR if mark.seen else "white"
+            panel.plot([mark.low, mark.high], [height, height], color=VAL_COLOUR, linewidth=style.line)
+            panel.plot(
+                [mark.ratio], [height], "o", markersize=style.marker * 0.8, color=VAL_COLOUR, markerfacecolor=fill
+            )
+    return figure
 
-    panel.set_xscale("log")
-    panel.set_xlim(1 / WIDEST, WIDEST)
+
+def _rows(panel: Axes, rows: Sequence[str]) -> None:
     panel.set_ylim(len(rows) - 0.4, -0.6)
     panel.set_yticks(range(len(rows)), rows)
     panel.tick_params(axis="y", length=0)
+    for height in range(0, len(rows), 2):
+        panel.axhspan(height - 0.5, height + 0.5, color=MUTED, alpha=0.08, linewidth=0)
+
+
+def _furnish(panel: Axes, rows: Sequence[str], title: str, label: str) -> None:
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+    _rows(panel, rows)
+    panel.set_xscale("log")
+    panel.set_xlim(1 / WIDEST, WIDEST)
     panel.xaxis.set_major_locator(FixedLocator([1 / 16, 1 / 4, 1, 4, 16]))
     panel.xaxis.set_major_formatter(
         FuncFormatter(lambda value, _: number(value) if value >= 1 else f"1/{1 / value:.0f}")
     )
     panel.xaxis.set_minor_locator(NullLocator())
-    for height in range(0, len(rows), 2):
-        panel.axhspan(height - 0.5, height + 0.5, color=MUTED, alpha=0.08, linewidth=0)
     panel.axvline(1, color=MUTED, linewidth=0.8)
     panel.set_title(title, fontsize="medium")
     panel.set_xlabel(label)

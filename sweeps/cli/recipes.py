@@ -108,9 +108,8 @@ def page() -> str:
 ABSENT = (
     "## What is not offered",
     "",
-    "- The bounded sphere of arXiv 2603.05228: `model.name=bounded_sphere` is a part of `grokmap league`.",
-    "- No recipe uses `split=difference` (whole classes of a − b mod p are held out), `transform=norm_penalty` (from",
-    "  memorising on) or `loss=mse_softmax`; a run may have them.",
+    "- No recipe uses `split=difference` (whole classes of a − b mod p are held out) or `loss=mse_softmax`: no",
+    "  published number of theirs is known to us; a run may have them.",
     "- Networks that start from a smaller one: `initialisation.name=transferred` does it, from the embedding of a run",
     "  that has to be trained first, so it is two runs and no recipe.",
 )

@@ -12,11 +12,10 @@ from analysis.figures.base import number
 from analysis.statistics.paired_times import Speedup
 from grokcore.atomic_files import write_text
 from sweeps.gallery.page import PLAIN
-from sweeps.league import whole_map
+from sweeps.league import boundaries
 from sweeps.league.entries import AGAIN, BASELINE, Method, problems
 from sweeps.league.ledger import Ledger
 from sweeps.league.plan import FULL, KEPT, QUICK, THRESHOLD, Plan
-from sweeps.league.play import map_rows
 from sweeps.league.standings import ALARM, Result, Standing, Verdict, luck, results, standings
 
 PAGE = "index.md"
@@ -27,7 +26,7 @@ PICTURE = "league.png"
 
 
 def write(folder: Path, ledgers: Mapping[str, Ledger], known: Mapping[str, Method]) -> Path:
-    """Write the page and its picture; return the page's path."""
+    """Write the page and its pictures; return the page's path."""
     found = results(ledgers)
     if found:
         order = [standing.method for standing in standings(found)]
@@ -35,6 +34,7 @@ def write(folder: Path, ledgers: Mapping[str, Ledger], known: Mapping[str, Metho
         base.save(
             forest.draw(titles, _panels(found, known), PLAIN, "times sooner, in steps"), [folder / PICTURE], PLAIN
         )
+    boundaries.draw(folder, known)
     return write_text(folder / PAGE, text(folder, ledgers, known))
 
 
@@ -72,7 +72,7 @@ def text(folder: Path, ledgers: Mapping[str, Ledger], known: Mapping[str, Method
     lines += ["", f"![Ratios of all methods on all problems]({PICTURE})", "", *CAPTION]
     for problem in problems():
         lines += _problem(problem, [result for result in found if result.problem == problem], ordered, ledgers, known)
-    lines += _maps(folder, known)
+    lines += boundaries.section(folder, ledgers, known)
     lines += _settings(ledgers)
     if missing:
         lines += ["", "## What was not played yet", "", "The same command goes on with it.", ""]
@@ -116,7 +116,6 @@ CAPTION = (
 ABSENT = (
     "## What is not in it",
     "",
-    "- A Frobenius penalty that begins once the training set is memorised: here it is there from the first step.",
     "- Problems of the papers' own size: these are small, so that everything can be tuned alike on two cores, and the",
     "  tuned baseline often needs a few hundred steps alone. A factor of 50 has little room there; whether a method",
     "  helps where the baseline needs 10⁵ steps is not answered.",
@@ -231,22 +230,6 @@ def _problem(
     absent = [known[method].title for method, ledger in ledgers.items() if name in ledger.absent]
     if absent:
         yield from ("", f"Not tried, as they do not fit it: {', '.join(absent)}.")
-
-
-def _maps(folder: Path, known: Mapping[str, Method]) -> Iterator[str]:
-    rows = [row for row in map_rows(folder) if row["method"] in known]
-    if not rows:
-        return
-    problem = problems()[whole_map.MAPPED]
-    yield from ("", "## How far the boundary moves", "")
-    yield f"On {problem.title}, {rows[0]['runs']} runs a method over the share of the data and the rate, as a multiple"
-    yield "of the tuned one: how far the edge of generalisation moves along the share of the data, from the baseline's"
-    yield "map to the method's, by `compare` over pairs of runs. Below 0 the method needs less data."
-    yield from ("", "| method | shift of the fraction | generalised |", "|---|---|---|")
-    for row in sorted(rows, key=lambda row: (math.isnan(float(str(row["shift"]))), float(str(row["shift"])))):
-        shift, low, high = (float(str(row[name])) for name in ("shift", "low", "high"))
-        moved = "no edge on enough lines" if math.isnan(low) else f"{shift:+.3f} ({low:+.3f} to {high:+.3f})"
-        yield f"| {known[str(row['method'])].title} | {moved} | {row['generalised']} of {row['runs']} |"
 
 
 def _settings(ledgers: Mapping[str, Ledger]) -> Iterator[str]:

@@ -138,7 +138,7 @@ def kept(folder: Path, known: Mapping[str, Method]) -> dict[str, Ledger]:
 def compare_maps(folder: Path, ledgers: Mapping[str, Ledger]) -> Path | None:
     """Write how far each method's map moved from the baseline's; None if the baseline has none.
 
-    What was compared already, of the same runs, is not compared again.
+    What was compared already, of the same runs, is not compared again: each map is written as it is done.
     """
     tables = {name: whole_map.table_of(ledger) for name, ledger in ledgers.items()}
     tables = {name: table for name, table in tables.items() if len(table)}
@@ -148,18 +148,20 @@ def compare_maps(folder: Path, ledgers: Mapping[str, Ledger]) -> Path | None:
     before = {row["method"]: row for row in map_rows(folder)}
     marks = {name: _mark(tables[BASELINE], table) for name, table in tables.items()}
     fresh = [name for name in tables if name != BASELINE and before.get(name, {}).get("runs_id") != marks[name]]
-    base = whole_map.fitted(tables[BASELINE], budget) if fresh else None
-    rows = []
-    for name, table in tables.items():
-        if name == BASELINE:
-            continue
-        if base is None or name not in fresh:
-            rows.append(before[name])
-            continue
-        rows.append({"method": name, "runs_id": marks[name], **_moved(base, table, budget)})
-    with replacing(folder / MAPS) as temporary:
-        pd.DataFrame(rows).to_parquet(temporary, index=False)
+    rows = {name: before[name] for name in tables if name != BASELINE and name not in fresh}
+    _write_maps(folder, rows)
+    if not fresh:
+        return folder / MAPS
+    base = whole_map.fitted(tables[BASELINE], budget)
+    for name in fresh:
+        rows[name] = {"method": name, "runs_id": marks[name], **_moved(base, tables[name], budget)}
+        _write_maps(folder, rows)
     return folder / MAPS
+
+
+def _write_maps(folder: Path, rows: Mapping[str, Mapping[str, object]]) -> None:
+    with replacing(folder / MAPS) as temporary:
+        pd.DataFrame([rows[name] for name in sorted(rows)]).to_parquet(temporary, index=False)
 
 
 def _moved(base: RegimeMap, table: pd.DataFrame, budget: int) -> dict[str, object]:

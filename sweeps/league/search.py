@@ -159,25 +159,55 @@ def _score(row: Mapping[str, Any], budget: int) -> float:
 
 def _train(cell: Cell, ledger: Ledger, stage: str, runs: Sequence[tuple[dict[str, Any], int]]) -> list[dict[str, Any]]:
     """Return the rows of runs of these settings and seeds."""
-    configs, before = [], dict[str, float]()
-    for values, seed in runs:
-        changes, spent = _donated(cell, seed)
-        config = cell.config(values, seed, **changes)
-        configs.append(config)
-        before[config.run_id] = spent
+    configs, before = prepared(cell, ledger, [(values, seed, {}) for values, seed in runs])
     return ledger.train(configs, before=before, stage=stage, **cell.where)
 
 
-def _donated(cell: Cell, seed: int) -> tuple[dict[str, Any], float]:
-    """Return the embedding that a run of this seed begins with, as fields of it, and what that cost; none for most."""
+def prepared(
+    cell: Cell, ledger: Ledger, runs: Sequence[tuple[Mapping[str, Any], int, Mapping[str, Any]]]
+) -> tuple[list[RunConfig], dict[str, float]]:
+    """Return the runs of settings, seeds and changes, and the core-seconds that were spent before each, by identity.
+
+    Where a method begins with the embedding of a smaller network, that is trained first. A kept run began with what was
+    trained on its own processor, which may differ in the last bits from what this one would train: it is found by it.
+    """
     if not cell.method.donor:
-        return {}, 0.0
-    donor = cell.config(cell.first(), seed, **cell.method.donor)
-    path = DONORS / f"{donor.run_id}.npy"
+        return [cell.config(values, seed, **changes) for values, seed, changes in runs], {}
+    embeddings = _embeddings(ledger)
+    configs, before = [], dict[str, float]()
+    for values, seed, changes in runs:
+        donor = cell.config(cell.first(), seed, **changes, **cell.method.donor)
+        path = DONORS / f"{donor.run_id}.npy"
+        begins = {"initialisation.name": "transferred", "initialisation.path": str(path)}
+        there = (
+            cell.config(values, seed, **changes, **begins, **{"initialisation.sha256": sha256})
+            for sha256 in embeddings.get(str(path), ())
+        )
+        config = next((one for one in there if one.run_id in ledger.rows), None)
+        if config is None:
+            spent = _donate(donor, path)
+            config = cell.config(values, seed, **changes, **begins)
+            before[config.run_id] = spent
+        configs.append(config)
+    return configs, before
+
+
+def _embeddings(ledger: Ledger) -> dict[str, set[str]]:
+    """Return what kept runs began with: hashes by path."""
+    found: dict[str, set[str]] = {}
+    for row in ledger.rows.values():
+        settings = json.loads(row["settings"])
+        if path := settings.get("initialisation.path"):
+            found.setdefault(path, set()).add(settings["initialisation.sha256"])
+    return found
+
+
+def _donate(donor: RunConfig, path: Path) -> float:
+    """Train a smaller network for its embedding, unless that is there; return the core-seconds that it took."""
     cost = path.with_suffix(".json")
     if not (path.exists() and cost.exists()):
         path.parent.mkdir(parents=True, exist_ok=True)
         begun = time.process_time()
         save_embedding(donor, path)
         cost.write_text(json.dumps(time.process_time() - begun), encoding="utf-8")
-    return {"initialisation.name": "transferred", "initialisation.path": str(path)}, float(json.loads(cost.read_text()))
+    return float(json.loads(cost.read_text(encoding="utf-8")))

@@ -14,13 +14,13 @@ from typing import Any
 import pandas as pd
 from scipy.stats import qmc
 
-from analysis.maps.comparison import Comparison, compare
+from analysis.maps.comparison import RESAMPLES, Comparison, compare
 from analysis.maps.regime_map import RegimeMap
 from grokcore.errors import DataError
 from grokcore.records.regimes import RegimeRule
 from sweeps.league.ledger import Ledger
 from sweeps.league.plan import THRESHOLD, Plan
-from sweeps.league.search import Cell
+from sweeps.league.search import Cell, prepared
 
 MAPPED = "addition"
 """The problem whose maps are made."""
@@ -49,13 +49,14 @@ def train_map(cell: Cell, values: Mapping[str, Any], plan: Plan, ledger: Ledger)
     """Train the runs of a method's map around its best setting."""
     if not plan.map_runs:
         return
-    configs, factors = [], {}
-    for fraction, factor, seed in places(plan.map_runs):
+    where = list(places(plan.map_runs))
+    runs = []
+    for fraction, factor, seed in where:
         scaled = {name: values[name] * factor for name in RATES if name in values}
-        config = cell.config({**values, **scaled}, seed, fraction=fraction)
-        configs.append(config)
-        factors[config.run_id] = factor
-    ledger.train(configs, rate_factor=factors, stage="map", problem=cell.problem.name, fraction=cell.fraction)
+        runs.append(({**values, **scaled}, seed, {"fraction": fraction}))
+    configs, before = prepared(cell, ledger, runs)
+    factors = {config.run_id: factor for config, (_, factor, _) in zip(configs, where, strict=True)}
+    ledger.train(configs, before=before, rate_factor=factors, stage="map", **cell.where)
 
 
 def table_of(ledger: Ledger) -> pd.DataFrame:
@@ -75,9 +76,12 @@ def fitted(runs: pd.DataFrame, budget: int) -> RegimeMap:
     return RegimeMap.fit(runs, axes, rule=rule, box={"fraction": FRACTIONS, "rate_factor": FACTORS})
 
 
-def moved(base: RegimeMap, other: RegimeMap) -> Comparison | None:
-    """Return how far the edge of generalisation moved along the fraction; None where a map has no such edge."""
+def moved(base: RegimeMap, other: RegimeMap, resamples: int = RESAMPLES) -> Comparison | None:
+    """Return how far the edge of generalisation moved along the fraction; None where a map has no such edge.
+
+    Its interval is from so many `resamples`; without them there is none.
+    """
     try:
-        return compare(base, other, regimes=("memorization", "grokking"), along="fraction")
+        return compare(base, other, regimes=("memorization", "grokking"), along="fraction", resamples=resamples)
     except DataError:
         return None

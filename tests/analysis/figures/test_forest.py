@@ -25,3 +25,9 @@ def test_marks_stand_in_their_rows():
     assert list(marks(second)) == [(2.0, 1.0, "o", True)]
     assert first.get_xlabel() == "ratio"
     assert (first.get_title("left"), second.get_title("left")) == ("a", "b")
+
+
+def test_shifts_stand_in_their_rows():
+    (panel,) = forest.draw_shifts({"one": SEEN, "two": BEYOND}, style_named("screen"), "shift").axes
+    assert [label.get_text() for label in panel.get_yticklabels()] == ROWS
+    assert list(marks(panel)) == [(2.0, 0.0, "o", True), (0.001, 1.0, "o", False)]

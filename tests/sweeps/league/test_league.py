@@ -1,8 +1,10 @@
 """The league: each method is tuned as the baseline is, no run is trained twice, mistakes are told in a sentence."""
 
 import dataclasses
+import functools
 import json
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import pytest
 from grokcore.errors import ConfigError, DataError
 from sweeps import cli
 from sweeps.league import ledger as ledgers
-from sweeps.league import page, play, whole_map
+from sweeps.league import page, play, search, whole_map
 from sweeps.league.entries import BASELINE, Problem, methods, problems
 from sweeps.league.ledger import COLUMNS, Ledger, stays
 from sweeps.league.plan import FULL, QUICK, Plan
@@ -134,6 +136,52 @@ def test_a_map_has_the_same_places_for_all(tmp_path):
     table = whole_map.table_of(ledger)
     where = sorted((fraction, factor, seed) for fraction, factor, seed in whole_map.places(8))
     assert sorted(zip(table["fraction"], table["rate_factor"], table["seed"], strict=True)) == where
+
+
+def test_what_began_with_another_processors_embedding_is_not_trained_again(tmp_path, monkeypatch):
+    """The smaller network's weights may differ in the last bits elsewhere; a kept run says what it began with."""
+    monkeypatch.setattr(search, "DONORS", tmp_path / "donors")
+    method = cell("transferred").method
+    short = Cell(dataclasses.replace(method, donor={**method.donor, "steps": 3}), TINY, TINY.fractions[0])
+    path = tmp_path / "transferred.parquet"
+
+    def played():
+        ledger = Ledger.open(path, "transferred", "full")
+        values = contest(short, SHORT, ledger)
+        whole_map.train_map(short, values, SHORT, ledger)
+        return values, ledger
+
+    first, ledger = played()
+    assert all("initialisation.path" in json.loads(settings) for settings in ledger.runs["settings"])
+    shutil.rmtree(tmp_path / "donors")
+    monkeypatch.setattr(ledgers, "train", None)  # training anything would fail
+    monkeypatch.setattr(search, "save_embedding", None)
+    again, kept = played()
+    assert again == first
+    assert kept.rows.keys() == ledger.rows.keys()
+
+
+def test_a_stopped_comparison_keeps_the_maps_that_were_compared(tmp_path, monkeypatch):
+    ledgers, compared = {name: faked(name, [10, 20]) for name in (BASELINE, "muon", "orthograd")}, []
+    for ledger in ledgers.values():
+        for row in ledger.rows.values():
+            row["stage"] = "map"
+
+    def moved(_base, table, _budget, stops=True):
+        if stops and compared:
+            raise KeyboardInterrupt
+        compared.append(len(table))
+        return {"shift": 0.1}
+
+    monkeypatch.setattr(whole_map, "fitted", lambda *_: "a map")
+    monkeypatch.setattr(play, "_moved", moved)
+    with pytest.raises(KeyboardInterrupt):
+        play.compare_maps(tmp_path, ledgers)
+    assert [row["method"] for row in play.map_rows(tmp_path)] == ["muon"]
+    monkeypatch.setattr(play, "_moved", functools.partial(moved, stops=False))
+    play.compare_maps(tmp_path, ledgers)
+    assert [row["method"] for row in play.map_rows(tmp_path)] == ["muon", "orthograd"]
+    assert compared == [2, 2]
 
 
 def test_staying_is_not_getting_there():
