@@ -28,10 +28,10 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
 from analysis import RegimeMap
-from analysis.forecast.expectation import chances_to_generalise, expected_in_order
 from analysis.forecast.forecaster import SHIPPED, Forecaster, KnownRun
 from analysis.forecast.hazard_rule import HazardRule
 from analysis.forecast.landmarks import CURVES, landmarks
+from analysis.maps.expectation import chances_to_generalise, expected_in_order
 from benchmarks.forecast_sweeps import PACKED, configs
 from grokcore.records.milestones import Milestone
 from grokcore.records.regimes import RegimeRule

@@ -48,14 +48,14 @@ class Expectations:
 
     def _look(self, results: Results) -> None:
         """Draw the map anew if there are twice as many results as there were."""
-        from analysis.forecast.expectation import FIRST, MOST
+        from analysis.maps.expectation import FIRST, MOST
 
         if self._search.drawable and self._size < MOST and len(results) >= max(FIRST, 2 * self._size):
             self._search.tell(results)
             self._size = len(results)
 
     def _foresee(self, begun: Mapping[str, Params]) -> None:
-        from analysis.forecast.expectation import chances_to_generalise
+        from analysis.maps.expectation import chances_to_generalise
 
         if self._search.map is None or not begun:
             return

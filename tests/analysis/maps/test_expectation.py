@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from analysis.forecast.expectation import FIRST, expected_in_order
 from analysis.forecast.forecaster import Forecaster, KnownRun
+from analysis.maps.expectation import FIRST, expected_in_order
 from grokcore.records.regimes import RegimeRule
 
 RULE = RegimeRule(budget=1000, ratio=5)
