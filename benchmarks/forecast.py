@@ -31,10 +31,10 @@ from analysis import RegimeMap
 from analysis.forecast.forecaster import SHIPPED, Forecaster, KnownRun
 from analysis.forecast.hazard_rule import HazardRule
 from analysis.forecast.landmarks import CURVES, landmarks
-from analysis.maps.expectation import chances_to_generalise, expected_in_order
 from benchmarks.forecast_sweeps import PACKED, configs
 from grokcore.records.milestones import Milestone
 from grokcore.records.regimes import RegimeRule
+from sweeps.expectations import chances_to_generalise, expected_in_order
 
 Array = npt.NDArray[np.float64]
 CONFIGURATION = ("fraction", "rate", "decay")

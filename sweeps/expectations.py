@@ -1,5 +1,7 @@
-"""Expectations: what the map of a sweep's finished runs says of those that begin, for rules of stopping that ask.
+"""Expectations: what the map of a sweep's finished runs says of those that begin, by their configuration alone.
 
+To a forecast this is one thing more that is known of a run (`expected` among its settings): curves tell runs apart in
+any sweep, but where a rate or a fraction is critical, and how many runs generalise at all, differs from sweep to sweep.
 A run is looked at once, when it is first handed out, and what was expected is written down with its cohort: a sweep
 that was killed and goes on judges it by the same.
 """
@@ -8,18 +10,66 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
+from grokcore.errors import DataError
 from sweeps.search_map import SearchMap
 
 if TYPE_CHECKING:
+    from analysis.maps.regime_map import RegimeMap
     from grokcore.records.milestones import Milestone
+    from grokcore.records.regimes import RegimeRule
     from sweeps.spec.sweep_spec import SweepSpec
 
+Array = npt.NDArray[np.float64]
 Results = Sequence[tuple[Mapping[str, Any], "Milestone", "Milestone"]]
 Params = Mapping[str, Any]
+
+FIRST: Final = 32
+"""Runs that are over before anything is expected of others."""
+MOST: Final = 512
+"""Runs after which the map is not drawn anew: where it is unsure by then, seeds disagree."""
+
+
+def chances_to_generalise(regimes: RegimeMap, points: pd.DataFrame) -> Array:
+    """Return the chance that a run at each point generalises within the budget, (points,); NaN where no run says."""
+    from analysis.models.stages import STAGES
+
+    chances, known = np.full(len(points), np.nan), np.flatnonzero(regimes.has_runs_at(points))
+    if len(known):
+        table = regimes.probabilities(points.iloc[known]).to_numpy()
+        chances[known] = table[:, list(STAGES["generalised"][1])].sum(axis=1)
+    return chances
+
+
+def expected_in_order(frame: pd.DataFrame, axes: Mapping[str, str], rule: RegimeRule) -> Array:
+    """Return what was expected of each run of a table, (runs,), by the map of those before it; NaN where there is none.
+
+    `frame` and `axes` are those of `RegimeMap.fit`. So a forecaster learns from a sweep that is over what it will know
+    in the next one.
+    """
+    from analysis.maps.regime_map import RegimeMap
+
+    chances, size = np.full(len(frame), np.nan), FIRST
+    while size < len(frame):
+        end = min(2 * size, len(frame)) if size < MOST else len(frame)
+        try:
+            regimes = RegimeMap.fit(frame.head(size), axes, rule=rule, box=_box(frame, axes))
+        except DataError:
+            pass  # an axis that does not vary yet, say: nothing is expected
+        else:
+            chances[size:end] = chances_to_generalise(regimes, frame.iloc[size:end])
+        size = end
+    return chances
+
+
+def _box(frame: pd.DataFrame, axes: Mapping[str, str]) -> dict[str, tuple[float, float]]:
+    """Return the ranges of all runs, so that no point lies outside."""
+    return {name: (frame[name].min(), frame[name].max()) for name, scale in axes.items() if scale in ("linear", "log")}
 
 
 class Expectations:
@@ -48,15 +98,11 @@ class Expectations:
 
     def _look(self, results: Results) -> None:
         """Draw the map anew if there are twice as many results as there were."""
-        from analysis.maps.expectation import FIRST, MOST
-
         if self._search.drawable and self._size < MOST and len(results) >= max(FIRST, 2 * self._size):
             self._search.tell(results)
             self._size = len(results)
 
     def _foresee(self, begun: Mapping[str, Params]) -> None:
-        from analysis.maps.expectation import chances_to_generalise
-
         if self._search.map is None or not begun:
             return
         points = pd.DataFrame(list(begun.values()))[list(self._search.axes)]

@@ -2,7 +2,7 @@
 
 A discrete hazard by gradient boosting (scikit-learn's `HistGradientBoostingClassifier`) over the rows of
 `analysis.forecast.landmarks`: the mean in log odds of a model that knows what a map of the sweep's own runs expects
-(`analysis.maps.expectation`) and of one that does not. What is kept is the rows and not the fitted trees: a file is
+(`sweeps.expectations`) and of one that does not. What is kept is the rows and not the fitted trees: a file is
 a Parquet table that runs no code, and the same rows give the same trees.
 """
 

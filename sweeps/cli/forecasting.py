@@ -87,7 +87,7 @@ def _expected(spec: SweepSpec, records: Sequence[RunRecord]) -> Sequence[float]:
     """Return what the map of the runs that were over before expected of each run, in the order in which they ended."""
     import pandas as pd
 
-    from analysis.maps.expectation import expected_in_order
+    from sweeps.expectations import expected_in_order
     from sweeps.search_map import axes_of
 
     axes = axes_of(spec.whole_space.distributions)

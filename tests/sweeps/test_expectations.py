@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 
 from analysis.forecast.forecaster import Forecaster, KnownRun
-from analysis.maps.expectation import FIRST, expected_in_order
 from grokcore.records.regimes import RegimeRule
+from sweeps.expectations import FIRST, expected_in_order
 
 RULE = RegimeRule(budget=1000, ratio=5)
 AXES = {"fraction": "linear", "decay": "log"}
