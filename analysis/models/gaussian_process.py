@@ -61,6 +61,8 @@ class Posterior:
         A = self._coordinates(seen.points)
         rest = np.maximum(self.kernel.diagonal(seen.points) - np.einsum("ij,ij->j", A, A), 0.0)
         v, rows = np.zeros(len(self.basis)), len(seen.low)
+        if not rows:  # nothing was seen: the prior itself, and BLAS would complain of an empty table
+            return v, np.eye(len(v))
         if rows > 2 * SAMPLED:
             some = np.sort(np.random.default_rng(0).choice(rows, SAMPLED, replace=False))
             v, _ = self._climb(seen.rows(some), A[:, some], rest[some], v, rows / SAMPLED)
