@@ -10,7 +10,7 @@ import hashlib
 import math
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 import numpy as np
@@ -20,6 +20,7 @@ from grokcore.errors import GrokmapError
 from grokcore.records.milestones import Milestone
 from grokcore.records.run_record import Outcome, RunRecord
 from grokcore.run_config import RunConfig
+from sweeps.expectations import Expectations
 from sweeps.goal_watch import GoalWatch
 from sweeps.new_points import SpaceExhaustedError
 from sweeps.store.lines import damaged
@@ -48,6 +49,8 @@ class CohortTask:
     """Identity of the cohort: a hash of its members' in their order."""
     configs: tuple[RunConfig, ...]
     """Its members."""
+    expected: Mapping[str, float | None] = field(default_factory=dict)
+    """Chance to generalise by the map of the runs that were over, by identity; None where it says none."""
 
 
 class Driver:
@@ -86,6 +89,7 @@ class Driver:
         self._losses: defaultdict[str, int] = defaultdict(int)
         self._alive = False
         self._wanted, self._looked = store.wanted, -1
+        self._expectations = Expectations(self.spec, store.expected())
         self._considered: RunConfig
         for record in self.store.records():
             self._remember(record)
@@ -159,12 +163,18 @@ class Driver:
         while name in self._over:
             # These very runs were a cohort before: what is still on its way from then is not for this one.
             name = _name([name])
-        task = CohortTask(name=name, configs=tuple(configs))
+        expected = self._expectations.of(ids, self._params_of, self._results)
+        task = CohortTask(name=name, configs=tuple(configs), expected=expected)
         self._out[task.name] = task
         self._held |= {config.run_id: config for config in configs}
         self._count(ids, 1)
-        self.store.hand_out(task.name, ids)
+        self.store.hand_out(task.name, ids, expected)
         return task
+
+    def _params_of(self, run_id: str) -> Mapping[str, Any] | None:
+        """Return the parameters of a run that is not over; None where it lies outside of where runs are chosen now."""
+        numbers = self._numbers.get(run_id)
+        return self.study.get_trials(deepcopy=False)[numbers[0]].params if numbers else None
 
     def _count(self, run_ids: Iterable[str], change: int) -> None:
         """Count unfinished runs of a cohort that goes out (1) or comes back (-1); a run may be in two."""

@@ -98,6 +98,8 @@ class Posterior:
     @staticmethod
     def _curvature(A: Array, weight: Array, scaled: Array) -> Array:
         """Return the lower Cholesky factor of I + A diag(weight) Aᵀ; `scaled` is memory to work in."""
+        if not A.shape[1]:
+            return np.eye(len(A))  # nothing was seen, and BLAS says so on the screen
         np.multiply(A, np.sqrt(np.maximum(weight, 0.0)), out=scaled)
         H = dsyrk(1.0, scaled.T, trans=1, lower=1)
         H[np.diag_indices_from(H)] += 1.0
