@@ -169,7 +169,6 @@ def test_settings_that_cannot_be_read_are_named(multirun, text):
         import_curves(multirun, {})
 
 
-@pytest.mark.usefixtures("multirun")
 def test_runs_without_settings_are_said_with_what_to_give(tmp_path, grokmap):
     (tmp_path / "curves").mkdir()
     for name in "ab":
@@ -182,6 +181,7 @@ def test_runs_without_settings_are_said_with_what_to_give(tmp_path, grokmap):
     assert "their map: grokmap map 'my runs.csv' --out maps" in out
 
 
+@pytest.mark.usefixtures("multirun")
 def test_the_command_writes_a_table_that_map_reads_and_nothing_over_another(monkeypatch, tmp_path, grokmap):
     code, out, err = grokmap("import", "multirun", "--out", "runs.csv")
     assert (code, err) == (0, "")
