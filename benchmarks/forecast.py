@@ -4,19 +4,20 @@
 ``python -m benchmarks.forecast_sweeps``; retrained, no number changes) is forecast by what the others taught. Ranking
 and calibration are of the chance to generalise within the budget, asked at the last landmark up to memorization + 10 %
 of the remaining steps, of runs that had memorised and not generalised by that landmark. Beside it: the configuration
-alone (the same boosting, learned across sweeps, and within the sweep itself by five folds), the norm-separation law
-(arXiv 2603.13331; the norm after generalisation is the median over the other sweeps, as a share of the initial norm),
-and the entropy of the activations' spectrum as a share of its first value (after arXiv 2604.13123). Then what rules of
-stopping save of the steps that the runs took without one, and how many runs they stop that did generalise: the hazard
-rule as it is in sweeps, the median rule and successive halving (η = 4, rungs at 1/16 and 1/4 of the budget) on the best
-validation accuracy. `--ship` learns from all sweeps and writes what is shipped with the package.
+alone (the same boosting, learned across sweeps, and within the sweep itself by five folds; then the map's own model,
+fitted to four fifths of the sweep's runs, and to the runs before, which the forecast knows of too), the norm-separation
+law (arXiv 2603.13331; the norm after generalisation is the median over the other sweeps, as a share of the initial
+norm), and the entropy of the activations' spectrum as a share of its first value (after arXiv 2604.13123). Then what
+rules of stopping save of the steps that the runs took without one, and how many runs they stop that did generalise: the
+hazard rule as it is in sweeps, the median rule and successive halving (η = 4, rungs at 1/16 and 1/4 of the budget) on
+the best validation accuracy. `--ship` learns from all sweeps and writes what is shipped with the package.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,14 +27,18 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
+from analysis import RegimeMap
 from analysis.forecast.forecaster import SHIPPED, Forecaster, KnownRun
 from analysis.forecast.hazard_rule import HazardRule
 from analysis.forecast.landmarks import CURVES, landmarks
 from benchmarks.forecast_sweeps import PACKED, configs
 from grokcore.records.milestones import Milestone
+from grokcore.records.regimes import RegimeRule
+from sweeps.expectations import chances_to_generalise, expected_in_order
 
 Array = npt.NDArray[np.float64]
 CONFIGURATION = ("fraction", "rate", "decay")
+AXES = {"fraction": "linear", "rate": "log", "decay": "log"}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -82,7 +87,41 @@ def sweeps() -> dict[str, list[Run]]:
         mem = Milestone(event=bool(first["t_mem_event"]), step=int(first["t_mem"]))
         entropy = np.log(curves["activation_rank"].to_numpy(float))
         found.setdefault(str(sweep), []).append(Run(known=known, t_mem=mem, entropy=entropy))
-    return found
+    return {name: _expected(runs) for name, runs in found.items()}
+
+
+def table(runs: Sequence[Run]) -> pd.DataFrame:
+    """Return the configurations and milestones of runs, as a map is fitted to them."""
+    rows = [
+        {**run.known.settings}
+        | {"t_mem": run.t_mem.step, "t_mem_event": run.t_mem.event}
+        | {"t_gen": run.t_gen.step, "t_gen_event": run.t_gen.event}
+        for run in runs
+    ]
+    return pd.DataFrame(rows)
+
+
+def rule_of(runs: Sequence[Run]) -> RegimeRule:
+    """Return the rule of a sweep's map."""
+    return RegimeRule(budget=runs[0].known.budget, ratio=5)
+
+
+def _expected(runs: list[Run]) -> list[Run]:
+    """Return the runs of a sweep, each with what the map of those before it expected of it."""
+    chances = expected_in_order(table(runs), AXES, rule_of(runs))
+    settings = [{**run.known.settings, "expected": chance} for run, chance in zip(runs, chances, strict=True)]
+    return [replace(run, known=replace(run.known, settings=own)) for run, own in zip(runs, settings, strict=True)]
+
+
+def mapped(runs: Sequence[Run]) -> Array:
+    """Return what the map of four fifths of a sweep's runs says of the others by their configuration, by five folds."""
+    frame, fold = table(runs), np.random.default_rng(0).permutation(len(runs)) % 5
+    fitted = RegimeMap.fit(frame, AXES, rule=rule_of(runs))
+    chances = np.empty(len(runs))
+    for left_out in range(5):
+        part = fitted.with_runs(frame[fold != left_out])
+        chances[fold == left_out] = chances_to_generalise(part, frame[fold == left_out])
+    return chances
 
 
 def calibration_error(chance: Array, event: npt.NDArray[np.bool_]) -> float:
@@ -108,6 +147,17 @@ def within(runs: Sequence[Run]) -> Array:
     event = np.array([run.t_gen.event for run in runs])
     folds = StratifiedKFold(5, shuffle=True, random_state=0)
     return np.asarray(cross_val_predict(boosting(), settings(runs), event, cv=folds, method="predict_proba")[:, 1])
+
+
+def beside(said: pd.DataFrame) -> str:
+    """Return how the map's own model ranks runs, and the forecast those of which the map says something."""
+    parts = []
+    for name in ("map, five folds", "map, in order"):
+        some = said[said[name].notna()]
+        event = some["event"].to_numpy()
+        both = [ranked(event, some[which].to_numpy()) for which in (name, "forecast")]
+        parts.append(f"{name}: AUROC {both[0]}, forecast of the same {len(some)} runs {both[1]}")
+    return "; ".join(parts)
 
 
 def norm_law(run: Run, at: int, share: float) -> float:
@@ -181,8 +231,7 @@ def main() -> None:
         forecaster.save(SHIPPED)
         print(f"{SHIPPED}: {len(forecaster.table):,} rows, {SHIPPED.stat().st_size / 1e6:.2f} MB")
         return
-    chances: list[float] = []
-    events: list[bool] = []
+    everyone: list[pd.DataFrame] = []
     totals: dict[str, list[int | None]] = {"hazard": [], "median": [], "successive halving": []}
     for name, runs in kept.items():
         others = [run for other, them in kept.items() if other != name for run in them]
@@ -190,15 +239,16 @@ def main() -> None:
         asked = [(run, at) for run in runs if (at := run.asked_at()) is not None]
         event = np.array([run.t_gen.event for run, _ in asked])
         chance = np.array([forecaster.chances(run.known, at)[1][-1] for run, at in asked])
-        chances, events = [*chances, *chance], [*events, *event]
+        said = pd.DataFrame({"event": event, "forecast": chance, "map, five folds": np.nan})
+        said["map, in order"] = [run.known.settings["expected"] for run, _ in asked]
         print(f"{name}: {len(runs)} runs; asked of {len(asked)}, of which {event.sum()} generalised")
         error = calibration_error(chance, event)
         print(f"    forecast           AUROC {ranked(event, chance)}, calibration error {error:.3f}")
         if 0 < event.sum() < len(event):
             known = boosting().fit(settings(others), [run.t_gen.event for run in others])
             across = known.predict_proba(settings([run for run, _ in asked]))[:, 1]
-            everyone = within(runs)
-            inside = np.array([everyone[runs.index(run)] for run, _ in asked])
+            places = [runs.index(run) for run, _ in asked]
+            inside, said["map, five folds"] = within(runs)[places], mapped(runs)[places]
             norms = [
                 run.known.curves["weight_norm"][-1] / run.known.curves["weight_norm"][0]
                 for run in others
@@ -207,23 +257,25 @@ def main() -> None:
             law = np.array([norm_law(run, at, float(np.median(norms))) for run, at in asked])
             entropy = np.array([entropy_fall(run, at) for run, at in asked])
             print(f"    configuration      AUROC {ranked(event, across)} across sweeps, {ranked(event, inside)} within")
+            print(f"    {beside(said)}")
             print(f"    norm separation    AUROC {ranked(event, law)}")
             print(f"    spectral entropy   AUROC {ranked(event, entropy)}")
+        everyone.append(said)
         rule = HazardRule(forecaster)
         found = {
-            "hazard": [None if (v := rule.first(run.known)) is None else v.step for run in runs],
+            "hazard": [None if v is None else v.step for v in rule.first_of([run.known for run in runs])],
             "median": median(runs),
             "successive halving": halving(runs),
         }
         for which, stops in found.items():
             told(which, runs, stops)
             totals[which] += stops
-    everything = [run for runs in kept.values() for run in runs]
+    everything, whole = [run for runs in kept.values() for run in runs], pd.concat(everyone)
+    event, chance = whole["event"].to_numpy(), whole["forecast"].to_numpy()
     print(f"all {len(everything)} runs, each forecast by the other sweeps")
-    print(
-        f"    forecast           AUROC {ranked(np.array(events), np.array(chances))}, "
-        f"calibration error {calibration_error(np.array(chances), np.array(events)):.3f}"
-    )
+    error = calibration_error(chance, event)
+    print(f"    forecast           AUROC {ranked(event, chance)}, calibration error {error:.3f}")
+    print(f"    {beside(whole)}")
     for which, stops in totals.items():
         told(which, everything, stops)
 

@@ -4,7 +4,7 @@
 nothing, at 1k, 10k and 100k finished runs, then writes the tables, then mirrors a sample of the runs in MLflow.
 Every cohort reports through Ray Tune's callback as in a sweep, and so many are out at the same time as there are slots:
 64 at every size, and 1,000 at the largest. Only the driver's own work is timed: what workers would do (making records,
-encoding them) is done off the clock.
+encoding them) is done off the clock. At the end it is simulated how busy devices are that such a driver feeds.
 
     python -m benchmarks.load                     1k, 10k and 100k runs (30 minutes, 15 GB of disk)
     python -m benchmarks.load --runs 1000 10000   up to 10k only
@@ -33,6 +33,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from benchmarks import fleet
 from grokcore.engine.evaluation_schedule import evaluation_steps, measure_steps
 from grokcore.engine.grouping import cohort_key
 from grokcore.records.regimes import RegimeRule
@@ -51,6 +52,8 @@ T = TypeVar("T")
 
 BUDGET = 5000
 """Steps of a synthetic run."""
+THRESHOLD = 0.9
+"""The accuracy that a synthetic run reaches or does not."""
 MEASURES = ("weight_norm", "effective_rank", "fourier_concentration")
 """Measures beside the four curves that every run has, taken at every sixth evaluation."""
 CURVES = 100
@@ -95,7 +98,7 @@ def spec(runs: int, sampler: str) -> SweepSpec:
             "rate": Range(low=0.001, high=0.1, log=True),
             "seed": Choice(values=tuple(range(10))),
         },
-        rule=RegimeRule(threshold=0.9, budget=BUDGET, ratio=5.0),
+        rule=RegimeRule(threshold=THRESHOLD, budget=BUDGET, ratio=5.0),
         runs=runs,
         sampler=sampler,
     )
@@ -122,7 +125,7 @@ def pretended_reports(task: CohortTask, rng: np.random.Generator, curves: list[s
         if len(curves) < CURVES:
             curves.append(pretended(config, rng).to_json().partition(MARK)[2])
         empty = RunRecord(config=config, outcome=Outcome.FINISHED, columns={"step": np.array([], dtype=np.int64)})
-        found = report(empty, spec(1, "sobol").rule.threshold)
+        found = report(empty, THRESHOLD)
         mem, gen = (int(step) for step in 10 ** rng.uniform((1, 2), (3, 3.6)))
         line = found["record"].partition(MARK)[0] + MARK + curves[int(rng.integers(len(curves)))]
         reports.append(found | {"train": [True, mem], "val": [bool(rng.integers(2)), gen], "record": line})
@@ -304,6 +307,7 @@ def main() -> None:
     for figures in measure([Load(runs=runs, slots=slots, **common) for runs, slots in pairs], words.mirrored):
         found.append(figures)
         print("  ".join(f"{name} {value:,.4g}" for name, value in figures.items()), flush=True)
+    print(fleet.report(found[-1]["cpu_ms_per_run"] / 1000))
     print(json.dumps(found))
 
 

@@ -10,7 +10,7 @@ import hashlib
 import math
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 import numpy as np
@@ -20,6 +20,7 @@ from grokcore.errors import GrokmapError
 from grokcore.records.milestones import Milestone
 from grokcore.records.run_record import Outcome, RunRecord
 from grokcore.run_config import RunConfig
+from sweeps.expectations import Expectations
 from sweeps.goal_watch import GoalWatch
 from sweeps.new_points import SpaceExhaustedError
 from sweeps.store.lines import damaged
@@ -48,6 +49,8 @@ class CohortTask:
     """Identity of the cohort: a hash of its members' in their order."""
     configs: tuple[RunConfig, ...]
     """Its members."""
+    expected: Mapping[str, float | None] = field(default_factory=dict)
+    """Chance to generalise by the map of the runs that were over, by identity; None where it says none."""
 
 
 class Driver:
@@ -86,6 +89,8 @@ class Driver:
         self._losses: defaultdict[str, int] = defaultdict(int)
         self._alive = False
         self._wanted, self._looked = store.wanted, -1
+        self._expectations = Expectations(self.spec, store.expected())
+        self._considered: RunConfig
         for record in self.store.records():
             self._remember(record)
             if known is not None:
@@ -158,12 +163,18 @@ class Driver:
         while name in self._over:
             # These very runs were a cohort before: what is still on its way from then is not for this one.
             name = _name([name])
-        task = CohortTask(name=name, configs=tuple(configs))
+        expected = self._expectations.of(ids, self._params_of, self._results)
+        task = CohortTask(name=name, configs=tuple(configs), expected=expected)
         self._out[task.name] = task
         self._held |= {config.run_id: config for config in configs}
         self._count(ids, 1)
-        self.store.hand_out(task.name, ids)
+        self.store.hand_out(task.name, ids, expected)
         return task
+
+    def _params_of(self, run_id: str) -> Mapping[str, Any] | None:
+        """Return the parameters of a run that is not over; None where it lies outside of where runs are chosen now."""
+        numbers = self._numbers.get(run_id)
+        return self.study.get_trials(deepcopy=False)[numbers[0]].params if numbers else None
 
     def _count(self, run_ids: Iterable[str], change: int) -> None:
         """Count unfinished runs of a cohort that goes out (1) or comes back (-1); a run may be in two."""
@@ -280,8 +291,9 @@ class Driver:
         chosen: list[tuple[int, dict[str, Any], RunConfig]] = []
         try:
             for _ in range(wave):
+                # Whether a run is known was asked of the one that was chosen last of all.
                 number, params = ask(self.study, self._distributions, self._is_known)
-                config = self._space.config(params)
+                config = self._considered
                 note(self.study, number, run_id=config.run_id)
                 self._numbers[config.run_id].append(number)
                 chosen.append((number, params, config))
@@ -296,8 +308,8 @@ class Driver:
 
     def _is_known(self, params: Mapping[str, Any]) -> bool:
         """Say whether a run was chosen before, finished or not."""
-        run_id = self._space.config(params).run_id
-        return run_id in self._told or run_id in self._numbers
+        self._considered = self._space.config(params)
+        return self._considered.run_id in self._told or self._considered.run_id in self._numbers
 
     def _tell_known(self, number: int, run_id: str) -> None:
         outcome, mem, gen = self._told[run_id]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import optuna
+from optuna.study._tell import _tell_with_warning
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from grokcore.records.milestones import Milestone
@@ -108,8 +110,16 @@ def tell_milestones(
     ('COMPLETE', Milestone(event=False, step=1000))
     """
     number = trial if isinstance(trial, int) else trial.number
-    note(study, number, t_mem=[int(t_mem[0]), bool(t_mem[1])], t_gen=[int(t_gen[0]), bool(t_gen[1])])
-    return study.tell(number, objective(Milestone(event=bool(t_gen[1]), step=int(t_gen[0])), budget))
+    mem = Milestone(event=bool(t_mem[1]), step=int(t_mem[0]))
+    gen = Milestone(event=bool(t_gen[1]), step=int(t_gen[0]))
+    _tell(study, number, mem, gen, budget)
+    return copy.deepcopy(study._storage.get_trial(_trial_id(study, number)))
+
+
+def _tell(study: Study, number: int, mem: Milestone, gen: Milestone, budget: int) -> None:
+    """Tell milestones as ``study.tell`` would, which copies the whole trial deeply to return it."""
+    note(study, number, t_mem=[mem.step, mem.event], t_gen=[gen.step, gen.event])
+    _tell_with_warning(study, number, objective(gen, budget))
 
 
 def milestones_of(trial: FrozenTrial) -> tuple[Milestone, Milestone] | None:
@@ -126,9 +136,7 @@ def tell_outcome(study: Study, number: int, outcome: Outcome, mem: Milestone, ge
     if outcome is Outcome.FAILED:
         study.tell(number, state=TrialState.FAIL)
     else:
-        tell_milestones(
-            study, number, t_mem=(mem.step, mem.event), t_gen=(gen.step, gen.event), budget=_counted(outcome, budget)
-        )
+        _tell(study, number, mem, gen, _counted(outcome, budget))
 
 
 def told_of(run: RunRecord | ReportedRun, threshold: float) -> tuple[Outcome, Milestone, Milestone]:
@@ -187,9 +195,13 @@ def inside(distributions: Mapping[str, BaseDistribution], params: Mapping[str, A
 
 def note(study: Study, number: int, **attributes: Any) -> None:
     """Note attributes of a trial by its number, since a rebuilt study has no handle of it."""
-    trial_id = study._storage.get_trial_id_from_study_id_trial_number(study._study_id, number)
+    trial_id = _trial_id(study, number)
     for name, value in attributes.items():
         study._storage.set_trial_user_attr(trial_id, name, value)
+
+
+def _trial_id(study: Study, number: int) -> int:
+    return study._storage.get_trial_id_from_study_id_trial_number(study._study_id, number)
 
 
 def _counted(outcome: Outcome, budget: int) -> int:

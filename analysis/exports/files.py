@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from analysis.exports.paper import SUFFIXES, write_caption
+from analysis.exports.paper import SUFFIXES, too_high, write_caption
 from analysis.figures.base import STYLES, Style, save, svg
 from grokcore.atomic_files import replacing
 
@@ -41,13 +41,18 @@ def suffixes(style: Style) -> tuple[str, ...]:
     return (*PICTURES, *SUFFIXES) if style.bare else PICTURES
 
 
-def write_figure(figure: Drawing, paths: Mapping[str, Path], style: Style) -> None:
-    """Draw a figure and write it to the paths by suffix, with its caption where the style leaves it out."""
+def write_figure(figure: Drawing, paths: Mapping[str, Path], style: Style) -> str:
+    """Draw a figure and write it to the paths by suffix, with its caption where the style leaves it out.
+
+    Return what is to be said of it: that no page holds it, where that is so.
+    """
     drawn = figure.draw(figure.shown, style)
     save(drawn, [paths[suffix] for suffix in PICTURES], style)
     if style.bare:
         pdf = paths["pdf"]
         write_caption(pdf.parent, pdf.stem, drawn, figure.caption)
+        return too_high(pdf.stem, drawn, figure.caption)
+    return ""
 
 
 def element(draw: Callable[..., Figure], shown: Any) -> str:

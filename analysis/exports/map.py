@@ -101,8 +101,8 @@ def export_map(
             paths["laws_tables"] = write_text(out / LAWS_TABLES, paper.laws_tables(fitted, survival))
         paths["nc"] = write_netcdf(out / "map.nc", dataset(shown, grids))
         paths["html"] = write_text(out / "map.html", page)
-        for wait in begun:
-            wait()
+        for said in filter(None, (wait() for wait in begun)):
+            say(f"caution: {said}")
     text = json.dumps(definition, indent=2, ensure_ascii=False)
     paths["definition"] = write_text(out / "definition.json", text + "\n")
     return paths | _own_figures(source, fitted, out, look)

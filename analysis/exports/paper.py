@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from analysis.exports import latex
-from analysis.figures.base import COLUMNS, pretty
+from analysis.figures.base import COLUMNS, LINE, PAGE, caption_height, pretty
 from analysis.figures.laws import INTERVALS
 from analysis.models.critical_law import CriticalLaw
 from analysis.models.critical_law_likelihood import DISTANCE
@@ -35,6 +35,18 @@ def write_caption(out: Path, name: str, figure: Figure, caption: str) -> dict[st
     environment = latex.figure(f"{name}.pdf", caption, f"fig:{name}", wide=wide)
     texts = {"txt": caption.rstrip() + "\n", "tex": environment}
     return {suffix: write_text(out / f"{name}.{suffix}", texts[suffix]) for suffix in SUFFIXES}
+
+
+def too_high(name: str, figure: Figure, caption: str) -> str:
+    """Return what to do about a figure that no page holds with its caption, in a sentence; empty where one does."""
+    width, height = figure.get_size_inches()
+    whole = height + caption_height(caption, width)
+    if whole <= PAGE + LINE:
+        return ""
+    return (
+        f"{name}.pdf is {whole:.1f} in high with its caption, and a page has {PAGE:g}: hold an axis or a category by "
+        "--at, or give a larger --width."
+    )
 
 
 def laws_tables(fitted: RegimeMap, survival: Survival) -> str:

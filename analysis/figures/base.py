@@ -69,6 +69,10 @@ class Style:
         """Return whether panels stand one below the other, since side by side there is no room for them."""
         return self.wide < ABREAST
 
+    def abreast(self, panels: int) -> int:
+        """Return how many of so many panels stand in a row where they are stacked: two, where one is too few."""
+        return 1 if panels <= STACKED else 2
+
     @property
     def rc(self) -> dict[str, Any]:
         """Return the matplotlib settings of this style."""
@@ -119,7 +123,15 @@ COLUMNS = {"single": 3.35, "double": 7.0}
 """Widths of a journal by name, inches: one column (85 mm) and both (178 mm)."""
 ABREAST = 4.5
 """Width from which panels stand side by side, inches."""
-NARROWEST, WIDEST = 2.0, 12.0
+PAGE = 7.5
+"""Height that a printed figure and its caption may take together, inches: a page of LaTeX's article has 7.6."""
+LOWEST = 0.75
+"""Height below which a row of panels cannot be read, inches."""
+LETTER, LINE, AROUND = 4.5 / 72, 12 / 72, 20 / 72
+"""Width of a letter and height of a line of a printed caption of 10 points, and what lies around it, inches."""
+STACKED = 3
+"""Panels that stand in one column of a page at most."""
+NARROWEST, WIDEST = 51 / 25.4, 305 / 25.4
 """Widths that a figure may have, inches (51 to 305 mm)."""
 
 
@@ -148,6 +160,31 @@ def _length(text: str) -> float:
     raise ConfigError(
         [f"--width {text}: give single (85 mm), double (178 mm), or a length of 51 to 305 mm, as 89mm, 8.9cm or 3.5in."]
     )
+
+
+def caption_height(caption: str, width: float) -> float:
+    """Return about how high a caption is where it is printed under a figure of that width, inches."""
+    return len(textwrap.wrap(f"Figure 1: {caption}", max(int(width / LETTER), 1))) * LINE + AROUND
+
+
+def row_height(height: float, rows: int, caption: str, width: float, style: Style, legend: float = 0.0) -> float:
+    """Return the height of a row of panels: `height`, or where a page is too short for all `rows`, what it leaves them.
+
+    A page holds the figure with its `legend`, of that height, and the caption. Inches all.
+    """
+    room = PAGE - legend - caption_height(caption, width)
+    return min(height, max(LOWEST, room / rows)) if style.bare else height
+
+
+def wrapped(title: str, inches: float, style: Style) -> str:
+    """Return a panel's title in lines that are no longer than so many inches."""
+    return textwrap.fill(title, max(int(inches * 72 / (0.48 * style.font)), 8))
+
+
+def legend_height(handles: int, columns: int, style: Style) -> float:
+    """Return how high a legend of so many entries is, in so many columns, inches."""
+    line = style.font * 1.2 / 72
+    return -(-handles // columns) * line + (0.7 * line if handles else 0)
 
 
 @contextmanager
@@ -245,8 +282,7 @@ def furnish(figure: Figure, words: Words, style: Style, handles: Sequence[Any] =
     # A character's width in units of its height, a little more than the fonts' average.
     characters = int(figure.get_figwidth() * 72 / (size * (0.54 if "DejaVu Sans" in style.family else 0.44)))
     lines = [part for paragraph in words.caption.split("\n") for part in textwrap.wrap(paragraph, characters)]
-    legend = -(-len(handles) // columns) * line + (0.7 * line if handles else 0)
-    below = legend + len(lines) * line + 0.3 * line
+    below = legend_height(len(handles), columns, style) + len(lines) * line + 0.3 * line
     above = line * (1.5 * bool(words.title) + 1.2 * bool(words.details))
     width, height = figure.get_size_inches()
     total = height + below + above

@@ -10,7 +10,20 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.figures import on_axes, plane
-from analysis.figures.base import INK, MUTED, STYLES, Style, Words, drawing, furnish, new_figure, number, pretty
+from analysis.figures.base import (
+    INK,
+    MUTED,
+    STYLES,
+    Style,
+    Words,
+    drawing,
+    furnish,
+    legend_height,
+    new_figure,
+    number,
+    pretty,
+    row_height,
+)
 from analysis.figures.regime_map import chosen_axes
 
 if TYPE_CHECKING:
@@ -106,8 +119,9 @@ def draw(what: Compared, style: Style = STYLES["screen"]) -> Figure:
     with drawing(style):
         width = style.wide if n == 2 else style.width
         rows, columns = (n, 1) if style.stacked else (1, n)
-        height = 0.9 * width * rows if columns == 1 else 0.46 * width
-        figure, panels = new_figure((width, height), nrows=rows, ncols=columns, squeeze=False)
+        height = 0.9 * width if columns == 1 else 0.46 * width
+        height = row_height(height, rows, f"{what.title}. {what.caption}", width, style, legend_height(2, 2, style))
+        figure, panels = new_figure((width, rows * height), nrows=rows, ncols=columns, squeeze=False)
         if what.edges and what.y is not None:
             _edges(panels[0, 0], what, style)
             plane.dress(panels[0, 0], what.x, what.y)

@@ -27,6 +27,8 @@ from analysis.figures.base import (
     new_figure,
     number,
     pretty,
+    row_height,
+    wrapped,
 )
 from analysis.figures.map_panels import levels_drawn
 from analysis.statistics.survival import LogRank, Mean, between, kaplan_meier, log_rank, restricted_mean
@@ -154,18 +156,20 @@ def draw(survival: Survival, style: Style = STYLES["screen"]) -> Figure:
     """Draw one panel per axis, a row for each level of the categories, with steps on a logarithmic scale."""
     rows = [list(row) for _, row in itertools.groupby(survival.axes, key=lambda one: one.level)]
     if style.stacked:
-        rows = [[one] for one in survival.axes]
+        abreast = style.abreast(len(survival.axes))
+        rows = [list(survival.axes[begin : begin + abreast]) for begin in range(0, len(survival.axes), abreast)]
     n = max(len(row) for row in rows)
     narrow = style.width < 5
     with drawing(style):
         width = style.wide if n > 1 else style.width
         height = (0.75 if narrow else 0.85) * width / (1.6 if style.stacked else max(n, 1.6))
+        height = row_height(height, len(rows), survival.caption, width, style)
         figure, panels = new_figure((width, len(rows) * height), nrows=len(rows), ncols=n, squeeze=False)
         for number_of_row, (row, targets) in enumerate(zip(rows, panels, strict=True)):
             for target in targets[len(row) :]:
                 target.set_visible(False)
             for index, (axis, target) in enumerate(zip(row, targets, strict=False)):
-                _panel(target, axis, survival.horizon, style)
+                _panel(target, axis, survival.horizon, width / n - 0.4, style)
                 if number_of_row < len(rows) - 1:
                     target.set_xlabel("")
                 if index == 0:
@@ -176,7 +180,7 @@ def draw(survival: Survival, style: Style = STYLES["screen"]) -> Figure:
     return figure
 
 
-def _panel(axes: Axes, what: AxisSurvival, horizon: int, style: Style) -> None:
+def _panel(axes: Axes, what: AxisSurvival, horizon: int, inches: float, style: Style) -> None:
     looks = LOOKS if len(what.thirds) == 3 else (LOOKS[0], LOOKS[2])
     first = min(float(third.curve["step"].iloc[1]) for third in what.thirds)
     for third, (colour, dashes) in zip(what.thirds, looks, strict=True):
@@ -190,7 +194,8 @@ def _panel(axes: Axes, what: AxisSurvival, horizon: int, style: Style) -> None:
     axes.set_ylim(0, 1.02)
     log_steps(axes.xaxis)
     axes.set_xlabel("optimizer step")
-    axes.set_title(f"{what.title}, {p_words(what.test.p_value)}", fontsize=style.font, fontweight="normal")
-    title = {"title": "range (runs)", "title_fontsize": style.font * 0.8, "fontsize": style.font * 0.8}
-    legend = axes.legend(loc="lower left", handlelength=2.2, **title)
+    title = f"{what.title}, {p_words(what.test.p_value)}"
+    axes.set_title(wrapped(title, inches, style), fontsize=style.font, fontweight="normal")
+    words = {"title": "range (runs)", "title_fontsize": style.font * 0.8, "fontsize": style.font * 0.8}
+    legend = axes.legend(loc="lower left", handlelength=2.2, **words)
     legend.get_title().set_color(MUTED)

@@ -87,7 +87,7 @@ class MapFigure:
         """Return the row and column of each panel: every level begins a row where it has several slices."""
         count = len(self.panels)
         if style.stacked:
-            return [(index, 0) for index in range(count)]
+            return [divmod(index, style.abreast(count)) for index in range(count)]
         if self.slices in {1, count}:
             abreast = 2 if count == 4 else min(count, ABREAST)
             return [divmod(index, abreast) for index in range(count)]

@@ -23,7 +23,10 @@ from analysis.figures.base import (
     Words,
     drawing,
     furnish,
+    legend_height,
     new_figure,
+    row_height,
+    wrapped,
 )
 from analysis.figures.marks import MARKS, label_place, legend, marks_drawn
 from grokcore.records.regimes import REGIMES
@@ -45,9 +48,14 @@ def draw(figure_info: MapFigure, style: Style = STYLES["screen"]) -> Figure:
     places = figure_info.places(style)
     rows, columns = (1 + max(place[side] for place in places) for side in (0, 1))
     width = style.width if columns == 1 else style.wide
+    marks = marks_drawn([panel.runs for panel in figure_info.panels])
+    lines = any(panel.boundaries for panel in figure_info.panels)
     with drawing(style):
+        handles, abreast = legend(marks, style, figure_info.regimes, lines=lines), 3 if width > 5 else 2
         side = (width - 9 * style.font / 72) / columns
         height = min(side, 0.78 * width) + style.font * (4 if columns > 1 else 2.5) / 72
+        below = legend_height(len(handles), abreast, style)
+        height = row_height(height, rows, f"{figure_info.title}. {figure_info.caption}", width, style, below)
         figure, axes = new_figure((width, rows * height), nrows=rows, ncols=columns, squeeze=False)
         for target in axes.flat:
             target.set_visible(False)
@@ -57,14 +65,10 @@ def draw(figure_info: MapFigure, style: Style = STYLES["screen"]) -> Figure:
             draw_panel(target, panel, figure_info, style)
             plane.dress(target, figure_info.x, figure_info.y, label_y=column == 0, count=6 if columns == 1 else 5)
             if panel.title:
-                target.set_title(panel.title, fontsize=style.font)
+                target.set_title(wrapped(panel.title, side, style), fontsize=style.font)
             if any(place == (row + 1, column) for place in places):
                 target.set_xlabel("")
-        marks = marks_drawn([panel.runs for panel in figure_info.panels])
-        words = Words(caption=figure_info.caption)
-        lines = any(panel.boundaries for panel in figure_info.panels)
-        handles = legend(marks, style, figure_info.regimes, lines=lines)
-        furnish(figure, words, style, handles, columns=3 if width > 5 else 2)
+        furnish(figure, Words(caption=figure_info.caption), style, handles, columns=abreast)
     return figure
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import textwrap
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from analysis.figures import crowd, plane
-from analysis.figures.base import INK, STYLES, Style, Words, drawing, furnish, new_figure
+from analysis.figures.base import INK, STYLES, Style, Words, drawing, furnish, new_figure, row_height, wrapped
 from analysis.figures.regime_map import MapFigure, Panel
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ def caption(what: MapFigure) -> str:
 def draw(what: MapFigure, style: Style = STYLES["screen"]) -> Figure:
     """Draw both parts of the uncertainty of a map's panels, one part below the other, on one scale for all."""
     n = len(what.panels)
-    places = what.places(style)
+    places = [(index, 0) for index in range(n)] if style.stacked else what.places(style)
     top = max(0.2, *(float(np.max(getattr(panel.cells, kind))) for panel in what.panels for kind in KINDS))
     with drawing(style):
         # The parts of one panel stand side by side, of several below one another; where there is no room the other way.
@@ -41,6 +40,7 @@ def draw(what: MapFigure, style: Style = STYLES["screen"]) -> Figure:
         width = style.wide
         side = (width - 12 * style.font / 72) / max(columns, 1 if style.stacked else 2)
         height = min(side, (0.65 if style.stacked else 0.4) * width)
+        height = row_height(height, rows, caption(what), width, style, 0.5)
         figure, grid = new_figure((width, rows * height + 0.5), nrows=rows, ncols=columns, squeeze=False)
         for axes in grid.flat:
             axes.set_visible(False)
@@ -52,8 +52,8 @@ def draw(what: MapFigure, style: Style = STYLES["screen"]) -> Figure:
                 first = column == 0 and (not beside or part == 0)
                 plane.dress(axes, what.x, what.y, label_y=first, count=5)
                 begins = (row, column) == (0, 0)
-                meaning = textwrap.fill(words, 18) if beside and style.stacked else words
-                title = f"{meaning}\n{panel.title}" if begins and panel.title else panel.title or meaning
+                meaning, told = wrapped(words, side, style), wrapped(panel.title, side, style)
+                title = f"{meaning}\n{told}" if begins and told else told or meaning
                 axes.set_title(title, fontsize=style.font)
                 if row < block - 1 or not (beside or part == 1):
                     axes.set_xlabel("")

@@ -40,7 +40,7 @@ class Forecast(Milestones):
                 [f"threshold = {threshold:g}: the forecaster forecasts an accuracy of {known:g}; give that."]
             )
         if unknown := settings.keys() - set(SETTINGS):
-            raise ConfigError([f"{', '.join(sorted(unknown))}: a forecast knows of {' and '.join(SETTINGS)} alone."])
+            raise ConfigError([f"{', '.join(sorted(unknown))}: a forecast knows of {', '.join(SETTINGS)} alone."])
         self._budget, self._settings = budget, settings
         self._others: list[dict[str, float]] = []
 

@@ -1,8 +1,9 @@
 """Forecaster: P(a run generalises by step s | its settings, and its curves and light measures so far).
 
 A discrete hazard by gradient boosting (scikit-learn's `HistGradientBoostingClassifier`) over the rows of
-`analysis.forecast.landmarks`. What is kept is the rows and not the fitted trees: a file is a Parquet table that runs no
-code, and the same rows give the same trees.
+`analysis.forecast.landmarks`: the mean in log odds of a model that knows what a map of the sweep's own runs expects
+(`sweeps.expectations`) and of one that does not. What is kept is the rows and not the fitted trees: a file is
+a Parquet table that runs no code, and the same rows give the same trees.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from typing import Any, Final, Self
 
 import numpy as np
 import pandas as pd
+from scipy.special import expit, logit
 
-from analysis.forecast.landmarks import COLUMNS, GIVEN, SEEN, Array, ahead, edges, landmarks, rows, seen
+from analysis.forecast.landmarks import COLUMNS, EXPECTED, GIVEN, SEEN, Array, ahead, edges, landmarks, rows, seen
 from grokcore.atomic_files import replacing
 from grokcore.errors import DataError
 from grokcore.records.milestones import Milestone
@@ -118,21 +120,33 @@ class Forecaster:
         )
 
     @functools.cached_property
-    def _model(self) -> Any:
+    def _models(self) -> list[tuple[list[int], Any]]:
+        """Return the models, each with which of `COLUMNS` it looks at.
+
+        One looks at all, the other one at a run's past alone: a map of few runs may mislead, and the two err apart.
+        """
+        told = [index for index, name in enumerate(COLUMNS) if self.table[name].nunique() > 1]
+        past = [index for index in told if COLUMNS[index] != EXPECTED]
+        return [(view, self._fitted(view)) for view in ([told, past] if past != told else [told])]
+
+    def _fitted(self, view: list[int]) -> Any:
         from sklearn.ensemble import HistGradientBoostingClassifier  # seconds to import
         from threadpoolctl import threadpool_limits
 
         model = HistGradientBoostingClassifier(
             max_iter=150, learning_rate=0.08, max_leaf_nodes=15, min_samples_leaf=30, l2_regularization=1.0,
-            early_stopping=False, random_state=0,
+            max_features=0.4, early_stopping=False, random_state=0,
         )  # fmt: skip
         with threadpool_limits(1):  # the same trees whatever the number of cores
-            return model.fit(self.table[self._told].to_numpy(np.float32), self.table["event"].to_numpy(bool))
+            return model.fit(
+                self.table[[COLUMNS[index] for index in view]].to_numpy(np.float32), self.table["event"].to_numpy(bool)
+            )
 
-    @functools.cached_property
-    def _told(self) -> list[str]:
-        """Return the columns that say anything: scikit-learn cannot bin one without a value."""
-        return [name for name in COLUMNS if self.table[name].nunique() > 1]
+    def _hazard(self, asked: Array) -> Array:
+        """Return the chance of rows of `COLUMNS`, (N, 17), that a run generalises in its interval, (N,)."""
+        asked = asked.astype(np.float32)
+        odds = [logit(model.predict_proba(asked[:, view])[:, 1]) for view, model in self._models]
+        return np.asarray(expit(np.mean(odds, axis=0)))
 
     def chances(self, run: KnownRun, landmark: int) -> tuple[Array, Array]:
         """Return steps after a landmark, (S,), and the chance that the run has generalised by each, (S,).
@@ -155,12 +169,12 @@ class Forecaster:
         if not tables:
             return []
         with threadpool_limits(1):
-            told = [COLUMNS.index(name) for name in self._told]
-            hazard = self._model.predict_proba(np.concatenate(tables).astype(np.float32)[:, told])[:, 1]
-        found, place = [], 0
+            hazard = self._hazard(np.concatenate(tables))
+        found: list[tuple[Array, Array]] = []
+        place = 0
         for steps in ends:
             survived = np.cumprod(1 - hazard[place : place + len(steps)])
-            found.append((steps, 1 - survived))
+            found.append((steps, np.asarray(1 - survived)))
             place += len(steps)
         return found
 

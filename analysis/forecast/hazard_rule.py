@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -73,13 +73,18 @@ class HazardRule:
 
     def first(self, run: KnownRun) -> Verdict | None:
         """Return the first verdict on a run whose curves are known to the end, as it would have been on the way."""
-        last = float(np.max(run.curves["step"]))
-        for landmark in landmarks(run.budget):
-            if landmark >= last:
-                return None
-            if (verdict := self.verdicts([_until(run, landmark)], landmark)[0]) is not None:
-                return verdict
-        return None
+        return self.first_of([run])[0]
+
+    def first_of(self, runs: Sequence[KnownRun]) -> list[Verdict | None]:
+        """Return `first` of several runs, computed together."""
+        found: list[Verdict | None] = [None] * len(runs)
+        last = [float(np.max(run.curves["step"])) for run in runs]
+        for landmark in sorted({step for budget in {run.budget for run in runs} for step in landmarks(budget)}):
+            going = [i for i, run in enumerate(runs) if found[i] is None and landmark < min(last[i], run.budget)]
+            verdicts = self.verdicts([_until(runs[i], landmark) for i in going], landmark)
+            for i, verdict in zip(going, verdicts, strict=True):
+                found[i] = verdict
+        return found
 
     def _generalised(self, run: KnownRun, landmark: int) -> bool:
         curve = _until(run, landmark).curves["val_accuracy"]

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import logit
 
 from grokcore.records.milestones import Milestone, first_passage
 
@@ -24,8 +25,8 @@ PER_DECADE: Final = 5
 """Landmarks per factor of ten in steps: every 18th mark of the evaluations' grid, where light measures are taken."""
 FIRST: Final = 1.6
 """log10 of the first landmark, step 40."""
-SETTINGS: Final = ("rate", "decay")
-"""Settings that a forecast knows of, where a run has them."""
+SETTINGS: Final = ("rate", "decay", "expected")
+"""What is known of a run before its first step, where it is; the last is the chance that a map gives it."""
 CURVES: Final = ("train_accuracy", "val_accuracy", "train_loss", "val_loss", "weight_norm")
 """Curves that it looks at; only the accuracies are needed."""
 SEEN: Final = (
@@ -34,13 +35,17 @@ SEEN: Final = (
     "norm_fall", "norm_below_peak",
 )  # fmt: skip
 """What is seen at a landmark; a fall or gain is since half the step. NaN where it is not known."""
-GIVEN: Final = ("log_decayed",)
-"""What is known of the settings: log10 of step · rate · decay, the time of the decay's own clock.
+EXPECTED: Final = "expected_odds"
+GIVEN: Final = ("log_decayed", EXPECTED)
+"""What is known of the settings: log10 of step · rate · decay, the time of the decay's own clock, and the natural
+logarithm of the odds that a map of the sweep's own runs gives this one to generalise within its budget.
 
 The settings themselves are left out: where a rate or a fraction is critical differs from problem to problem.
 """
 AHEAD: Final = ("log_ahead", "log_length")
 """Where the interval begins, log10 of its first step over the landmark's, and its length in log10."""
+UNSURE: Final = 1e-4
+"""No map is surer than this of what a run becomes."""
 COLUMNS: Final = (*SEEN, *GIVEN, *AHEAD)
 
 
@@ -57,7 +62,7 @@ def edges(landmark: int, budget: int) -> Array:
 
 
 def seen(curves: Mapping[str, Any], settings: Mapping[str, Any], landmark: int, threshold: float) -> Array:
-    """Return `SEEN` and `GIVEN` of a run at a landmark, from nothing after it, (14,)."""
+    """Return `SEEN` and `GIVEN` of a run at a landmark, from nothing after it, (15,)."""
     steps = np.asarray(curves["step"], dtype=float)
     until = steps <= landmark
     steps = steps[until]
@@ -81,18 +86,18 @@ def seen(curves: Mapping[str, Any], settings: Mapping[str, Any], landmark: int, 
     if best_train >= threshold:
         memorised = first_passage(*_whole(*column("train_accuracy")), threshold).step
         since = math.log10(landmark / max(memorised, 1))
-    rate, decay = (_number(settings.get(name)) for name in SETTINGS)
+    rate, decay, expected = (_number(settings.get(name)) for name in SETTINGS)
     row = [math.log10(landmark), train, val, best, val - val_half, since]
     row += [_log(train_loss), _log(val_loss), _log(val_loss / peak if peak else math.nan)]
     row += [_log(train_loss) - _log(train_loss_half), _log(val_loss) - _log(val_loss_half)]
     row += [_log(norm) - _log(norm_half), _log(norm) - _log(heaviest)]
-    return np.array([*row, _log(landmark * rate * decay)])
+    return np.array([*row, _log(landmark * rate * decay), _odds(expected)])
 
 
 def rows(
     curves: Mapping[str, Any], settings: Mapping[str, Any], t_gen: Milestone, budget: int, threshold: float
 ) -> tuple[Array, npt.NDArray[np.bool_]]:
-    """Return a run as rows of `COLUMNS`, (N, 16), and whether it generalised in the interval of each, (N,)."""
+    """Return a run as rows of `COLUMNS`, (N, 17), and whether it generalised in the interval of each, (N,)."""
     found: list[Array] = []
     events: list[bool] = []
     for landmark in landmarks(budget):
@@ -122,6 +127,11 @@ def _whole(steps: Array, values: Array) -> tuple[npt.NDArray[np.int64], Array]:
 
 def _number(value: Any) -> float:
     return float(value) if isinstance(value, (int, float, np.number)) else math.nan
+
+
+def _odds(chance: float) -> float:
+    """Return the natural logarithm of the odds of a chance, which is never quite 0 or 1; NaN stays."""
+    return float(logit(np.clip(chance, UNSURE, 1.0 - UNSURE)))
 
 
 def _log(value: float) -> float:

@@ -61,6 +61,8 @@ class Posterior:
         A = self._coordinates(seen.points)
         rest = np.maximum(self.kernel.diagonal(seen.points) - np.einsum("ij,ij->j", A, A), 0.0)
         v, rows = np.zeros(len(self.basis)), len(seen.low)
+        if not rows:  # nothing was seen: the prior itself, and BLAS would complain of an empty table
+            return v, np.eye(len(v))
         if rows > 2 * SAMPLED:
             some = np.sort(np.random.default_rng(0).choice(rows, SAMPLED, replace=False))
             v, _ = self._climb(seen.rows(some), A[:, some], rest[some], v, rows / SAMPLED)
@@ -96,6 +98,8 @@ class Posterior:
     @staticmethod
     def _curvature(A: Array, weight: Array, scaled: Array) -> Array:
         """Return the lower Cholesky factor of I + A diag(weight) Aᵀ; `scaled` is memory to work in."""
+        if not A.shape[1]:
+            return np.eye(len(A))  # nothing was seen, and BLAS says so on the screen
         np.multiply(A, np.sqrt(np.maximum(weight, 0.0)), out=scaled)
         H = dsyrk(1.0, scaled.T, trans=1, lower=1)
         H[np.diag_indices_from(H)] += 1.0

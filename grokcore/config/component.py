@@ -107,5 +107,6 @@ class Component:
 
     def to_section(self) -> dict[str, Any]:
         """Return the component as a plain dict of JSON values."""
-        section = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        kind: Any = type(self)
+        section = {name: getattr(self, name) for name in _adapters(kind)}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in section.items()}

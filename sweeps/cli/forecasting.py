@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,10 +11,11 @@ import typer
 from sweeps.cli.options import RESULTS, Results
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from analysis.forecast.forecaster import Forecaster, KnownRun
     from grokcore.records.run_record import RunRecord
+    from sweeps.spec.sweep_spec import SweepSpec
 
 
 def forecast(
@@ -81,12 +83,27 @@ def _of_run(run_id: str, results: Path) -> Iterator[tuple[str, KnownRun]]:
     yield record.run_id, known_run(record, record.config.steps if rule is None else rule.budget)
 
 
-def known_run(record: RunRecord, budget: int, threshold: float = 0.9) -> KnownRun:
+def _expected(spec: SweepSpec, records: Sequence[RunRecord]) -> Sequence[float]:
+    """Return what the map of the runs that were over before expected of each run, in the order in which they ended."""
+    import pandas as pd
+
+    from sweeps.expectations import expected_in_order
+    from sweeps.search_map import axes_of
+
+    axes = axes_of(spec.whole_space.distributions)
+    frame = pd.DataFrame([record.row(spec.rule) for record in records])
+    if not len(frame) or not set(axes.values()) - {"categorical"}:
+        return [math.nan] * len(frame)
+    return [float(chance) for chance in expected_in_order(frame, axes, spec.rule)]
+
+
+def known_run(record: RunRecord, budget: int, threshold: float = 0.9, expected: float = math.nan) -> KnownRun:
     """Return a finished run as a forecaster knows it."""
     from analysis.forecast.forecaster import KnownRun
 
     flat = record.config.to_flat()
     settings = {name.rpartition(".")[2]: flat.get(name) for name in ("optimizer.rate", "optimizer.decay")}
+    settings["expected"] = expected
     steps = min(budget, record.config.steps)
     t_gen, family = record.milestone("val", threshold), record.config.task.family
     return KnownRun(curves=record.columns, settings=settings, budget=steps, t_gen=t_gen, family=family)
@@ -127,8 +144,12 @@ def _save(target: str, results: Path, known: Forecaster, save: Path) -> None:
     if not (folder / "spec.toml").exists():
         raise DataError(f"{target}: there is no sweep of that name in {results} to learn from.")
     check_outputs([save], [folder / "spec.toml", folder / "records.jsonl"])
-    rule = SweepSpec.from_toml(folder / "spec.toml").rule
+    spec = SweepSpec.from_toml(folder / "spec.toml")
+    rule = spec.rule
     records = [record for record in read_records(folder) if record.outcome is not Outcome.FAILED]
-    own = Forecaster.of_runs((known_run(r, rule.budget, rule.threshold) for r in records), rule.threshold)
+    expected = _expected(spec, records)
+    own = Forecaster.of_runs(
+        (known_run(r, rule.budget, rule.threshold, e) for r, e in zip(records, expected, strict=True)), rule.threshold
+    )
     own.joined(known).save(save)
     typer.echo(f"learned from {len(records)} runs of {folder.name}: {save}")

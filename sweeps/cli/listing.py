@@ -9,6 +9,7 @@ import importlib
 import importlib.util
 import pkgutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -26,6 +27,7 @@ PACKAGES = ("grokcore", "sweeps", "analysis")
 def list_(
     family: Annotated[str | None, typer.Argument(help="tasks, models, …, or recipes; all if not given.")] = None,
     name: Annotated[str | None, typer.Argument(help="One of them: its definition, and its fields.")] = None,
+    components: Annotated[Path | None, typer.Option(help="Folder of tasks, models and so on of one's own.")] = None,
 ) -> None:
     """List the parts there are, with fields, defaults, ranges and source.
 
@@ -33,11 +35,14 @@ def list_(
     """
     from rich.console import Console
 
+    from grokcore.config.folders import use_folder
     from grokcore.config.reference import describe
     from grokcore.errors import ConfigError, unknown_name
     from sweeps.recipes.recipe import names as recipe_names
 
     console = Console(highlight=False, markup=False)
+    if components is not None:
+        use_folder(components)
     found = dict(families())
     if family is None:
         parts = [(one, ", ".join(registry.names)) for one, registry in found.items()]

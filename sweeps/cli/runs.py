@@ -28,7 +28,9 @@ DEFAULT_RUN: dict[str, Any] = {
 def run(
     settings: Annotated[
         list[str] | None,
-        typer.Argument(help="A recipe or a TOML file of a run, and changes as optimizer.decay=0.3 or task.modulus=53."),
+        typer.Argument(
+            help="A recipe, or a TOML file of a run or a sweep, and changes as optimizer.decay=0.3 or task.modulus=53."
+        ),
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the record and the figure.")] = Path("results/runs"),
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
@@ -84,10 +86,11 @@ def _config_of(settings: list[str]) -> tuple[RunConfig, Path | None]:
         for word in settings:
             name, equals, text = word.partition("=")
             if not equals:
+                changed = [other.partition("=")[0] for other in settings if "=" in other]
                 if (found := recipe_named(word)) is None:
-                    flat, own = _file(word)
+                    flat, own = _file(word, changed)
                 else:
-                    flat, own = found.run(other.partition("=")[0] for other in settings if "=" in other), None
+                    flat, own = found.run(changed), None
                 continue
             value = _value(text)
             if name in REGISTRIES and isinstance(value, str):
@@ -110,18 +113,26 @@ def _value(text: str) -> Any:
         return text
 
 
-def _file(word: str) -> tuple[dict[str, Any], Path | None]:
-    """Return the fields of a run's TOML file under their dotted names, and its folder of components, in use."""
+def _file(word: str, changed: list[str]) -> tuple[dict[str, Any], Path | None]:
+    """Return the fields of a TOML file under their dotted names, and its folder of components, in use.
+
+    The file is a run's, or a sweep's: then what the sweep varies is among the names that are `changed`.
+    """
     import tomllib
 
     from grokcore.config.folders import use_folder
     from grokcore.errors import ConfigError
     from grokcore.run_config import flatten, nest
+    from sweeps.spec.one_run import one_run
+    from sweeps.spec.sweep_spec import SweepSpec
 
     try:
         values = tomllib.loads(Path(word).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ConfigError([f"{word!r} is neither a change (name=value), a recipe, nor a TOML file: {error}."]) from None
+    if "run" in values or "space" in values:
+        spec = SweepSpec.from_toml(Path(word))
+        return one_run(spec, word, changed), Path(spec.components) if spec.components else None
     named = values.pop("components", None)
     own = use_folder(Path(word).parent / named) if isinstance(named, str) else None
     return flatten(nest(values)), own

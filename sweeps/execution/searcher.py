@@ -46,7 +46,8 @@ class CohortSearcher(Searcher):
         self._cohorts[trial_id] = task.name
         members = json.dumps([config.to_dict() for config in task.configs])
         layout = self._layout(task.configs[0])
-        return {**self._settings, "cohort": task.name, "members": members, "layout": layout}
+        expected = json.dumps(task.expected)
+        return {**self._settings, "cohort": task.name, "members": members, "expected": expected, "layout": layout}
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Take the cohort back; with an error its reason was noted by the callback."""

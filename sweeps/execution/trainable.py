@@ -34,8 +34,9 @@ class CohortTrainable(tune.Trainable):
     """Trains one cohort in steps of `REPORT_SECONDS`; the process is used again for the next cohort.
 
     Its configuration: `cohort` (name), `members` (JSON list of run configurations), `device`, `layout`, `retire`,
-    `stopping` (rule, its settings and the regimes', as JSON), `measures`, `keep_weights`, `threshold` (of the rule),
-    `checkpoint_seconds`, `storage` (or None) and `checkpoint_store` (name of the actor).
+    `stopping` (rule, its settings and the regimes', as JSON), `expected` (chances by run identity, as JSON),
+    `measures`, `keep_weights`, `threshold` (of the rule), `checkpoint_seconds`, `storage` (or None) and
+    `checkpoint_store` (name of the actor).
     """
 
     def setup(self, config: dict[str, Any], components: Mapping[str, bytes] | None = None) -> None:
@@ -52,7 +53,7 @@ class CohortTrainable(tune.Trainable):
             "layout": config["layout"],
             "early_stopping": early_stopping,
             "measures": config["measures"],
-            "judge": judge_of(config["stopping"]),
+            "judge": judge_of(config["stopping"], json.loads(config["expected"])),
         }
         options["on_snapshot"] = self._keep_weights if config["keep_weights"] else None
         self._cohort = self._resumed(configs, options) or Cohort(configs, **options)

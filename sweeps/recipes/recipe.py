@@ -19,9 +19,8 @@ from analysis.statistics.claims import Question
 from analysis.statistics.questions import QUESTIONS
 from grokcore.config.component import Component
 from grokcore.errors import ConfigError, unknown_name
-from grokcore.run_config import flatten
 from sweeps.spec import toml
-from sweeps.spec.space import Choice
+from sweeps.spec.one_run import one_run
 from sweeps.spec.sweep_spec import SweepSpec
 
 Text = Annotated[str, MinLen(1)]
@@ -113,32 +112,8 @@ class Recipe(Component):
         raise ConfigError([f"recipe {self.name} {takes}.{remedy}"])
 
     def run(self, changes: Iterable[str] = ()) -> dict[str, Any]:
-        """Return the flat fields of one run of it; what varies must be among the names of `changes`, the seed apart.
-
-        Raises `ConfigError` that names what is not given.
-        """
-        space = self.spec.whole_space
-        changed = tuple(changes)
-        flat, open_ = flatten(space.run), []
-        for name, dimension in space.dimensions.items():
-            lone = isinstance(dimension, Choice) and (len(dimension.values) == 1 or name == "seed")
-            if lone:
-                flat |= flatten({name: dimension.extremes[0]})
-            elif not any(change == name or change.startswith(f"{name}.") for change in changed):
-                open_.append(name)
-        if open_:
-            first = " ".join(f"{name}={_spelled(space.dimensions[name].extremes[0])}" for name in open_)
-            raise ConfigError(
-                [
-                    f"recipe {self.name} varies {', '.join(open_)}: say which run is meant, as in "
-                    f"grokmap run {self.name} {first}, or run all with grokmap sweep {self.name}."
-                ]
-            )
-        return flat
-
-
-def _spelled(value: Any) -> str:
-    return str(value["name"]) if isinstance(value, Mapping) and "name" in value else str(value)
+        """Return the flat fields of one run of it, as `one_run` does."""
+        return one_run(self.spec, self.name, changes)
 
 
 @functools.cache

@@ -176,7 +176,7 @@ class SweepSpec(Component):
             return
         if not stopping and not runs:
             families = sorted({run.task.family for run in space.ends()})
-            yield from STOPPING.member(self.stopping)(**self.stopping_options).misfits(families)
+            yield from self.stopping_rule.misfits(families)
         wrongly = list(self._search_complaints())
         yield from wrongly
         if not wrongly and not sampler and isinstance(self.runs, int):
@@ -250,8 +250,12 @@ class SweepSpec(Component):
     @property
     def judge(self) -> Judge | None:
         """Return who says which runs are stopped."""
-        rule: Stopping = STOPPING.member(self.stopping)(**self.stopping_options)
-        return rule.judge(self.rule)
+        return self.stopping_rule.judge(self.rule)
+
+    @property
+    def stopping_rule(self) -> Stopping:
+        """Return the rule of stopping with its settings."""
+        return STOPPING.member(self.stopping)(**self.stopping_options)
 
     @property
     def axes(self) -> dict[str, Literal["linear", "log"]]:

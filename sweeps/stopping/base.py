@@ -6,7 +6,7 @@ import abc
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,9 @@ Array = npt.NDArray[np.float64]
 class Stopping(Component, abc.ABC):
     """A rule of stopping; its fields are its settings."""
 
+    expects: ClassVar[bool] = False
+    """Whether its judge makes use of what the map of the sweep's own runs expects of others."""
+
     def misfits(self, families: Iterable[str]) -> Iterator[str]:  # noqa: ARG002 - most rules take any task
         """Yield why this rule cannot judge runs of tasks of some families, `Task.family`."""
         yield from ()
@@ -31,6 +34,13 @@ class Stopping(Component, abc.ABC):
     @abc.abstractmethod
     def judge(self, rule: RegimeRule) -> Judge | None:
         """Return who is asked of every run of a sweep under `rule`; None if no run is ever stopped."""
+
+    def expecting(self, rule: RegimeRule, expected: Mapping[str, float | None]) -> Judge | None:  # noqa: ARG002
+        """Return the judge of runs to which the map of the sweep's own runs gave the `expected` chances, by identity.
+
+        A rule that makes no use of them judges as it does without.
+        """
+        return self.judge(rule)
 
 
 STOPPING: ComponentRegistry[Stopping] = ComponentRegistry("sweeps.stopping", Stopping, "rule of stopping")  # type: ignore[type-abstract]
@@ -41,11 +51,11 @@ def told(name: str, options: Mapping[str, Any], rule: RegimeRule) -> str:
     return json.dumps({"name": name, "options": dict(options), "rule": rule.to_section()})
 
 
-def judge_of(text: str) -> Judge | None:
-    """Return the judge that `told` described."""
+def judge_of(text: str, expected: Mapping[str, float | None] | None = None) -> Judge | None:
+    """Return the judge that `told` described, for runs of which something is `expected`."""
     said = json.loads(text)
     stopping: Stopping = STOPPING.member(said["name"])(**said["options"])
-    return stopping.judge(RegimeRule(**said["rule"]))
+    return stopping.expecting(RegimeRule(**said["rule"]), expected or {})
 
 
 class PeerJudge(abc.ABC):

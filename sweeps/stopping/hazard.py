@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from annotated_types import Ge, Gt, Le, Lt
 
@@ -31,6 +31,8 @@ class Hazard(Stopping):
     already. A random share of the runs, `audit`, goes on whatever the forecast says; what becomes of those that
     would have been stopped is the rate of false alarms that the sweep reports.
     """
+
+    expects: ClassVar[bool] = True
 
     chance: Annotated[float, Gt(0), Lt(1)] = 0.04
     """Chance to generalise within the budget below which a run is stopped."""
@@ -56,6 +58,10 @@ class Hazard(Stopping):
 
     def judge(self, rule: RegimeRule) -> Judge:
         """Return the judge; raises `ConfigError` if the forecaster learned another threshold than the rule's."""
+        return self.expecting(rule, {})
+
+    def expecting(self, rule: RegimeRule, expected: Mapping[str, float | None]) -> Judge:
+        """Return the judge of runs to which the map of the sweep's own runs gave the `expected` chances."""
         forecaster = _loaded(self.forecaster or str(SHIPPED))
         if forecaster.threshold != rule.threshold:
             raise ConfigError(
@@ -64,14 +70,17 @@ class Hazard(Stopping):
                     f"{rule.threshold:g}; take rule.threshold = {forecaster.threshold:g}, another forecaster, or none."
                 ]
             )
-        return HazardJudge(HazardRule(forecaster, chance=self.chance, looks=self.looks), rule, self.audit)
+        hazard = HazardRule(forecaster, chance=self.chance, looks=self.looks)
+        return HazardJudge(hazard, rule, self.audit, expected)
 
 
 class HazardJudge:
     """Asks the hazard rule of the runs of a cohort."""
 
-    def __init__(self, rule: HazardRule, regimes: RegimeRule, audit: float) -> None:
-        self._rule, self._regimes, self._audit = rule, regimes, audit
+    def __init__(
+        self, rule: HazardRule, regimes: RegimeRule, audit: float, expected: Mapping[str, float | None]
+    ) -> None:
+        self._rule, self._regimes, self._audit, self._expected = rule, regimes, audit, expected
 
     def looks(self, config: RunConfig) -> frozenset[int]:
         """Return the landmarks."""
@@ -99,6 +108,7 @@ class HazardJudge:
     def _known(self, config: RunConfig, curves: Mapping[str, Any]) -> KnownRun:
         flat = config.to_flat()
         settings = {name: flat.get(full) for name, full in _SETTINGS.items()}
+        settings["expected"] = self._expected.get(config.run_id)
         return KnownRun(curves=curves, settings=settings, budget=self.rules_out(config))
 
 

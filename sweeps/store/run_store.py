@@ -157,12 +157,15 @@ class Store:
         """Write down that these runs were chosen."""
         lines.append(self._asked, [json.dumps(vars(item)) for item in asked])
 
-    def hand_out(self, cohort: str, run_ids: Iterable[str]) -> None:
+    def hand_out(self, cohort: str, run_ids: Iterable[str], expected: Mapping[str, float | None] | None = None) -> None:
         """Write down that a cohort of these runs is being trained, so that its checkpoint can be gone on with.
 
-        It need not be on disk at once: what a power cut costs is that cohort's checkpoint.
+        With it, what is `expected` of them, by which they are judged: chances by identity. It need not be on
+        disk at once: what a power cut costs is that cohort's checkpoint.
         """
-        lines.append(self._cohorts, [json.dumps({"cohort": cohort, "run_ids": list(run_ids)})], lasting=False)
+        line: dict[str, Any] = {"cohort": cohort, "run_ids": list(run_ids)}
+        line |= {"expected": dict(expected)} if expected else {}
+        lines.append(self._cohorts, [json.dumps(line)], lasting=False)
 
     def add(self, records: Iterable[R]) -> list[R]:
         """Write down finished runs, each once, and return those that were not there yet."""
@@ -187,10 +190,16 @@ class Store:
     def cohorts(self) -> dict[str, list[str]]:
         """Read the cohorts that have a checkpoint: name to run identities, in the cohort's own order."""
         lost = "the runs of that cohort then start anew"
-        handed = dict(lines.parsed(self.path / "cohorts.jsonl", _cohort, lost))
+        handed = {name: ids for name, ids, _ in lines.parsed(self.path / "cohorts.jsonl", _cohort, lost)}
         # A name becomes a path: nothing but what `Driver` makes is one.
         there = {file.removesuffix(".pt") for file in place(self.storage).names(FOLDER)}
         return {name: ids for name, ids in handed.items() if name in there and _COHORT.fullmatch(name)}
+
+    def expected(self) -> dict[str, float | None]:
+        """Read what was expected of the runs that were handed out, by identity."""
+        lost = "the runs of that cohort are then judged by the map of now"
+        handed = lines.parsed(self.path / "cohorts.jsonl", _cohort, lost)
+        return {run_id: chance for _, _, expected in handed for run_id, chance in expected.items()}
 
     def forget(self, cohort: str) -> None:
         """Delete the checkpoint of a cohort that is over."""
@@ -309,9 +318,10 @@ def _record_id(line: bytes) -> str:
     return match[1].decode()
 
 
-def _cohort(line: bytes) -> tuple[str, list[str]]:
+def _cohort(line: bytes) -> tuple[str, list[str], dict[str, float | None]]:
     item = json.loads(line)
-    return str(item["cohort"]), list(map(str, item["run_ids"]))
+    expected = {str(r): None if c is None else float(c) for r, c in item.get("expected", {}).items()}
+    return str(item["cohort"]), list(map(str, item["run_ids"])), expected
 
 
 def _definition(path: Path) -> dict[str, Any]:

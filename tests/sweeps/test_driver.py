@@ -339,3 +339,29 @@ def test_a_run_that_a_forecast_stopped_is_told_as_one_that_does_not_generalise_i
         with drive(dataclasses.replace(spec, name=f"until-{until}")) as driver:
             told.append({t.user_attrs["run_id"]: milestones_of(t) for t in driver.study.trials}[record.run_id])
         assert [gen for _, gen in told] == [Milestone(event=False, step=until)] * 2
+
+
+def test_runs_are_judged_by_what_the_finished_ones_let_expect_and_by_the_same_after_a_kill(
+    drive, changed, pretend, spec
+):
+    judged, expected, generalised = changed(spec, runs=72, stopping="hazard"), {}, {}
+    with drive(judged) as driver:
+        while len(expected) < 64:
+            task = driver.next_cohort()
+            assert set(task.expected) == {config.run_id for config in task.configs}
+            expected |= task.expected
+            records = [pretend(config) for config in task.configs]
+            generalised |= {record.run_id: record.milestone("val", 0.9).event for record in records}
+            driver.receive(records)
+            driver.ended(task.name)
+        lost = driver.next_cohort()
+        driver.lost(lost.name)
+        assert driver.next_cohort().expected == lost.expected
+    first, later = list(expected)[:32], list(expected)[32:]
+    assert all(expected[run_id] is None for run_id in first)
+    assert np.mean([(expected[run_id] > 0.5) == generalised[run_id] for run_id in later]) > 0.8
+    with drive(judged) as driver:
+        again = {}
+        while not lost.expected.keys() <= again.keys():
+            again |= driver.next_cohort().expected
+        assert again.items() >= lost.expected.items()

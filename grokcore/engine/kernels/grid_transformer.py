@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from grokcore.data.batch import Batch, Grid
 from grokcore.engine.kernels._grid_attention import Mixture, mix, scores_back, sum_into
 from grokcore.engine.kernels._norms import Norm, normalise, normalise_back
+from grokcore.engine.kernels._unembedding import unembed, unembed_back
 from grokcore.engine.kernels.base import Kernel, Serves
 from grokcore.engine.kernels.prefix_transformer import PrefixKernel
 from grokcore.lazy_torch import torch
@@ -144,7 +145,7 @@ class GridKernel(Kernel):
         x = self._enter(parameters)
         for i in range(self.net.layers):
             x = self._forward(parameters, i, x)[0]
-        return self._outputs(parameters, x)
+        return unembed(parameters, x, tied=self.net.tied)
 
     def gradients(self, parameters: Parameters, batch: Batch, out: Mapping[str, Tensor]) -> None:
         """Go forward and back, layer by layer; see `Kernel.gradients`."""
@@ -153,20 +154,11 @@ class GridKernel(Kernel):
         for i in range(net.layers):
             x, layer = self._forward(w, i, x)
             layers.append(layer)
-        at_logits = self.output_gradient(self._outputs(w, x), batch)
-        if net.tied:
-            matmul_into(out["embedding"], at_logits.mT, x)
-            delta = matmul(at_logits, w["embedding"])
-        else:
-            out["embedding"].zero_()
-            matmul_into(out["unembedding"], x.mT, at_logits)
-            delta = matmul(at_logits, w["unembedding"].mT)
+        at_logits = self.output_gradient(unembed(w, x, tied=net.tied), batch)
+        delta = unembed_back(w, x, at_logits, out, tied=net.tied)
         for i in reversed(range(net.layers)):
             delta = self._backward(w, i, layers[i], delta, out)
         self._enter_gradient(delta, out)
-
-    def _outputs(self, w: Parameters, x: Tensor) -> Tensor:
-        return matmul(x, w["embedding"].mT if self.net.tied else w["unembedding"])
 
     # What enters ------------------------------------------------------------------------------------------------------
 

@@ -1,5 +1,6 @@
 """What figures say is held by their `info()`; that they draw at all, and in grey too, by their files."""
 
+import dataclasses
 import re
 
 import numpy as np
@@ -7,6 +8,7 @@ import pandas as pd
 import pytest
 
 from analysis import RegimeMap, RegimeRule
+from analysis.exports import paper
 from analysis.figures import base, laws, marks, plane, profile, regime_map, run_curves, uncertainty
 from grokcore.errors import ConfigError, DataError
 from grokcore.records.regimes import REGIMES, Regime
@@ -221,6 +223,27 @@ def test_the_uncertainty_of_several_slices_fits_one_column_of_a_page(fitted):
         (row, column) for row in range(3) for column in range(2)
     }
     assert figure.get_figheight() < 8
+
+
+@pytest.mark.parametrize("width", ["51mm", "single", "120mm", "305mm"])
+def test_a_printed_figure_has_its_width_and_fits_a_page_with_its_caption(fitted, width):
+    look = base.style_named("paper", width)
+    what, survival = regime_map.info(fitted, resolution=9), laws.info(fitted)
+    one = regime_map.info(fitted, at={"rate": 0.005}, resolution=9)
+    four = dataclasses.replace(what, panels=(*what.panels, what.panels[0]), slices=1)
+    drawn = [(regime_map.draw(some, look), f"{some.title}. {some.caption}") for some in (what, one, four)]
+    drawn += [(uncertainty.draw(some, look), uncertainty.caption(some)) for some in (what, one, four)]
+    for figure, caption in [*drawn, (laws.draw(survival, look), survival.caption)]:
+        assert figure.get_figwidth() == look.wide
+        assert paper.too_high("map", figure, caption) == ""
+
+
+def test_a_figure_that_no_page_holds_is_said_with_what_to_do(fitted):
+    what = regime_map.info(fitted, resolution=9)
+    many = dataclasses.replace(what, panels=what.panels * 8)
+    look = base.style_named("paper", "single")
+    said = paper.too_high("map-uncertainty", uncertainty.draw(many, look), uncertainty.caption(many))
+    assert re.fullmatch(r"map-uncertainty\.pdf is .* in high .* by --at, or give a larger --width\.", said)
 
 
 def test_the_legend_names_the_regimes_that_are_there(fitted, known):

@@ -126,7 +126,7 @@ def test_the_callback_of_a_loop_says_what_the_forecaster_does(learned):
     assert watch.verdict is None or watch.verdict.step == last_landmark(known)
     with pytest.raises(ConfigError, match=r"accuracy of 0\.9"):
         Forecast(BUDGET, threshold=0.5, forecaster=learned)
-    with pytest.raises(ConfigError, match="lr: a forecast knows of rate and decay alone"):
+    with pytest.raises(ConfigError, match="lr: a forecast knows of rate, decay, expected alone"):
         Forecast(BUDGET, forecaster=learned, lr=0.01)
     with pytest.raises(ConfigError, match="loss is none of"):
         watch.see(700, 1.0, 0.1, loss=2.0)

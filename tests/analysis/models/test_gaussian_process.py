@@ -54,6 +54,16 @@ def test_what_the_others_tell_of_a_point_is_regression_without_it():
         assert found.variance[left] == pytest.approx(variance[0], abs=1e-4)
 
 
+def test_told_by_nothing_it_is_the_prior_and_nothing_is_printed(capfd):
+    theta = Prior().centre(2)
+    nothing = Posterior(observations().rows(np.arange(0)), theta, 0.5, Prior())
+    points = observations(5).points
+    mean, variance = nothing.predict(points)
+    assert mean == pytest.approx(np.full(5, 0.5))
+    assert variance == pytest.approx(Kernel.of(theta, Prior()).diagonal(points), rel=1e-3)
+    assert capfd.readouterr() == ("", "")
+
+
 def test_without_censoring_the_posterior_is_that_of_exact_regression():
     seen = observations()
     theta = Prior().centre(2)

@@ -110,6 +110,12 @@ def test_parts_of_ones_own_are_listed_with_their_file(monkeypatch):
     assert entry.fields[0].meaning == "How far the target's logit should stand out."
 
 
+def test_the_command_lists_the_parts_of_a_folder(capsys):
+    with folders.folders_kept():
+        listing.list_("losses", "logit_gap", ROOT / "tests/contracts/components")
+    assert "How far the target's logit should" in " ".join(capsys.readouterr().out.split())
+
+
 def test_the_page_has_every_part_and_every_field():
     page = listing.page()
     for part in PARTS:

@@ -63,6 +63,7 @@ def worker(configs, **settings):
         "storage": None,
         "checkpoint_store": "x",
         "stopping": told("none", {}, RegimeRule(budget=40, ratio=5.0)),
+        "expected": "{}",
     }
     made = object.__new__(CohortTrainable)
     made.setup(given | settings)

@@ -71,6 +71,17 @@ def test_a_run_of_a_recipe_is_one_of_its_sweep():
     assert config.optimizer.momentum == 0.95
 
 
+def test_a_run_of_a_sweeps_file_is_one_of_its_sweep(spec, tmp_path):
+    path = tmp_path / "spec.toml"
+    path.write_text(spec.to_toml(), encoding="utf-8")
+    first, *_ = spec.whole_space.ends()
+    said = [f"{name}={value}" for name, value in first.to_flat().items() if name in spec.whole_space.dimensions]
+    config, _ = _config_of([str(path), *said])
+    assert config == first
+    with pytest.raises(ConfigError, match=r"spec.toml varies .*: say which run is meant"):
+        _config_of([str(path)])
+
+
 def test_what_a_recipe_varies_must_be_said():
     with pytest.raises(ConfigError, match=r"varies optimizer\.rate, optimizer\.decay: .* grokmap sweep sgd-map"):
         _config_of(["sgd-map"])
