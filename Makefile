@@ -3,6 +3,7 @@ PYTHON ?= python3
 UV ?= $(shell command -v uv)
 VENV := .venv
 BIN := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest -q -m
 # torch names its own CUDA packages, one version each; its CPU build needs none of them.
 TORCHS = $(shell sed -nE 's/^name = "((nvidia|cuda)-.*|triton)"/--no-emit-package \1/p' uv.lock)
 export RAY_USAGE_STATS_ENABLED := 0
@@ -49,24 +50,23 @@ check: install  ## formatting, lint, types, and who may import whom
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/architecture
 
-# What uses processes, browsers or hosts of its own runs alone; the rest shares the cores.
+# $(call beside,A,B): two suites side by side, since what has processes or hosts of its own waits for them most of the
+# time. What A prints follows B's; either may fail.
+beside = log=$$(mktemp); $(1) >"$$log" 2>&1 & other=$$!; $(2); front=$$?; wait $$other; back=$$?; \
+  cat "$$log"; rm -f "$$log"; exit $$((front ? front : back))
+
 test: install  ## the tests (the long ones, against published numbers and on real hosts, are 'make long')
-	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not (ray or browser or postgres or cluster or cuda or science)"
-	$(BIN)/python -m pytest -q -n 2 --dist loadscope -m "browser and not (ray or cluster)"
-	$(BIN)/python -m pytest -q -m "(ray or postgres) and not cluster"
+	$(PYTEST) "not (ray or browser or postgres or cluster or cuda or science)" -n 2 --dist worksteal
+	@$(call beside,$(PYTEST) "browser and not (ray or cluster)",$(PYTEST) "(ray or postgres) and not cluster")
 	@$(BIN)/python -m tests.needs browser postgres
 	@echo "Next: 'make sweep' draws a regime map; 'make long' runs the long suites."
 
-# Hosts wait for one another most of the time: what computes runs beside them.
 long: install  ## the long suites: results held to published numbers, and a cluster of real hosts (root, Linux)
-	@log=$$(mktemp); $(BIN)/python -m pytest -q -m "science and not cluster" >"$$log" 2>&1 & science=$$!; \
-	  $(BIN)/python -m pytest -q -m cluster; hosts=$$?; \
-	  wait $$science; published=$$?; cat "$$log"; rm -f "$$log"; \
-	  exit $$((hosts ? hosts : published))
+	@$(call beside,$(PYTEST) "science and not cluster",$(PYTEST) cluster)
 	@$(BIN)/python -m tests.needs cluster
 
 gpu: install  ## on a machine with an NVIDIA card: the tests that need it, then the engine's benchmark on it
-	$(BIN)/python -m pytest -q -m cuda
+	$(PYTEST) cuda
 	@$(BIN)/python -m tests.needs cuda
 	$(BIN)/python -m benchmarks.gpu
 

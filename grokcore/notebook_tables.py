@@ -12,10 +12,8 @@ def table_html(title: str, rows: Iterable[tuple[str, object]]) -> str:
     >>> table_html("one run", [("steps", 5000), ("task", "<my task>")])  # doctest: +ELLIPSIS
     '<b>one run</b><table>...steps</th>...5000</td>...&lt;my task&gt;</td></tr></table>'
     """
-    cells = (
-        f'<tr><th style="text-align:left">{escape(name)}</th><td style="text-align:left">{escape(str(value))}</td></tr>'
-        for name, value in rows
-    )
+    left = 'style="text-align:left;padding-right:1em"'
+    cells = (f"<tr><th {left}>{escape(name)}</th><td {left}>{escape(str(value))}</td></tr>" for name, value in rows)
     return f"<b>{escape(title)}</b><table>{''.join(cells)}</table>"
 
 

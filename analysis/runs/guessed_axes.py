@@ -85,6 +85,11 @@ def guessed_scales(frame: pd.DataFrame, settings: Collection[str] = (), remedy: 
     return {name: scale_of(frame[name]) for name in chosen}
 
 
+def may_have_axes(frame: pd.DataFrame) -> bool:
+    """Say whether any column is one that could be an axis: a number that varies, and no seed, counter or result."""
+    return any(_may_be_axis(str(name)) and varies(frame[name]) for name in frame.columns)
+
+
 def _may_be_axis(name: str) -> bool:
     last = last_part(name)
     if name.startswith("t_") or _SEED.fullmatch(last) or _COUNTER.fullmatch(last):

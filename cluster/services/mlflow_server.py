@@ -31,6 +31,12 @@ POLL = 2.0
 FAREWELL = 120.0
 """Seconds without Ray after which the supervisor ends the server; a restart of the head takes less."""
 
+FAREWELLS = ((signal.SIGTERM, 5.0), (signal.SIGINT, 20.0), (signal.SIGKILL, 5.0))
+"""What server and database are told, one after the other, and the seconds each gets.
+
+To PostgreSQL SIGTERM means: when the last client has left. SIGINT sends the clients away, and hurries the server.
+"""
+
 
 class ServiceError(GrokmapError):
     """A service of the head does not start or does not answer."""
@@ -114,8 +120,7 @@ def stop() -> str:
     pid = supervisor()
     if pid is None:
         return "no MLflow server of ours runs here"
-    # To PostgreSQL SIGTERM means: when the last client has left. SIGINT sends the clients away, and hurries the server.
-    for word, patience in ((signal.SIGTERM, 5.0), (signal.SIGINT, 20.0), (signal.SIGKILL, 5.0)):
+    for word, patience in FAREWELLS:
         with suppress(ProcessLookupError):
             os.killpg(pid, word)
         end = time.monotonic() + patience

@@ -1,4 +1,6 @@
-"""Any torch.nn.Module as a model: ``model = {name = "module", factory = "my_nets:build"}``.
+"""Module: any torch.nn.Module, by the function that builds it.
+
+It is written ``model = {name = "module", factory = "my_nets:build"}``.
 
 The module is built once for its structure and once for each run's initial weights; its forward pass is called as a
 function of them (torch.func.functional_call), run after run, so that a run's bits do not depend on others'. Gradients

@@ -34,7 +34,7 @@ def ui(
     from sweeps.tracking.database import shown, tracking_uri
 
     folder = None if sweep is None else meant(sweep, results)
-    uri = tracking_uri(results if folder is None else folder.resolve().parent)
+    uri = tracking_uri(results if folder is None or not folder.is_dir() else folder.resolve().parent)
     known = experiments(uri)
     if not known:
         raise DataError(f"MLflow at {shown(uri)} has no sweep yet; `grokmap track NAME` writes one.")

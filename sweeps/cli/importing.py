@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -32,6 +33,7 @@ def import_(
     Milestones are found at every threshold, as in runs of our own. For example: grokmap import multirun/ --out runs.csv
     """
     from analysis.importing.folders import import_curves
+    from analysis.runs.guessed_axes import may_have_axes
     from grokcore.atomic_files import replacing
     from grokcore.errors import ConfigError
     from grokcore.output_paths import check_outputs
@@ -55,4 +57,11 @@ def import_(
             found.frame.to_csv(temporary, index=False)
         else:
             found.frame.to_parquet(temporary, index=False)
-    typer.echo(f"{len(found.frame)} runs written to {out}; their map: grokmap map {out} --out maps")
+    count = f"{len(found.frame)} run{'s' if len(found.frame) > 1 else ''}"
+    if may_have_axes(found.frame):
+        typer.echo(f"{count} written to {out}; their map: grokmap map {shlex.quote(str(out))} --out maps")
+        return
+    typer.echo(
+        f"{count} written to {out}. For a map a setting must vary, and none in this table does: give a table of the "
+        "runs' settings by run_id, as --settings settings.csv."
+    )

@@ -5,7 +5,9 @@
   as in `runs.parquet`), ``kind`` ("run", or "sweep" for the sweep's own);
 - metrics: at most `POINTS` log-spaced points of each curve with the optimizer step as MLflow's step, ``t_mem``,
   ``t_gen``, ``t_mem_event``, ``t_gen_event``, and the numbers that the sweep varied under their dotted names, since
-  MLflow compares params as text. Their timestamp is the step too, so that writing twice changes nothing.
+  MLflow compares params as text. Each has two steps at least, for of one alone MLflow draws a bar: what was varied
+  stays as it is, and a milestone's time grows from 0 until it is reached. Their timestamp is the step too, so that
+  writing twice changes nothing.
 """
 
 from __future__ import annotations
@@ -127,11 +129,14 @@ def _tags(record: RunRecord, spec: SweepSpec, sweep_id: str, map_at: str) -> dic
 def _metrics(
     record: RunRecord, spec: SweepSpec, flat: Mapping[str, Any], dimensions: Mapping[str, Dimension]
 ) -> list[tuple[str, float, int]]:
-    metrics = [(name, float(flat[name]), 0) for name in dimensions if _is_number(flat.get(name))]
     steps, threshold = record.columns["step"], spec.rule.threshold
+    ends = dict.fromkeys([0, *map(int, steps[-1:])])
+    metrics = [(name, float(flat[name]), step) for name in dimensions if _is_number(flat.get(name)) for step in ends]
     if len(steps):
         for name, split in (("t_mem", "train"), ("t_gen", "val")):
             milestone = record.milestone(split, threshold)  # type: ignore[arg-type]
+            if milestone.step:
+                metrics += [(name, 0.0, 0), (f"{name}_event", 0.0, 0)]
             metrics.append((name, float(milestone.step), milestone.step))
             metrics.append((f"{name}_event", float(milestone.event), milestone.step))
     for name, values in record.columns.items():

@@ -8,14 +8,14 @@ import sys
 
 import pytest
 
-import grokcore
 from grokcore.records.regimes import RegimeRule
-from sweeps.spec.space import Choice, Range
-from sweeps.spec.sweep_spec import SweepSpec
+from sweeps.spec.space import Choice
 from sweeps.store.run_store import Store, read_records, record_ids
 from sweeps.store.tables import write_tables
 from sweeps.tracking.mlflow_mirror import Mirror, track
 from sweeps.tracking.run_entry import entry_of
+from tests import tiny_sweeps
+from tests.tiny_sweeps import tiny, trained
 
 pytestmark = [
     pytest.mark.browser,
@@ -23,19 +23,10 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy"),
 ]
 
-SPEC = SweepSpec(
-    name="browsed",
-    run={
-        "task": {"name": "modular_addition", "modulus": 7},
-        "model": {"name": "mlp", "width": 16},
-        "optimizer": {"name": "adamw", "rate": 0.02, "betas": [0.9, 0.98]},
-        "steps": 400,
-    },
-    space={
-        "fraction": Range(low=0.4, high=0.9),
-        "decay": Range(low=0.01, high=3, log=True),
-        "seed": Choice(values=(0, 1)),
-    },
+SPEC = tiny(
+    "browsed",
+    run=tiny_sweeps.SPEC.run | {"steps": 400},
+    space=tiny_sweeps.SPEC.space | {"seed": Choice(values=(0, 1))},
     rule=RegimeRule(budget=400, ratio=3.0),
     runs=16,
 )
@@ -47,14 +38,9 @@ def results(tmp_path_factory):
     from analysis.exports.map import export_map
 
     folder = tmp_path_factory.mktemp("browsed")
-    space, sampler = SPEC.whole_space, SPEC.built_sampler.build(SPEC.problem)
-    import optuna
-
-    study = optuna.create_study(sampler=sampler)
-    configs = [space.config(study.ask(space.distributions).params) for _ in range(SPEC.runs)]
     with pytest.MonkeyPatch.context() as patch, Store(SPEC, folder) as store:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        store.add(grokcore.train(configs))
+        store.add([record for _, record in trained(SPEC)])
         write_tables(store.path, SPEC.rule)
         export_map(store.path, store.path)
         track(store.path)
@@ -124,6 +110,7 @@ def test_a_run_shows_its_curves_against_optimizer_steps_and_leads_to_its_map(pag
     page.wait_for_timeout(1000)
     page.screenshot(path=tmp_path / "run.png")
     assert page.locator("path.js-line").count() >= 3
+    assert page.locator(".barlayer .bars").count() == 0
     page.goto(f"{server}/#/experiments/{mirror._experiment}/runs/{run}")
     link = page.get_by_text("The sweep, with its map under Artifacts").first
     page.goto(f"{server}/#{link.get_attribute('href').partition('#')[2]}")

@@ -2,42 +2,23 @@
 
 import threading
 
-import optuna
 import pytest
 import uvicorn
 from axe_playwright_python.sync_playwright import Axe
 
-import grokcore
-from grokcore.records.regimes import RegimeRule
-from sweeps.spec.space import Range
-from sweeps.spec.sweep_spec import SweepSpec
 from sweeps.store.run_store import Asked, Store
 from sweeps.watching.server import Watched, application, listen
+from tests.tiny_sweeps import tiny, trained
 
 pytestmark = pytest.mark.browser
 
-SPEC = SweepSpec(
-    name="grows",
-    run={
-        "task": {"name": "modular_addition", "modulus": 7},
-        "model": {"name": "mlp", "width": 16},
-        "optimizer": {"name": "adamw", "rate": 0.02},
-        "steps": 200,
-    },
-    space={"fraction": Range(low=0.4, high=0.9), "decay": Range(low=0.01, high=3, log=True)},
-    rule=RegimeRule(budget=200, ratio=3.0),
-    runs=24,
-    wave=12,
-    measures="none",
-)
+SPEC = tiny("grows", runs=24, wave=12, measures="none")
 
 
 def test_the_page_follows_a_sweep_and_the_map_keeps_its_state(browser, tmp_path):
     results = tmp_path / "my results"
-    study = optuna.create_study(sampler=SPEC.built_sampler.build(SPEC.problem))
-    space = SPEC.whole_space
-    asked = [study.ask(space.distributions).params for _ in range(SPEC.runs)]
-    records = grokcore.train([space.config(params) for params in asked])
+    chosen = trained(SPEC)
+    records = [record for _, record in chosen]
     watched = Watched(results / SPEC.name)
     place = listen(0)
     server = uvicorn.Server(uvicorn.Config(application(watched, "t", looks=0.2), log_level="error"))
@@ -51,7 +32,6 @@ def test_the_page_follows_a_sweep_and_the_map_keeps_its_state(browser, tmp_path)
         tab.goto(f"http://127.0.0.1:{place.getsockname()[1]}/?token=t")
         tab.get_by_text("waiting for the sweep to begin").wait_for()
         with Store(SPEC, results) as store:
-            chosen = zip(asked, records, strict=True)
             store.ask([Asked(number=n, params=p, run_id=r.run_id) for n, (p, r) in enumerate(chosen)])
             store.add(records[:12])
             tab.get_by_text("12 of 24 runs").wait_for()

@@ -3,43 +3,27 @@
 import re
 from pathlib import Path
 
-import optuna
 import pandas as pd
 import pytest
 
-import grokcore
 from analysis.exports.map import export_map
 from grokcore.measures.base import measures
-from grokcore.records.regimes import RegimeRule
-from sweeps.spec.space import Range
-from sweeps.spec.sweep_spec import SweepSpec
+from sweeps.publishing.archive import RECORDS
 from sweeps.store.run_store import Store
 from sweeps.store.tables import write_tables
+from sweeps.whole_sweep import MIRRORED
+from tests.tiny_sweeps import tiny, trained
 
 PAGE = (Path(__file__).parents[2] / "docs/reference/results.md").read_text(encoding="utf-8")
 WORDS = {word for code in re.findall(r"`([^`\n]+)`", PAGE) for word in re.split(r"[ ,]+", code)}
-SPEC = SweepSpec(
-    name="described",
-    run={
-        "task": {"name": "modular_addition", "modulus": 7},
-        "model": {"name": "mlp", "width": 16},
-        "optimizer": {"name": "adamw", "rate": 0.02},
-        "steps": 200,
-    },
-    space={"fraction": Range(low=0.4, high=0.9), "decay": Range(low=0.01, high=3, log=True)},
-    rule=RegimeRule(budget=200, ratio=3.0),
-    runs=12,
-)
+SPEC = tiny("described")
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """Make a sweep's folder without Ray: runs, tables and map."""
-    study = optuna.create_study(sampler=SPEC.built_sampler.build(SPEC.problem))
-    space = SPEC.whole_space
-    configs = [space.config(study.ask(space.distributions).params) for _ in range(SPEC.runs)]
     with Store(SPEC, tmp_path_factory.mktemp("results")) as store:
-        store.add(grokcore.train(configs))
+        store.add([record for _, record in trained(SPEC)])
         write_tables(store.path, SPEC.rule)
         export_map(store.path, store.path)
     return store.path
@@ -65,7 +49,7 @@ def test_every_column_is_described(folder, table):
 
 
 def test_every_file_is_described(folder):
-    missing = []
+    missing = [name for name in (MIRRORED, *RECORDS) if name not in WORDS]
     for path in folder.iterdir():
         name = f"{path.name}/" if path.is_dir() else path.name
         if name not in WORDS and not path.name.startswith(("map.", "map-")):

@@ -169,6 +169,18 @@ def test_settings_that_cannot_be_read_are_named(multirun, text):
         import_curves(multirun, {})
 
 
+def test_runs_without_settings_are_said_with_what_to_give(tmp_path, grokmap):
+    (tmp_path / "curves").mkdir()
+    for name in "ab":
+        table = pd.DataFrame({"step": [1, 10, 100], "train_acc": [0.1, 0.95, 1.0], "val_acc": [0.1, 0.2, 0.95]})
+        table.to_csv(tmp_path / "curves" / f"{name}.csv", index=False)
+    _, out, _ = grokmap("import", "curves", "--out", "runs.csv")
+    assert "2 runs written to runs.csv. For a map a setting must vary" in out
+    pd.DataFrame({"run_id": ["a.csv", "b.csv"], "fraction": [0.3, 0.6]}).to_csv(tmp_path / "s.csv", index=False)
+    _, out, _ = grokmap("import", "curves", "--settings", "s.csv", "--out", "my runs.csv")
+    assert "their map: grokmap map 'my runs.csv' --out maps" in out
+
+
 @pytest.mark.usefixtures("multirun")
 def test_the_command_writes_a_table_that_map_reads_and_nothing_over_another(monkeypatch, tmp_path, grokmap):
     code, out, err = grokmap("import", "multirun", "--out", "runs.csv")
