@@ -18,6 +18,7 @@ spec = SweepSpec(
     },
     rule=RegimeRule(threshold=0.9, budget=5000, ratio=5),
     runs=256,
+    stopping="hazard",  # runs with next to no chance to generalise any more are stopped; "none" trains all to the end
 )
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 Two commands make the file anew; the first takes about twenty minutes of two cores, and goes on where it was stopped::
 
-    python sweep.py --name dense --runs 2048 --measures weight_norm --no-mlflow --no-map
+    python sweep.py --name dense --runs 2048 --stopping none --measures weight_norm --no-mlflow --no-map
     python -m benchmarks.dense results/dense
 
 A row is a run: where it lies, its milestones, its last step, and the step at which the hazard rule of stopping, with

@@ -158,11 +158,9 @@ def measure(shape: str, repetitions: int, seconds: float) -> Reading:
         with torch.no_grad(), FlopCounterMode(display=False, custom_mapping=COUNTED) as counter:
             cohort.train_to(1)
         full = 1.0
-        if cohort.stack.examples.training_set() is not None:
-            full = float(
-                cohort.stack.examples.training_set().weights.count_nonzero()
-                / cohort.stack.examples.training_set().weights.numel()
-            )
+        if run.batch == "full":
+            weights = cohort.stack.examples.training_set().weights
+            full = float(weights.count_nonzero() / weights.numel())
         flops = counter.get_total_flops() * full / width
         plain.step()
         plain_steps = max(1, int(seconds / _seconds(plain.step)))

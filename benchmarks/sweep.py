@@ -166,7 +166,8 @@ def main() -> None:
     parser.add_argument("--runs", type=int, help="runs of the sweep; the default sweep's if not given")
     parser.add_argument("--sample", type=int, default=16, help="runs of each plain Tune experiment")
     options = parser.parse_args()
-    spec: SweepSpec = runpy.run_path(str(SWEEP))["spec"]
+    # The plain loop knows nothing of forecasts: what is compared takes all its steps.
+    spec: SweepSpec = dataclasses.replace(runpy.run_path(str(SWEEP))["spec"], stopping="none")
     if options.runs:
         spec = dataclasses.replace(spec, runs=options.runs)
     os.environ.setdefault("RAY_ADDRESS", "local")

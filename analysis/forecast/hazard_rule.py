@@ -69,7 +69,8 @@ class HazardRule:
                         live.remove(i)
                     elif back == 0:
                         found[i] = Verdict(step=landmark, chance=float(chances[-1]), budget=budget, bound=self.chance)
-        return [found[i] if i in live and self._could_have(runs[i], landmark) else None for i in range(len(runs))]
+        ripe = {i for i, ripe in zip(live, self._could_have([runs[i] for i in live], landmark), strict=True) if ripe}
+        return [verdict if i in ripe else None for i, verdict in enumerate(found)]
 
     def first(self, run: KnownRun) -> Verdict | None:
         """Return the first verdict on a run whose curves are known to the end, as it would have been on the way."""
@@ -90,16 +91,24 @@ class HazardRule:
         curve = _until(run, landmark).curves["val_accuracy"]
         return bool(np.nanmax(np.asarray(curve, dtype=float)) >= self.forecaster.threshold)
 
-    def _could_have(self, run: KnownRun, landmark: int) -> bool:
+    def _could_have(self, runs: Sequence[KnownRun], landmark: int) -> list[bool]:
+        """Return whether enough of the chance that each run had at first lies behind it, or it never had one."""
+        starts, found = [self._start(run, landmark) for run in runs], [True] * len(runs)
+        for start in set(starts) - {landmark}:
+            these = [i for i, own in enumerate(starts) if own == start]
+            forecasts = self.forecaster.chances_of([runs[i] for i in these], start)
+            for i, (ahead, chances) in zip(these, forecasts, strict=True):
+                behind = landmark >= ahead[np.argmax(chances >= EARLIEST * chances[-1])]
+                found[i] = bool(behind or chances[-1] < self.chance)
+        return found
+
+    def _start(self, run: KnownRun, landmark: int) -> int:
+        """Return the first landmark, or the first one after memorization."""
         known = np.isfinite(np.asarray(run.curves["train_accuracy"], dtype=float))
         steps = np.asarray(run.curves["step"])[known]
         memorised = first_passage(steps, np.asarray(run.curves["train_accuracy"])[known], self.forecaster.threshold)
         since = memorised.step if memorised.event and memorised.step <= landmark else 0
-        start = next(step for step in [*landmarks(run.budget), landmark] if step >= min(since, landmark))
-        steps_ahead, chances = self.forecaster.chances(run, start)
-        if start == landmark or chances[-1] < self.chance:
-            return True
-        return bool(landmark >= steps_ahead[np.argmax(chances >= EARLIEST * chances[-1])])
+        return next(step for step in [*landmarks(run.budget), landmark] if step >= min(since, landmark))
 
 
 def _until(run: KnownRun, landmark: int) -> KnownRun:
