@@ -70,9 +70,11 @@ def guessed_scales(frame: pd.DataFrame, settings: Collection[str] = (), remedy: 
 
     They are the varying numbers among the table's `settings`, where it says which columns are such; else those whose
     name is an axis's or has dots; else all. Seeds, counters, results and names that stand twice are none. Raises
-    `DataError` where that leaves none or too many; `remedy` says how to name them.
+    `DataError` where that leaves none or too many, or of one run; `remedy` says how to name them.
     """
     spoilt = mangled(frame.columns)
+    if len(frame) < 2:
+        raise DataError("there is one run alone, and a map needs several that differ; make more, as by grokmap extend.")
     pool = [str(name) for name in frame.columns if str(name) not in spoilt and _may_be_axis(str(name))]
     named = [name for name in pool if name in settings] if settings else pool
     varying = [name for name in named if varies(frame[name])]

@@ -45,12 +45,13 @@ def start(slots: int | None) -> None:
     except Exception as error:  # Ray raises RuntimeError, OSError, ValueError, and bare Exception
         said = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
         free = shutil.disk_usage(folder if folder.exists() else folder.parent).free / 2**20
-        raise ConfigError(
-            [
-                f"an embedded Ray does not start: {said}. Its folder is {folder}, with {free:,.0f} MiB free: make room "
-                "there, or name another short folder in RAY_TMPDIR."
-            ]
-        ) from None
+        remedy = (
+            "The machine may be busy with other things; give the same command again when it is less so."
+            if "timed out" in said
+            else f"Its folder is {folder}, with {free:,.0f} MiB free: make room there, or name another short folder in "
+            "RAY_TMPDIR."
+        )
+        raise ConfigError([f"an embedded Ray does not start: {said}. {remedy}"]) from None
 
 
 def usable_cores() -> int:

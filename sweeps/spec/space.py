@@ -202,7 +202,20 @@ class Space:
                 self._config(point)
             except ConfigError as error:
                 found.update(dict.fromkeys(error.complaints))
-        yield from found
+        yield from found or self._fractions()
+
+    def _fractions(self) -> Iterator[str]:
+        """Yield every range of numbers of a field that takes whole ones alone, whose ends happen to be such."""
+        first = self._ends()[0]
+        for name, side in self.dimensions.items():
+            if isinstance(side, Range) and not side.integer:
+                try:
+                    self._config(first | {name: side.value(side.low + 0.618 * (side.high - side.low))})
+                except ConfigError:
+                    yield (
+                        f"space.{name}: takes whole numbers only; say integer = true beside low = {side.low:g} and "
+                        f"high = {side.high:g}, or list its values."
+                    )
 
 
 def _known_names(run: Mapping[str, Any]) -> list[str]:

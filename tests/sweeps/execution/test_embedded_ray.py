@@ -108,6 +108,16 @@ def test_a_ray_that_does_not_start_is_said_in_a_sentence(monkeypatch, tmp_path):
     assert "\n" not in str(caught.value)
 
 
+def test_a_ray_that_starts_too_slowly_is_no_matter_of_room(monkeypatch, tmp_path):
+    def fail(**_):
+        raise RuntimeError("The current node timed out during startup.")
+
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(embedded_ray.ray, "init", fail)
+    with pytest.raises(ConfigError, match=r"during startup\. The machine may be busy .* the same command again"):
+        embedded_ray.start(None)
+
+
 @pytest.mark.parametrize(("slots", "cores"), [(None, 5), (2, 2)])
 def test_slots_say_otherwise(monkeypatch, tmp_path, slots, cores):
     given = {}

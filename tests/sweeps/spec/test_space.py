@@ -76,3 +76,12 @@ def test_rounding_keeps_six_digits(value):
 def test_a_grid_reaches_both_ends():
     assert Range(low=0.01, high=100.0, log=True).grid(5) == pytest.approx([0.01, 0.1, 1, 10, 100])
     assert Range(low=1, high=3, integer=True).grid(8) == [1, 2, 3]
+
+
+def test_a_range_of_whole_numbers_is_said_to_be_one():
+    run = {"task": {"name": "modular_addition", "modulus": 7}, "model": {"name": "mlp"}, "optimizer": {"name": "adamw"}}
+    run["steps"] = 100
+    space = Space.of(run, {"width": Range(low=8, high=64), "fraction": Range(low=0.3, high=0.9)})
+    (said,) = space.complaints()
+    assert said.startswith("space.model.width: takes whole numbers only; say integer = true beside low = 8 and high")
+    assert not list(Space.of(run | {"fraction": 0.5}, {"width": Range(low=8, high=64, integer=True)}).complaints())
