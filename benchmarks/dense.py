@@ -7,8 +7,9 @@ Two commands make the file anew; the first takes about twenty minutes of two cor
 
 A row is a run: where it lies, its milestones, its last step, and the step at which the hazard rule of stopping, with
 its defaults, would have ended it (its last step where it would not). The forecaster that comes with the package learned
-from a sweep of this very problem, so the rule goes here by one that did not. `Pool` answers a search from these rows: a
-point that is asked for is answered by the nearest run that was not given yet, at the place where that run lies.
+from a sweep of this very problem, so the rule goes here by one that did not; in the file as it is, by one that knew
+nothing yet of what a map expects. `Pool` answers a search from these rows: a point that is asked for is answered by the
+nearest run that was not given yet, at the place where that run lies.
 """
 
 from __future__ import annotations

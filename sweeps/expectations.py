@@ -92,15 +92,18 @@ class Expectations:
         new = [run_id for run_id in run_ids if run_id not in self._known]
         if new:
             self._known |= dict.fromkeys(new)
-            self._look(results())
+            self._look(results)
             self._foresee({run_id: found for run_id in new if (found := params(run_id)) is not None})
         return {run_id: self._known[run_id] for run_id in run_ids}
 
-    def _look(self, results: Results) -> None:
+    def _look(self, results: Callable[[], Results]) -> None:
         """Draw the map anew if there are twice as many results as there were."""
-        if self._search.drawable and self._size < MOST and len(results) >= max(FIRST, 2 * self._size):
-            self._search.tell(results)
-            self._size = len(results)
+        if not self._search.drawable or self._size >= MOST:
+            return
+        over = results()
+        if len(over) >= max(FIRST, 2 * self._size):
+            self._search.tell(over)
+            self._size = len(over)
 
     def _foresee(self, begun: Mapping[str, Params]) -> None:
         if self._search.map is None or not begun:
