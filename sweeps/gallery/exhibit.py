@@ -42,8 +42,9 @@ def chosen(named: Sequence[str], *, quick: bool, budget: float | None) -> list[R
 def exhibit(found: Sequence[Recipe], folder: Path, *, quick: bool, again: bool, slots: int) -> Iterator[Experiment]:
     """Yield every recipe's experiment as it is there: kept ones first, then each that is run, `slots` at a time.
 
-    Of a recipe that has grown only the runs that are not kept yet are trained. After each that was run its file, its pictures and the page of all that is in the folder are written. One that
-    fails is raised when all others are done. Raises `DataError` for a damaged file of another recipe, before any runs.
+    Of a recipe that has grown only the runs that are not kept yet are trained. After each that was run its file, its
+    pictures and the page of all that is in the folder are written. One that fails is raised when all others are done.
+    Raises `DataError` for a damaged file of another recipe, before any runs.
     """
     folder.mkdir(parents=True, exist_ok=True)
     kept(folder, besides=[one.name for one in found])
