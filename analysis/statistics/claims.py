@@ -102,8 +102,12 @@ NOTHING = Finding(math.nan, math.nan, math.nan, 0, "no run has what is asked for
 
 
 def reached(run: CurveRun, split: str, at: float) -> tuple[float, bool]:
-    """Return the step of the first passage, or the last step, and whether it was passed."""
-    passage = first_passage(run.curves["step"].to_numpy(), run.curves[f"{split}_accuracy"].to_numpy(), at)
+    """Return the step of the first passage, or the last step, and whether it was passed.
+
+    Curves are kept in single precision, in which 9 of 10 are a little below .9: so the level is rounded as they are.
+    """
+    level = float(np.float32(at))
+    passage = first_passage(run.curves["step"].to_numpy(), run.curves[f"{split}_accuracy"].to_numpy(), level)
     return float(max(passage.step, 1)), passage.event
 
 

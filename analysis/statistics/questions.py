@@ -94,7 +94,7 @@ class Forgets(Question):
     def find(self, runs: Sequence[CurveRun]) -> Finding:
         """Clopper and Pearson's exact interval; the note says when."""
         lost = [
-            forgetting(run.curves["step"].to_numpy(), run.curves["val_accuracy"].to_numpy(), self.at)
+            forgetting(run.curves["step"].to_numpy(), run.curves["val_accuracy"].to_numpy(), float(np.float32(self.at)))
             for run in self.chosen(runs)
         ]
         if not lost:

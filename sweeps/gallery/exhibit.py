@@ -42,23 +42,24 @@ def chosen(named: Sequence[str], *, quick: bool, budget: float | None) -> list[R
 def exhibit(found: Sequence[Recipe], folder: Path, *, quick: bool, again: bool, slots: int) -> Iterator[Experiment]:
     """Yield every recipe's experiment as it is there: kept ones first, then each that is run, `slots` at a time.
 
-    After each that was run its file, its pictures and the page of all that is in the folder are written. One that
-    fails is raised when all others are done. Raises `DataError` for a damaged file of another recipe, before any runs.
+    Of a recipe that has grown only the runs that are not kept yet are trained. After each that was run its file, its
+    pictures and the page of all that is in the folder are written. One that fails is raised when all others are done.
+    Raises `DataError` for a damaged file of another recipe, before any runs.
     """
     folder.mkdir(parents=True, exist_ok=True)
     kept(folder, besides=[one.name for one in found])
-    missing = []
+    missing: list[tuple[Recipe, Experiment | None]] = []
     for one in found:
-        there = None if again else _kept(folder, one, quick=quick)
-        if there is None:
-            missing.append(one)
-        else:
+        there = None if again else _kept(folder, one)
+        if there is not None and is_of(there, one, quick=quick):
             yield there
+        else:
+            missing.append((one, there))
     failures: list[BaseException] = []
     if missing:
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(min(slots, len(missing)), context) as pool:
-            going: list[Future[Experiment]] = [pool.submit(_run, one.name, quick) for one in missing]
+            going: list[Future[Experiment]] = [pool.submit(_run, one.name, quick, there) for one, there in missing]
             try:
                 for done in as_completed(going):
                     if (error := done.exception()) is not None:
@@ -88,17 +89,14 @@ def slots_here() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def _kept(folder: Path, one: Recipe, *, quick: bool) -> Experiment | None:
+def _kept(folder: Path, one: Recipe) -> Experiment | None:
     path = folder / f"{one.name}.parquet"
-    if not path.exists():
-        return None
     try:
-        there = load(path)
+        return load(path) if path.exists() else None
     except DataError:
         return None
-    return there if is_of(there, one, quick=quick) else None
 
 
-def _run(name: str, quick: bool) -> Experiment:
+def _run(name: str, quick: bool, before: Experiment | None) -> Experiment:
     pin_threads(1)
-    return conduct(recipe(name), quick=quick)
+    return conduct(recipe(name), quick=quick, before=before)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -83,17 +83,57 @@ def members(spec: SweepSpec) -> list[RunConfig]:
     return list({config.run_id: config for config in configs}.values())
 
 
-def conduct(found: Recipe, *, quick: bool, progress: Callable[[RunRecord], None] | None = None) -> Experiment:
-    """Train a recipe's runs on this process's processor; `progress` is called with each as it ends."""
+def conduct(
+    found: Recipe,
+    *,
+    quick: bool,
+    before: Experiment | None = None,
+    progress: Callable[[RunRecord], None] | None = None,
+) -> Experiment:
+    """Train a recipe's runs on this process's processor; `progress` is called with each as it ends.
+
+    What `before` has of them, from when the recipe had others too or fewer, is taken from there.
+    """
     spec = found.sweep(quick=quick)
+    configs = members(spec)
+    known = before if before is not None and _followed_alike(before, found, quick=quick) else None
+    there = () if known is None else known.settings
     begun = time.process_time()
-    records = train(members(spec), retire=EarlyStopping.asked(spec.retire), progress=progress, measures=spec.measures)
-    return kept(found, records, time.process_time() - begun, quick=quick)
+    records = train(
+        [config for config in configs if config.run_id not in there],
+        retire=EarlyStopping.asked(spec.retire),
+        progress=progress,
+        measures=spec.measures,
+    )
+    fresh = kept(found, records, time.process_time() - begun, quick=quick) if records else None
+    if known is None or not set(there) & {config.run_id for config in configs}:
+        if fresh is None:
+            raise DataError(f"recipe {found.name}: has no runs.")
+        return fresh
+    return _joined(known, fresh, [config.run_id for config in configs])
+
+
+def _joined(known: Experiment, fresh: Experiment | None, wanted: Sequence[str]) -> Experiment:
+    """Return the wanted runs of both; seconds and steps of runs that are no longer wanted go with their share."""
+    both = [known, fresh] if fresh is not None else [known]
+    curves = pd.concat([one.curves for one in both], ignore_index=True)
+    chosen = curves[curves["run_id"].isin(wanted)].reset_index(drop=True)
+    share = known.curves[known.curves["run_id"].isin(wanted)].groupby("run_id")["step"].max().sum() / known.steps
+    own = fresh.seconds if fresh is not None else 0.0
+    return replace(
+        known,
+        settings={name: settings for one in both for name, settings in one.settings.items() if name in wanted},
+        curves=chosen,
+        seconds=known.seconds * min(share, 1.0) + own,
+        steps=int(chosen.groupby("run_id")["step"].max().sum()),
+        processor=", ".join(dict.fromkeys(one.processor for one in both)),
+        failed={name: reason for one in both for name, reason in one.failed.items() if name in wanted},
+    )
 
 
 def kept(found: Recipe, records: Sequence[RunRecord], seconds: float, *, quick: bool) -> Experiment:
     """Return what is kept of trained runs: their accuracies and the curves that the recipe's claims ask for."""
-    asked = {claim.question.to_section().get(name) for claim in found.claims for name in ("column", "first", "then")}
+    asked = _asked(found)
     frames = []
     for record in records:
         columns = [name for name in record.columns if name == "step" or name in ALWAYS or name in asked]
@@ -111,6 +151,12 @@ def kept(found: Recipe, records: Sequence[RunRecord], seconds: float, *, quick: 
         retire=found.sweep(quick=quick).retire,
         measures=found.sweep(quick=quick).measures,
     )
+
+
+def _asked(found: Recipe) -> set[str]:
+    """Return the curves that a recipe's claims ask for."""
+    sections = [claim.question.to_section() for claim in found.claims]
+    return {str(value) for section in sections for name in ("column", "first", "then") if (value := section.get(name))}
 
 
 def save(path: Path, experiment: Experiment) -> Path:
@@ -162,6 +208,13 @@ def load(path: Path) -> Experiment:
 
 def is_of(experiment: Experiment, found: Recipe, *, quick: bool) -> bool:
     """Say whether a kept experiment is of the recipe as it is now: run for run, followed and measured alike."""
+    return _followed_alike(experiment, found, quick=quick) and set(experiment.settings) == {
+        config.run_id for config in members(found.sweep(quick=quick))
+    }
+
+
+def _followed_alike(experiment: Experiment, found: Recipe, *, quick: bool) -> bool:
+    """Say whether runs were followed and measured as the recipe says now, and have the curves that it asks for."""
     spec = found.sweep(quick=quick)
     alike = (experiment.quick, experiment.retire, experiment.measures) == (quick, spec.retire, spec.measures)
-    return alike and set(experiment.settings) == {config.run_id for config in members(spec)}
+    return alike and _asked(found) <= set(experiment.curves.columns)

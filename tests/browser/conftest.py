@@ -1,5 +1,7 @@
 """One headless Chromium for all tests of pages, and one page of a map."""
 
+import dataclasses
+
 import pytest
 
 from analysis import RegimeMap
@@ -8,6 +10,7 @@ from analysis.figures import laws
 from analysis.maps.grid import map_grid
 from analysis.pages import map_page
 from analysis.pages.page_data import Drawn
+from analysis.runs.run_table import check_runs
 from analysis.runs.sources import read_source
 from tests.needs import chromium
 
@@ -35,6 +38,26 @@ def made(synthetic_sweep, tmp_path_factory):
     said = map_page.laws_of(fitted, laws.info(fitted), "")
     out.write_text(map_page.page(fitted, source, {(): map_grid(fitted)}, definition, said))
     return fitted, out
+
+
+@pytest.fixture(scope="session")
+def peopled(made, tmp_path_factory):
+    """Give a function (runs, source) -> map and page: the fitted map with other runs on it, to look at as a page."""
+
+    def make(runs, source):
+        fitted, _ = made
+        table = check_runs(runs, fitted.scales, fitted.rule.threshold).table
+        many = dataclasses.replace(fitted, checked=dataclasses.replace(fitted.checked, table=table))
+        out = tmp_path_factory.mktemp("peopled") / "map.html"
+        definition = define(many, source, out.parent, Drawn(), "screen")
+        milestones = RegimeMap.milestones
+        with pytest.MonkeyPatch.context() as patch:
+            # The times at other thresholds are those of the few runs too.
+            patch.setattr(RegimeMap, "milestones", lambda _, *asked: milestones(fitted, *asked))
+            out.write_text(map_page.page(many, source, {(): map_grid(fitted)}, definition))
+        return many, out
+
+    return make
 
 
 @pytest.fixture

@@ -1,4 +1,24 @@
-"""What a hand does on a map's page."""
+"""What a hand does on a page, how wide and how dark it may be, and what axe finds in it."""
+
+from axe_playwright_python.sync_playwright import Axe
+
+LOOKS = [(width, scheme) for width in (390, 800, 1400) for scheme in ("dark", "light")]
+"""Widths of a window, and the colours that its owner prefers."""
+
+
+def looks(tab):
+    """Give a page each of its looks; yield what each is."""
+    for width, scheme in LOOKS:
+        tab.set_viewport_size({"width": width, "height": 900})
+        tab.emulate_media(color_scheme=scheme)
+        yield width, scheme
+
+
+def violations(tab):
+    """Return what axe finds against a page. The violations alone are brought over: whole reports take longer."""
+    if not tab.evaluate("'axe' in window"):
+        tab.evaluate(Axe().axe_script)
+    return tab.evaluate("axe.run({ resultTypes: ['violations'] }).then(found => found.violations)")
 
 
 def slide(page, name, value):

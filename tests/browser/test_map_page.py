@@ -8,13 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import RegimeMap, RegimeRule
-from analysis.exports.map import define
+from analysis import RegimeRule
 from analysis.maps.grid import map_grid
 from analysis.models.change_points import PiecewisePosterior, Step
 from analysis.models.milestone_times import Times, regimes_from_times
-from analysis.pages import map_page
-from analysis.pages.page_data import Drawn, normals
+from analysis.pages.page_data import normals
 from analysis.runs.run_table import Runs, allowed_regimes
 from analysis.runs.sources import read_source
 from grokcore.records.regimes import REGIMES
@@ -290,12 +288,9 @@ def test_text_of_the_runs_is_text_and_not_markup(page):
 
 
 @pytest.mark.slow
-def test_a_page_of_a_thousand_runs_is_small_and_quick(browser, synthetic_sweep, tmp_path):
+def test_a_page_of_a_thousand_runs_is_small_and_quick(browser, peopled, synthetic_sweep):
     source = read_source(synthetic_sweep(1024))
-    fitted = RegimeMap.fit(source.frame, source.scales, rule=source.default_rule, seed=0, box=source.box)
-    out = tmp_path / "map.html"
-    definition = define(fitted, source, tmp_path, Drawn(), "screen")
-    out.write_text(map_page.page(fitted, source, {(): map_grid(fitted)}, definition))
+    _, out = peopled(source.frame, source)
     assert out.stat().st_size < 15e6
     tab = browser.new_page()
     tab.goto(out.as_uri())

@@ -1,26 +1,21 @@
 """How the map's page is used: many runs, an address, files, a box, keys, a telephone, the dark, and without eyes."""
 
 import base64
-import dataclasses
 import itertools
 import re
 
 import numpy as np
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 
-from analysis import RegimeMap
-from analysis.exports.map import define
 from analysis.maps.grid import map_grid
-from analysis.pages import map_page, page_data, page_runs
+from analysis.pages import page_data, page_runs
 from analysis.pages.page_data import Drawn
-from analysis.runs.run_table import check_runs
 from analysis.runs.sources import read_source
 from grokcore.records.regimes import RegimeRule
 from sweeps.spec.box import within
 from sweeps.spec.space import Range
 from sweeps.spec.sweep_spec import SweepSpec
-from tests.browser.controls import opened, slide
+from tests.browser.controls import LOOKS, opened, slide, violations
 
 pytestmark = pytest.mark.browser
 SPEC = SweepSpec(
@@ -43,21 +38,9 @@ FREE = "(() => { const b = document.getElementById('map').getBoundingClientRect(
 
 
 @pytest.fixture(scope="module")
-def crowded(made, synthetic_runs, synthetic_sweep, tmp_path_factory):
-    """Return a page of 50,000 runs on the map of few, and the regimes of the runs."""
-    fitted, _ = made
-    runs = synthetic_runs(65_536, 3).iloc[:50_000]
-    table = check_runs(runs, fitted.scales, fitted.rule.threshold).table
-    many = dataclasses.replace(fitted, checked=dataclasses.replace(fitted.checked, table=table))
-    source = read_source(synthetic_sweep(64))
-    out = tmp_path_factory.mktemp("crowded") / "map.html"
-    definition = define(many, source, out.parent, Drawn(), "screen")
-    milestones = RegimeMap.milestones
-    with pytest.MonkeyPatch.context() as patch:
-        # The times at other thresholds are those of the few runs too: the page alone is looked at here.
-        patch.setattr(RegimeMap, "milestones", lambda _, *asked: milestones(fitted, *asked))
-        out.write_text(map_page.page(many, source, {(): map_grid(fitted)}, definition))
-    return many, out
+def crowded(peopled, synthetic_runs, synthetic_sweep):
+    """Return a map of few runs that shows 50,000, and its page."""
+    return peopled(synthetic_runs(65_536, 3).iloc[:50_000], read_source(synthetic_sweep(64)))
 
 
 def test_fifty_thousand_runs_are_cells_that_leave_the_map_in_sight(browser, crowded):
@@ -229,17 +212,13 @@ def test_every_control_is_reached_and_used_by_keys(page):
     page.wait_for_selector("#source:has-text('Another rule')")
 
 
-LOOKS = [(width, scheme) for width in (390, 800, 1400) for scheme in ("light", "dark")]
-
-
 @pytest.mark.parametrize(("width", "scheme"), LOOKS)
 def test_the_page_fits_its_window_and_is_accessible(browser, made, width, scheme):
     tab = opened(browser, made[1], viewport={"width": width, "height": 900}, color_scheme=scheme)
     tab.focus("#map")
     tab.keyboard.press("ArrowRight")
     assert tab.evaluate("document.documentElement.scrollWidth") <= width
-    found = Axe().run(tab).response["violations"]
-    assert [(one["id"], [node["html"][:90] for node in one["nodes"]][:3]) for one in found] == []
+    assert [(one["id"], [node["html"][:90] for node in one["nodes"]][:3]) for one in violations(tab)] == []
     tab.close()
 
 

@@ -40,6 +40,7 @@ def results(tmp_path_factory):
     folder = tmp_path_factory.mktemp("browsed")
     with pytest.MonkeyPatch.context() as patch, Store(SPEC, folder) as store:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        patch.setattr("analysis.maps.grid.GRID_POINTS", 400)
         store.add([record for _, record in trained(SPEC)])
         write_tables(store.path, SPEC.rule)
         export_map(store.path, store.path)

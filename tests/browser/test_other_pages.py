@@ -1,27 +1,25 @@
 """The pages of a run and of a comparison: they fit their window, and can be read without eyes and in the dark."""
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 
 from analysis import RegimeRule
 from analysis.exports.comparison import export_comparison
 from analysis.pages.run_page import write_run_page
 from grokcore import RunConfig, train
+from tests.browser.controls import looks, violations
 
 pytestmark = pytest.mark.browser
-LOOKS = [(width, scheme) for width in (390, 800, 1400) for scheme in ("dark", "light")]
 
 
 def complaints(browser, path):
     """Return, of every look of a page, whether it is wider than its window, and what axe finds."""
     found = []
-    for width, scheme in LOOKS:
-        tab = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
-        tab.goto(path.as_uri())
-        found += [(width, scheme)] if tab.evaluate("document.documentElement.scrollWidth") > width else []
-        violations = Axe().run(tab).response["violations"]
-        found += [(width, scheme, one["id"], one["nodes"][0]["html"][:90]) for one in violations]
-        tab.close()
+    tab = browser.new_page()
+    tab.goto(path.as_uri())
+    for look in looks(tab):
+        found += [look] if tab.evaluate("document.documentElement.scrollWidth") > look[0] else []
+        found += [(*look, one["id"], one["nodes"][0]["html"][:90]) for one in violations(tab)]
+    tab.close()
     return found
 
 

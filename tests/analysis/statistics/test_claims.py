@@ -84,6 +84,13 @@ def test_a_share_has_an_exact_interval():
     assert (found.low, found.high) == (pytest.approx(0.3588, abs=1e-4), pytest.approx(0.9958, abs=1e-4))
 
 
+def test_nine_of_ten_are_90_percent_in_single_precision_too():
+    kept = run(t_gen=500)
+    kept.curves["val_accuracy"] = (kept.curves["val_accuracy"] * 0.9).astype(np.float32)
+    assert Reached(at=0.9, low=0.5).find([kept]).estimate == 1
+    assert Time(at=0.9, low=1).find([kept]).note == ""
+
+
 def test_forgetting_is_a_share_with_its_step():
     kept, lost = run(t_gen=1000), run(t_gen=1000)
     lost.curves.loc[lost.curves["step"] >= 5000, "val_accuracy"] = 0.2

@@ -8,6 +8,7 @@ import pytest
 
 from grokcore.errors import ConfigError, DataError
 from sweeps.cli import recipes as recipes_command
+from sweeps.gallery import experiment as experiments
 from sweeps.gallery import page
 from sweeps.gallery.exhibit import chosen, exhibit, kept
 from sweeps.gallery.experiment import conduct, is_of, load, members, save
@@ -129,3 +130,28 @@ def test_options_of_one_form_are_refused_with_the_other(grokmap):
 
 def test_short_papers_are_cited():
     assert recipes_command.short(recipe("nanda-twin")) == "Nanda et al. 2023"
+
+
+def test_a_recipe_that_grew_trains_only_what_is_new(experiment, monkeypatch):
+    """And one that shrank nothing; what is taken over is bit for bit what was kept."""
+    trained, real = [], experiments.train
+    monkeypatch.setattr(
+        experiments, "train", lambda configs, **more: trained.extend(c.seed for c in configs) or real(configs, **more)
+    )
+    seeds = dict(experiment.settings.items())
+    gone = next(name for name, settings in seeds.items() if settings["seed"] == 1)
+    part = replace(
+        experiment,
+        settings={name: settings for name, settings in seeds.items() if name != gone},
+        curves=experiment.curves[experiment.curves["run_id"] != gone],
+    )
+    grown = conduct(recipe(NAME), quick=True, before=part)
+    assert trained == [1]
+    assert is_of(grown, recipe(NAME), quick=True)
+    assert [one.row[2:] for one in page.judged(grown)] == [("1 (1 to 1)", "3", "agrees")]
+    again = conduct(recipe(NAME), quick=True, before=grown)
+    assert trained == [1]
+    assert (again.settings, again.steps) == (grown.settings, experiment.steps)
+    assert again.curves.equals(grown.curves)
+    conduct(recipe(NAME), quick=True, before=replace(part, measures="light"))
+    assert sorted(trained) == [0, 1, 1, 2]
