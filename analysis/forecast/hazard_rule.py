@@ -41,8 +41,9 @@ class Verdict:
 class HazardRule:
     """Says at each landmark whether a run may be stopped.
 
-    It may where its chance to generalise within the budget is below `chance` at `looks` landmarks in a row, and not
-    before it could have generalised: of the chance that it had at the first landmark, or the first one after
+    It may where its chance to generalise within the budget is below `chance` at `looks` landmarks in a row. Not before
+    it has memorised: until then nobody knows whether it would have stayed with confusion or with memorization, which a
+    map tells apart. And not before it could have generalised: of the chance that it had at the first landmark after
     memorization, the share `EARLIEST` must lie behind it, unless that chance was below already. The verdict is a
     function of the run's own past alone.
     """
@@ -54,7 +55,7 @@ class HazardRule:
         """Return the verdict on each run at a landmark; None where it goes on."""
         runs = list(runs)
         found: list[Verdict | None] = [None] * len(runs)
-        live = [i for i, run in enumerate(runs) if not self._generalised(run, landmark)]
+        live = [i for i, run in enumerate(runs) if self._only_memorised(run, landmark)]
         for back in range(self.looks):
             # Most runs have a fair chance now: only those that have not are looked at before.
             for budget in {runs[i].budget for i in live}:
@@ -87,9 +88,10 @@ class HazardRule:
                 found[i] = verdict
         return found
 
-    def _generalised(self, run: KnownRun, landmark: int) -> bool:
-        curve = _until(run, landmark).curves["val_accuracy"]
-        return bool(np.nanmax(np.asarray(curve, dtype=float)) >= self.forecaster.threshold)
+    def _only_memorised(self, run: KnownRun, landmark: int) -> bool:
+        past = _until(run, landmark).curves
+        best = {name: np.nanmax(np.asarray(past[f"{name}_accuracy"], dtype=float)) for name in ("train", "val")}
+        return bool(best["val"] < self.forecaster.threshold <= best["train"])
 
     def _could_have(self, runs: Sequence[KnownRun], landmark: int) -> list[bool]:
         """Return whether enough of the chance that each run had at first lies behind it, or it never had one."""
@@ -103,11 +105,10 @@ class HazardRule:
         return found
 
     def _start(self, run: KnownRun, landmark: int) -> int:
-        """Return the first landmark, or the first one after memorization."""
+        """Return the first landmark after memorization."""
         known = np.isfinite(np.asarray(run.curves["train_accuracy"], dtype=float))
         steps = np.asarray(run.curves["step"])[known]
-        memorised = first_passage(steps, np.asarray(run.curves["train_accuracy"])[known], self.forecaster.threshold)
-        since = memorised.step if memorised.event and memorised.step <= landmark else 0
+        since = first_passage(steps, np.asarray(run.curves["train_accuracy"])[known], self.forecaster.threshold).step
         return next(step for step in [*landmarks(run.budget), landmark] if step >= min(since, landmark))
 
 

@@ -130,3 +130,12 @@ def test_the_callback_of_a_loop_says_what_the_forecaster_does(learned):
         Forecast(BUDGET, forecaster=learned, lr=0.01)
     with pytest.raises(ConfigError, match="loss is none of"):
         watch.see(700, 1.0, 0.1, loss=2.0)
+
+
+def test_a_run_that_has_not_memorised_is_not_stopped_whatever_its_chance(learned):
+    known = run(None)
+    rule = HazardRule(learned, chance=0.5)
+    assert rule.first(known) is not None
+    slow = dataclasses.replace(known, curves=known.curves | {"train_accuracy": np.full(len(known.curves["step"]), 0.2)})
+    assert learned.chances(slow, 631)[1][-1] < 0.5
+    assert rule.first(slow) is None
