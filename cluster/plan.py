@@ -294,12 +294,22 @@ def predicted_footprint(config: RunConfig, device: Device) -> Footprint:
 
 def measured_footprint(config: RunConfig) -> Footprint:
     """Measure the main memory of cohorts of two widths, each in a process of its own, on a CPU."""
+    from grokcore.config.folders import folders
+
     narrow, wide = 1, 33
     context = multiprocessing.get_context("spawn")
-    with context.Pool(1, maxtasksperchild=1) as pool:
+    with context.Pool(1, _use_folders, (folders(),), maxtasksperchild=1) as pool:
         small, large = (pool.apply(_peak, (config.to_dict(), width)) for width in (narrow, wide))
     per_run = max(0.0, (large - small) / (wide - narrow))
     return Footprint(base=max(0.0, small - narrow * per_run), per_run=per_run)
+
+
+def _use_folders(paths: Sequence[Path]) -> None:
+    """Find the components here that the process that asks finds."""
+    from grokcore.config.folders import use_folder
+
+    for path in reversed(paths):
+        use_folder(path)
 
 
 def _peak(values: dict[str, Any], width: int) -> float:

@@ -39,6 +39,11 @@ class Imported:
     """What was understood, left out, or should be known of it, in sentences."""
 
 
+def left_out(lost: int) -> list[str]:
+    """Return how many runs had no accuracies and were left out, as the notes of an import; none of none."""
+    return [f"{lost} run{'s' if lost > 1 else ''} without accuracies left out."] if lost else []
+
+
 def is_accuracy(name: str) -> bool:
     """Say whether a column or metric is called like the accuracy of training or of validation."""
     return any(re.fullmatch(SPELLINGS[f"{split}_accuracy"], _plain(name)) for split in _SPLITS)

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from analysis.importing.curve_tables import Imported, is_accuracy, named_curves, runs_of_curves
+from analysis.importing.curve_tables import Imported, is_accuracy, left_out, named_curves, runs_of_curves
 from analysis.importing.trackers import has_milestones, long_chart, runs_of_table
 from analysis.importing.wandb_offline import SUFFIX, read_offline_run
 from analysis.runs.columns import tidied
@@ -85,7 +85,7 @@ def _offline(path: Path, files: Sequence[Path], columns: Mapping[str, str], sett
     found = _runs(path, tidied(pd.concat(parts, ignore_index=True), columns).frame, settings)
     lost = len(files) - len(parts)
     notes = [f"{len(files)} runs of Weights & Biases, kept offline."]
-    notes += [f"{lost} runs without accuracies are left out."] if lost else []
+    notes += left_out(lost)
     return Imported(frame=found.frame.assign(outcome=found.frame["run_id"].map(outcomes)), notes=(*notes, *found.notes))
 
 

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 import pandas as pd
 
-from analysis.importing.curve_tables import Imported, is_accuracy, runs_of_curves
+from analysis.importing.curve_tables import Imported, is_accuracy, left_out, runs_of_curves
 from analysis.runs.columns import STATES, tidied
 from grokcore.errors import DataError
 
@@ -50,7 +50,7 @@ def import_experiment(name: str, uri: str, columns: Mapping[str, str]) -> Import
         )
     found = runs_of_curves(tidied(pd.concat(tables, ignore_index=True), columns).frame)
     lost = len(runs) - len(tables)
-    notes = [f"{lost} runs without accuracies are left out."] if lost else []
+    notes = left_out(lost)
     states = {run.info.run_id: STATES.get(str(run.info.status).lower(), "") for run in runs}
     return Imported(frame=found.frame.assign(outcome=found.frame["run_id"].map(states)), notes=(*notes, *found.notes))
 

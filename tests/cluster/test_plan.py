@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections import defaultdict
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -10,9 +11,12 @@ from hypothesis import strategies as st
 
 from cluster import plan
 from cluster.plan import Footprint, Node, make_plan, parse_nodes, slots
+from grokcore.config.folders import folders_kept
 from grokcore.errors import ConfigError
 from sweeps import Range, RegimeRule, SweepSpec
 from sweeps.execution.ray_session import gpu_slots
+
+COMPONENTS = Path(__file__).parents[1] / "contracts" / "components"
 
 
 def spec(**changes):
@@ -93,8 +97,11 @@ def test_a_device_too_small_for_the_wish_narrows_the_cohort_or_says_so():
     assert small.width(0.5e9) == 0
 
 
-def test_a_plan_is_measured_and_adds_up():
-    made = make_plan(spec(), parse_nodes("2x2cpu"))
+def test_a_plan_is_measured_and_adds_up_for_a_task_of_ones_own_too():
+    own = {"name": "modular_maximum", "modulus": 7}
+    with folders_kept():
+        run = spec().run | {"task": own}
+        made = make_plan(spec(run=run, components=str(COMPONENTS)), parse_nodes("2x2cpu"))
     assert (made.width, made.runs, made.steps, len(made.slots)) == (4, 40, 2000, 4)
     assert made.speed > 0
     spent = plan.SPENT * 2000 / plan.TRAINING_SHARE

@@ -46,7 +46,7 @@ def uri(tmp_path_factory):
 
 def test_an_experiment_becomes_a_run_table(uri, tmp_path):
     found = import_experiment("theirs", uri, {})
-    assert "1 runs without accuracies are left out." in found.notes
+    assert "1 run without accuracies left out." in found.notes
     found.frame.to_parquet(tmp_path / "runs.parquet")
     source = read_source(tmp_path / "runs.parquet")
     assert {name: scale for name, scale in source.scales.items() if name != "note"} == {
