@@ -26,6 +26,7 @@ import optuna
 import pandas as pd
 import torch
 
+from analysis.forecast.landmarks import landmarks
 from benchmarks.dense import POINTS, Pool, at, default, fitted, labels_of, truth, units_of
 from benchmarks.diagrams import sobol
 from benchmarks.maps import nearest
@@ -46,6 +47,8 @@ GRIDS: Final = (3, 4, 5, 6, 7, 8, 9, 10)
 """Points along each axis; of those up to `MAPPED` our map is drawn too."""
 MAPPED: Final = 6
 
+_LANDMARKS: Final = landmarks(default().rule.budget)
+
 
 def finished(run: pd.Series) -> dict[str, Any]:
     """Return a run as it is without stopping."""
@@ -55,7 +58,9 @@ def finished(run: pd.Series) -> dict[str, Any]:
 def stopped(run: pd.Series, rng: np.random.Generator) -> dict[str, Any]:
     """Return a run as hazard stopping leaves it: censored at the step where it ends, unless it is audited."""
     row = finished(run)
-    end = int(run["stopped_at"])
+    # The file's stops are of a rule that did not wait until a run had memorised.
+    since = int(run["t_mem"]) if run["t_mem_event"] else default().rule.budget
+    end = next((step for step in _LANDMARKS if step >= max(run["stopped_at"], since)), int(run["last_step"]))
     if end >= run["last_step"] or rng.random() < AUDIT:
         return row
     for name in ("t_mem", "t_gen"):
