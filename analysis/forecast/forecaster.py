@@ -20,6 +20,7 @@ import pandas as pd
 from scipy.special import expit, logit
 
 from analysis.forecast.landmarks import COLUMNS, EXPECTED, GIVEN, SEEN, Array, ahead, edges, landmarks, rows, seen
+from analysis.forecast.learned import misfit
 from grokcore.atomic_files import replacing
 from grokcore.errors import DataError
 from grokcore.records.milestones import Milestone
@@ -112,12 +113,7 @@ class Forecaster:
 
     def misfit(self, family: str) -> str:
         """Return why it cannot forecast tasks of a family; nothing where it can, or does not know what it learned."""
-        if not family or not self.families or family in self.families:
-            return ""
-        return (
-            f"the forecaster learned from {' and '.join(sorted(self.families))} and knows nothing of {family}; "
-            "teach it by some of their runs: grokmap forecast NAME --save FILE."
-        )
+        return misfit(self.families, family)
 
     @functools.cached_property
     def _models(self) -> list[tuple[list[int], Any]]:

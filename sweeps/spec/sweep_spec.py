@@ -176,7 +176,7 @@ class SweepSpec(Component):
             return
         if not stopping and not runs:
             families = sorted({run.task.family for run in space.ends()})
-            yield from self.stopping_rule.misfits(families)
+            yield from self.stopping_rule.misfits(self.rule, families)
         wrongly = list(self._search_complaints())
         yield from wrongly
         if not wrongly and not sampler and isinstance(self.runs, int):
@@ -190,10 +190,7 @@ class SweepSpec(Component):
         found: list[str] = []
         rule = STOPPING.from_section({"name": self.stopping, **self.stopping_options}, "stopping_options", found)
         if rule is not None and not found and isinstance(self.rule, RegimeRule):
-            try:
-                rule.judge(self.rule)
-            except ConfigError as error:
-                found += error.complaints
+            found += rule.misfits(self.rule, ())
         yield from found
 
     def _search_complaints(self) -> Iterator[str]:

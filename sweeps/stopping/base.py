@@ -27,8 +27,8 @@ class Stopping(Component, abc.ABC):
     expects: ClassVar[bool] = False
     """Whether its judge makes use of what the map of the sweep's own runs expects of others."""
 
-    def misfits(self, families: Iterable[str]) -> Iterator[str]:  # noqa: ARG002 - most rules take any task
-        """Yield why this rule cannot judge runs of tasks of some families, `Task.family`."""
+    def misfits(self, rule: RegimeRule, families: Iterable[str]) -> Iterator[str]:  # noqa: ARG002 - most take all
+        """Yield why this rule of stopping cannot judge runs under a rule, or of tasks of some families."""
         yield from ()
 
     @abc.abstractmethod

@@ -188,12 +188,13 @@ def test_a_sweep_that_is_complete_is_read_not_run_again(spec, changed, tmp_path)
     assert again.run_steps == 0
     assert (first.path / "records.jsonl").read_bytes() == before
     code = f"""
-import sys
+import dataclasses, sys
 from pathlib import Path
 from sweeps import SweepSpec
 from sweeps.whole_sweep import SweepOptions, run_sweep
 spec = SweepSpec.from_toml(Path({str(first.path / "spec.toml")!r}))
 assert run_sweep(spec, SweepOptions(results=Path({str(tmp_path)!r}), map=False, mlflow=False)).complete
+assert dataclasses.replace(spec, stopping="hazard") != spec
 slow = {{"torch", "mlflow", "pandas", "ray"}} & set(sys.modules)
 assert not slow, slow
 """

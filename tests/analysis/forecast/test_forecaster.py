@@ -11,6 +11,7 @@ from analysis import Forecast
 from analysis.forecast.forecaster import Forecaster, KnownRun, last_landmark
 from analysis.forecast.hazard_rule import HazardRule
 from analysis.forecast.landmarks import COLUMNS, edges, landmarks, rows
+from analysis.forecast.learned import FAMILIES, THRESHOLD
 from grokcore.engine.evaluation_schedule import evaluation_steps, measure_steps
 from grokcore.errors import ConfigError, DataError
 from grokcore.records.milestones import Milestone
@@ -139,3 +140,8 @@ def test_a_run_that_has_not_memorised_is_not_stopped_whatever_its_chance(learned
     slow = dataclasses.replace(known, curves=known.curves | {"train_accuracy": np.full(len(known.curves["step"]), 0.2)})
     assert learned.chances(slow, 631)[1][-1] < 0.5
     assert rule.first(slow) is None
+
+
+def test_what_the_shipped_forecaster_learned_from_is_known_without_reading_it():
+    shipped = Forecaster.load()
+    assert (shipped.families, shipped.threshold) == (FAMILIES, THRESHOLD)
