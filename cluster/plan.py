@@ -30,11 +30,11 @@ STARTUP_SECONDS = 16.0
 """Time from the command to the first training: importing and starting Ray and its workers."""
 TRAINING_SHARE = 0.8
 """Part of a slot's time that optimizer steps take; evaluations and measures take the rest."""
-SPENT = 0.8
+SPENT = 0.75
 """Share of its budget that a run spends on average where it may leave once it has generalised."""
 WAVE_SECONDS = 3.0
 """Time that an adaptive sampler takes before a wave, in which slots may wait."""
-MAP_SECONDS, MAP_SECONDS_PER_RUN = 10.0, 0.05
+MAP_SECONDS, MAP_SECONDS_PER_RUN = 5.0, 0.03
 """Time that a map takes: a part that is always, and one for each run."""
 SAMPLED = 64
 """Runs that are drawn from a space to see how many of a wave have one shape."""
@@ -103,7 +103,7 @@ class Plan:
     waves: int = 1
     """Times that the sampler chooses."""
     spent: float = 1.0
-    """Share of the budgets that is expected to be spent: runs that have generalised may leave."""
+    """Share of the budgets that is expected to be spent: runs may leave once they have generalised, or be stopped."""
 
     @property
     def seconds(self) -> float:
@@ -216,7 +216,7 @@ def make_plan(spec: SweepSpec, nodes: Sequence[Node]) -> Plan:
         speed=_speed(config, device, _usual_width(spec, device, width)),
         footprint=footprint,
         waves=_waves(spec),
-        spent=SPENT if spec.retire else 1.0,
+        spent=(SPENT if spec.retire else 1.0) * spec.stopping_rule.taken,
     )
 
 

@@ -26,6 +26,8 @@ class Stopping(Component, abc.ABC):
 
     expects: ClassVar[bool] = False
     """Whether its judge makes use of what the map of the sweep's own runs expects of others."""
+    taken: ClassVar[float] = 1.0
+    """Share of the steps that runs still take under it; of ours as ``python -m benchmarks.forecast`` prints it."""
 
     def misfits(self, rule: RegimeRule, families: Iterable[str]) -> Iterator[str]:  # noqa: ARG002 - most take all
         """Yield why this rule of stopping cannot judge runs under a rule, or of tasks of some families."""

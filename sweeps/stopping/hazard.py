@@ -27,6 +27,7 @@ class Hazard(Stopping):
     """
 
     expects: ClassVar[bool] = True
+    taken: ClassVar[float] = 0.55
 
     chance: Annotated[float, Gt(0), Lt(1)] = 0.04
     """Chance to generalise within the budget below which a run is stopped."""

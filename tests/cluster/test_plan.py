@@ -15,6 +15,7 @@ from grokcore.config.folders import folders_kept
 from grokcore.errors import ConfigError
 from sweeps import Range, RegimeRule, SweepSpec
 from sweeps.execution.ray_session import gpu_slots
+from sweeps.stopping.base import STOPPING
 
 COMPONENTS = Path(__file__).parents[1] / "contracts" / "components"
 
@@ -152,7 +153,11 @@ def test_runs_of_many_shapes_are_timed_in_the_narrow_cohorts_that_they_make(monk
     one_wave = make_plan(spec(width=32, runs=256), parse_nodes("1cpu"))
     waves = make_plan(spec(width=32, runs=256, sampler="boundary", wave=16), parse_nodes("1cpu"))
     assert (one_wave.waves, waves.waves) == (1, 16)
-    assert (one_wave.spent, make_plan(spec(retire=False), parse_nodes("1cpu")).spent) == (plan.SPENT, 1)
+    whole, stopped = (
+        make_plan(spec(**some), parse_nodes("1cpu")) for some in ({"retire": False}, {"stopping": "hazard"})
+    )
+    assert (one_wave.spent, whole.spent) == (plan.SPENT, 1)
+    assert stopped.spent == plan.SPENT * STOPPING.member("hazard").taken < plan.SPENT
     assert one_wave.width == waves.width == 32
     assert 1 <= timed[1] < timed[0] <= 32
 
@@ -161,6 +166,7 @@ MIXED = """
 import sys, collections, ray
 from ray.cluster_utils import Cluster
 from sweeps.execution.ray_session import gpu_slots
+from sweeps.stopping.base import STOPPING
 
 cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "num_gpus": 0, "include_dashboard": False})
 cluster.add_node(num_cpus=4, num_gpus=2)
