@@ -146,7 +146,8 @@ def _parsed(text: str, separator: str, start: int, *, as_text: bool = False) -> 
     line, header = next(rows, (0, []))
     first = [row for _, (_, row) in zip(range(LOOK), rows, strict=False)]
     if not first:
-        raise DataError("holds no rows beneath its header." if header else "is empty.")
+        found = "holds no rows beneath its header" if header else "is empty"
+        raise DataError(f"{found}; give a table that has a header and a row for each run.")
     _check_width(header, first, separator)
     identities = {place: "str" for place, name in enumerate(header) if name.lower().endswith("run_id")}
     frame = pd.read_csv(

@@ -136,7 +136,11 @@ class SweepState:
         line = f"{self.finished:,} of {self.wanted:,} runs"
         if self.complete:
             return f"{line}: the sweep is done"
-        return f"{line}, {flight:,} running" if running else f"{line}; no process runs it now"
+        return (
+            f"{line}, {flight:,} running"
+            if running
+            else f"{line}; no process runs it now: the command that began it goes on"
+        )
 
     def _next(self, asked: int, widths: Sequence[tuple[int, Mapping[tuple[str, str], float]]]) -> str:
         """Return what the sampler does next, and why."""

@@ -64,7 +64,7 @@ def test_what_is_new_is_read_and_counted_once(grown):
     state.look()
     values = state.values([])
     assert (state.finished, state.wanted, values["running"]) == (8, 24, False)
-    assert values["line"] == "8 of 24 runs; no process runs it now"
+    assert values["line"] == "8 of 24 runs; no process runs it now: the command that began it goes on"
     assert sum(one["runs"] for one in values["regimes"]) == 8
     assert len(values["curves"]) == 8
     assert "All 12 runs" not in values["next"] or "sobol" in values["next"]
