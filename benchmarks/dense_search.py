@@ -58,8 +58,8 @@ def finished(run: pd.Series) -> dict[str, Any]:
 def stopped(run: pd.Series, rng: np.random.Generator) -> dict[str, Any]:
     """Return a run as hazard stopping leaves it: censored at the step where it ends, unless it is audited."""
     row = finished(run)
-    # The file's stops are of a rule that did not wait until a run had memorised.
-    since = int(run["t_mem"]) if run["t_mem_event"] else default().rule.budget
+    # The file's stops are of a rule that knew nothing of memorising: a run that memorises goes on until it has.
+    since = int(run["t_mem"]) if run["t_mem_event"] else 0
     end = next((step for step in _LANDMARKS if step >= max(run["stopped_at"], since)), int(run["last_step"]))
     if end >= run["last_step"] or rng.random() < AUDIT:
         return row

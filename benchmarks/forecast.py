@@ -82,9 +82,9 @@ def sweeps() -> dict[str, list[Run]]:
             settings={name: float(first[name]) for name in CONFIGURATION},
             budget=int(first["budget"]),
             t_gen=Milestone(event=bool(first["t_gen_event"]), step=int(first["t_gen"])),
+            t_mem=(mem := Milestone(event=bool(first["t_mem_event"]), step=int(first["t_mem"]))),
             family=family,
         )
-        mem = Milestone(event=bool(first["t_mem_event"]), step=int(first["t_mem"]))
         entropy = np.log(curves["activation_rank"].to_numpy(float))
         found.setdefault(str(sweep), []).append(Run(known=known, t_mem=mem, entropy=entropy))
     return {name: _expected(runs) for name, runs in found.items()}
@@ -213,7 +213,11 @@ def told(name: str, runs: Sequence[Run], stops: Sequence[int | None]) -> None:
     """Print what stopping saved and cost."""
     taken = sum(run.last for run in runs)
     left = sum(run.last if stop is None else stop for run, stop in zip(runs, stops, strict=True))
-    wrong = sum(stop is not None and run.t_gen.event for run, stop in zip(runs, stops, strict=True))
+    # Stopped before it memorised, a run that would have is no longer told from confusion.
+    wrong = sum(
+        stop is not None and (run.t_gen.event or (run.t_mem.event and run.t_mem.step > stop))
+        for run, stop in zip(runs, stops, strict=True)
+    )
     budget = left / sum(run.known.budget for run in runs)
     print(
         f"    {name:<18} saves {1 - left / taken:6.1%} of steps, takes {budget:5.1%} of all budgets; "

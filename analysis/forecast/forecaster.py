@@ -1,9 +1,10 @@
 """Forecaster: P(a run generalises by step s | its settings, and its curves and light measures so far).
 
-A discrete hazard by gradient boosting (scikit-learn's `HistGradientBoostingClassifier`) over the rows of
-`analysis.forecast.landmarks`: the mean in log odds of a model that knows what a map of the sweep's own runs expects
-(`sweeps.expectations`) and of one that does not. What is kept is the rows and not the fitted trees: a file is
-a Parquet table that runs no code, and the same rows give the same trees.
+And of a run that has not, P(it memorises by step s), learned from the same runs in the same way: a discrete hazard by
+gradient boosting (scikit-learn's `HistGradientBoostingClassifier`) over the rows of `analysis.forecast.landmarks`. That
+of generalising is the mean in log odds of a model that knows what a map of the sweep's own runs expects
+(`sweeps.expectations`) and of one that does not. What is kept is the rows and not the fitted trees: a file is a Parquet
+table that runs no code, and the same rows give the same trees.
 """
 
 from __future__ import annotations
@@ -29,6 +30,10 @@ SHIPPED: Final = Path(__file__).with_name("shipped.parquet")
 """Rows of the sweeps of ``python -m benchmarks.forecast_sweeps``: what a forecast knows before a sweep has runs."""
 FEWEST_EVENTS: Final = 20
 """Rows with an event below which nothing is fitted."""
+GENERALISING: Final = "generalising"
+"""What a forecaster is asked about, and the rows that teach it."""
+MEMORISING: Final = "memorising"
+"""The other thing."""
 MASKED: Final = 3
 """Every so many runs are learned from once more as if nothing but their accuracies were known."""
 
@@ -45,6 +50,8 @@ class KnownRun:
     """Optimizer steps that it may take."""
     t_gen: Milestone | None = None
     """When it generalised, or until when it was watched."""
+    t_mem: Milestone | None = None
+    """When it memorised, or until when it was watched; None where nobody says."""
     family: str = ""
     """That of its task, `Task.family`; empty where it is not known."""
 
@@ -53,13 +60,14 @@ class Forecaster:
     """A fitted hazard; raises `DataError` where the rows say too little."""
 
     def __init__(self, table: pd.DataFrame, *, threshold: float = 0.9) -> None:
-        missing = [name for name in (*COLUMNS, "event", "family") if name not in table.columns]
+        missing = [name for name in (*COLUMNS, "event", "family", "of") if name not in table.columns]
         if missing:
             raise DataError(
                 f"not the rows of a forecaster: {', '.join(missing)} is missing; save one with this version."
             )
         self.table, self.threshold = table, threshold
-        events = int(table["event"].sum())
+        self._fits: dict[str, list[tuple[list[int], Any]]] = {}
+        events = self._events(GENERALISING)
         if events < FEWEST_EVENTS:
             raise DataError(
                 f"{events} rows of runs that generalised are too few to forecast from; give at least {FEWEST_EVENTS}."
@@ -71,14 +79,17 @@ class Forecaster:
         parts = []
         for number, run in enumerate(runs):
             assert run.t_gen is not None
-            values, events = rows(run.curves, run.settings, run.t_gen, run.budget, threshold)
-            part = pd.DataFrame(values.astype(np.float32), columns=list(COLUMNS)).assign(
-                event=events, family=run.family
-            )
-            parts.append(part)
-            if number % MASKED == 0:
-                parts.append(part.assign(**dict.fromkeys([*SEEN[6:], *GIVEN], np.float32(np.nan))))
-        empty = pd.DataFrame(columns=[*COLUMNS, "event", "family"])
+            for of, reached in ((GENERALISING, run.t_gen), (MEMORISING, run.t_mem)):
+                if reached is None:
+                    continue
+                values, events = rows(run.curves, run.settings, reached, run.budget, threshold)
+                part = pd.DataFrame(values.astype(np.float32), columns=list(COLUMNS)).assign(
+                    event=events, family=run.family, of=of
+                )
+                parts.append(part)
+                if number % MASKED == 0:
+                    parts.append(part.assign(**dict.fromkeys([*SEEN[6:], *GIVEN], np.float32(np.nan))))
+        empty = pd.DataFrame(columns=[*COLUMNS, "event", "family", "of"])
         return cls(pd.concat(parts, ignore_index=True) if parts else empty, threshold=threshold)
 
     @classmethod
@@ -115,33 +126,32 @@ class Forecaster:
         """Return why it cannot forecast tasks of a family; nothing where it can, or does not know what it learned."""
         return misfit(self.families, family)
 
+    def _events(self, of: str) -> int:
+        return int(self.table.loc[self.table["of"] == of, "event"].sum())
+
     @functools.cached_property
-    def _models(self) -> list[tuple[list[int], Any]]:
-        """Return the models, each with which of `COLUMNS` it looks at.
+    def knows_memorising(self) -> bool:
+        """Whether it learned enough to say how likely a run is to memorise."""
+        return self._events(MEMORISING) >= FEWEST_EVENTS
+
+    def _models(self, of: str) -> list[tuple[list[int], Any]]:
+        """Return the models of generalising or memorising, each with which of `COLUMNS` it looks at.
 
         One looks at all, the other one at a run's past alone: a map of few runs may mislead, and the two err apart.
+        What a map expects of generalising is nothing to memorising.
         """
-        told = [index for index, name in enumerate(COLUMNS) if self.table[name].nunique() > 1]
-        past = [index for index in told if COLUMNS[index] != EXPECTED]
-        return [(view, self._fitted(view)) for view in ([told, past] if past != told else [told])]
+        if of not in self._fits:
+            table = self.table[self.table["of"] == of]
+            told = [index for index, name in enumerate(COLUMNS) if table[name].nunique() > 1]
+            past = [index for index in told if COLUMNS[index] != EXPECTED]
+            views = [told, past] if past != told and of == GENERALISING else [past]
+            self._fits[of] = [(view, _fitted(table, view)) for view in views]
+        return self._fits[of]
 
-    def _fitted(self, view: list[int]) -> Any:
-        from sklearn.ensemble import HistGradientBoostingClassifier  # seconds to import
-        from threadpoolctl import threadpool_limits
-
-        model = HistGradientBoostingClassifier(
-            max_iter=150, learning_rate=0.08, max_leaf_nodes=15, min_samples_leaf=30, l2_regularization=1.0,
-            max_features=0.4, early_stopping=False, random_state=0,
-        )  # fmt: skip
-        with threadpool_limits(1):  # the same trees whatever the number of cores
-            return model.fit(
-                self.table[[COLUMNS[index] for index in view]].to_numpy(np.float32), self.table["event"].to_numpy(bool)
-            )
-
-    def _hazard(self, asked: Array) -> Array:
-        """Return the chance of rows of `COLUMNS`, (N, 17), that a run generalises in its interval, (N,)."""
+    def _hazard(self, asked: Array, of: str) -> Array:
+        """Return the chance of rows of `COLUMNS`, (N, 17), that a run gets there in its interval, (N,)."""
         asked = asked.astype(np.float32)
-        odds = [logit(model.predict_proba(asked[:, view])[:, 1]) for view, model in self._models]
+        odds = [logit(model.predict_proba(asked[:, view])[:, 1]) for view, model in self._models(of)]
         return np.asarray(expit(np.mean(odds, axis=0)))
 
     def chances(self, run: KnownRun, landmark: int) -> tuple[Array, Array]:
@@ -151,8 +161,8 @@ class Forecaster:
         """
         return self.chances_of([run], landmark)[0]
 
-    def chances_of(self, runs: Iterable[KnownRun], landmark: int) -> list[tuple[Array, Array]]:
-        """Return `chances` of several runs, computed together."""
+    def chances_of(self, runs: Iterable[KnownRun], landmark: int, of: str = GENERALISING) -> list[tuple[Array, Array]]:
+        """Return `chances` of several runs, computed together; those to memorise by each step, if that is asked."""
         from threadpoolctl import threadpool_limits
 
         tables, ends = [], []
@@ -165,7 +175,7 @@ class Forecaster:
         if not tables:
             return []
         with threadpool_limits(1):
-            hazard = self._hazard(np.concatenate(tables))
+            hazard = self._hazard(np.concatenate(tables), of)
         found: list[tuple[Array, Array]] = []
         place = 0
         for steps in ends:
@@ -173,6 +183,18 @@ class Forecaster:
             found.append((steps, np.asarray(1 - survived)))
             place += len(steps)
         return found
+
+
+def _fitted(table: pd.DataFrame, view: list[int]) -> Any:
+    from sklearn.ensemble import HistGradientBoostingClassifier  # seconds to import
+    from threadpoolctl import threadpool_limits
+
+    model = HistGradientBoostingClassifier(
+        max_iter=150, learning_rate=0.08, max_leaf_nodes=15, min_samples_leaf=30, l2_regularization=1.0,
+        max_features=0.4, early_stopping=False, random_state=0,
+    )  # fmt: skip
+    with threadpool_limits(1):  # the same trees whatever the number of cores
+        return model.fit(table[[COLUMNS[index] for index in view]].to_numpy(np.float32), table["event"].to_numpy(bool))
 
 
 def last_landmark(run: KnownRun) -> int | None:

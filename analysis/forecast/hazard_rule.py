@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from analysis.forecast.forecaster import Forecaster, KnownRun
+from analysis.forecast.forecaster import GENERALISING, MEMORISING, Forecaster, KnownRun
 from analysis.forecast.landmarks import landmarks
 from grokcore.records.milestones import first_passage
 
@@ -41,9 +41,9 @@ class Verdict:
 class HazardRule:
     """Says at each landmark whether a run may be stopped.
 
-    It may where its chance to generalise within the budget is below `chance` at `looks` landmarks in a row. Not before
-    it has memorised: until then nobody knows whether it would have stayed with confusion or with memorization, which a
-    map tells apart. And not before it could have generalised: of the chance that it had at the first landmark after
+    It may where its chance to generalise within the budget is below `chance` at `looks` landmarks in a row, and, as
+    long as it has not memorised, its chance to do that too: a map tells confusion and memorization apart. And not
+    before it could have generalised: of the chance that it had at the first landmark, or the first one after
     memorization, the share `EARLIEST` must lie behind it, unless that chance was below already. The verdict is a
     function of the run's own past alone.
     """
@@ -55,21 +55,14 @@ class HazardRule:
         """Return the verdict on each run at a landmark; None where it goes on."""
         runs = list(runs)
         found: list[Verdict | None] = [None] * len(runs)
-        live = [i for i, run in enumerate(runs) if self._only_memorised(run, landmark)]
-        for back in range(self.looks):
-            # Most runs have a fair chance now: only those that have not are looked at before.
-            for budget in {runs[i].budget for i in live}:
-                these = [i for i in live if runs[i].budget == budget]
-                earlier = [step for step in landmarks(budget) if step <= landmark]
-                if len(earlier) <= back:
-                    live = [i for i in live if i not in these]
-                    continue
-                forecasts = self.forecaster.chances_of([runs[i] for i in these], earlier[-1 - back])
-                for i, (_, chances) in zip(these, forecasts, strict=True):
-                    if chances[-1] >= self.chance:
-                        live.remove(i)
-                    elif back == 0:
-                        found[i] = Verdict(step=landmark, chance=float(chances[-1]), budget=budget, bound=self.chance)
+        best = [{split: self._best(run, split, landmark) for split in ("train", "val")} for run in runs]
+        live = [i for i, of in enumerate(best) if of["val"] < self.forecaster.threshold]
+        early = [i for i in live if best[i]["train"] < self.forecaster.threshold]
+        vain = self._below(runs, early, landmark, MEMORISING) if self.forecaster.knows_memorising else {}
+        live = [i for i in live if i not in early or i in vain]
+        for i, chance in self._below(runs, live, landmark, GENERALISING).items():
+            found[i] = Verdict(step=landmark, chance=chance, budget=runs[i].budget, bound=self.chance)
+        live = [i for i in live if found[i] is not None]
         ripe = {i for i, ripe in zip(live, self._could_have([runs[i] for i in live], landmark), strict=True) if ripe}
         return [verdict if i in ripe else None for i, verdict in enumerate(found)]
 
@@ -88,10 +81,27 @@ class HazardRule:
                 found[i] = verdict
         return found
 
-    def _only_memorised(self, run: KnownRun, landmark: int) -> bool:
-        past = _until(run, landmark).curves
-        best = {name: np.nanmax(np.asarray(past[f"{name}_accuracy"], dtype=float)) for name in ("train", "val")}
-        return bool(best["val"] < self.forecaster.threshold <= best["train"])
+    def _best(self, run: KnownRun, split: str, landmark: int) -> float:
+        return float(np.nanmax(np.asarray(_until(run, landmark).curves[f"{split}_accuracy"], dtype=float)))
+
+    def _below(self, runs: Sequence[KnownRun], which: Sequence[int], landmark: int, of: str) -> dict[int, float]:
+        """Return those of the runs `which` whose chance was below the bound at all looks, with the chance now."""
+        live, now = list(which), dict[int, float]()
+        for back in range(self.looks):
+            # Most runs have a fair chance now: only those that have not are looked at before.
+            for budget in {runs[i].budget for i in live}:
+                these = [i for i in live if runs[i].budget == budget]
+                earlier = [step for step in landmarks(budget) if step <= landmark]
+                if len(earlier) <= back:
+                    live = [i for i in live if i not in these]
+                    continue
+                forecasts = self.forecaster.chances_of([runs[i] for i in these], earlier[-1 - back], of)
+                for i, (_, chances) in zip(these, forecasts, strict=True):
+                    if chances[-1] >= self.chance:
+                        live.remove(i)
+                    elif back == 0:
+                        now[i] = float(chances[-1])
+        return {i: now[i] for i in live}
 
     def _could_have(self, runs: Sequence[KnownRun], landmark: int) -> list[bool]:
         """Return whether enough of the chance that each run had at first lies behind it, or it never had one."""
@@ -105,10 +115,11 @@ class HazardRule:
         return found
 
     def _start(self, run: KnownRun, landmark: int) -> int:
-        """Return the first landmark after memorization."""
+        """Return the first landmark, or the first one after memorization."""
         known = np.isfinite(np.asarray(run.curves["train_accuracy"], dtype=float))
         steps = np.asarray(run.curves["step"])[known]
-        since = first_passage(steps, np.asarray(run.curves["train_accuracy"])[known], self.forecaster.threshold).step
+        memorised = first_passage(steps, np.asarray(run.curves["train_accuracy"])[known], self.forecaster.threshold)
+        since = memorised.step if memorised.event and memorised.step <= landmark else 0
         return next(step for step in [*landmarks(run.budget), landmark] if step >= min(since, landmark))
 
 

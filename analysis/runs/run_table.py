@@ -114,14 +114,13 @@ class Runs:
     def milestone(self, name: str) -> tuple[Array, BoolArray]:
         """Return steps and events of t_mem or t_gen; what a diverged run missed is censored at no finite step.
 
-        A run that was stopped because a forecast ruled out that it generalises by a step is censored there: taken as
-        if nothing were known of what is ahead, runs that were stopped leave the map unsure wherever there are many of
-        them. Of memorising no forecast says anything.
+        A run that was stopped because a forecast ruled out that it generalises by a step is censored there, and if it
+        had not memorised, so is that, which was ruled out as well: taken as if nothing were known of what is ahead,
+        runs that were stopped leave the map unsure wherever there are many of them.
         """
         step = self.table[name].to_numpy(dtype=float)
         event = self.table[f"{name}_event"].to_numpy(dtype=bool)
-        if name == "t_gen":
-            step = np.where(event, step, np.fmax(step, self.table["ruled_out"].to_numpy(dtype=float)))
+        step = np.where(event, step, np.fmax(step, self.table["ruled_out"].to_numpy(dtype=float)))
         never = self.table["outcome"].isin(NEVER).to_numpy()
         return np.where(never & ~event, np.inf, step), event
 

@@ -105,8 +105,9 @@ def known_run(record: RunRecord, budget: int, threshold: float = 0.9, expected: 
     settings = {name.rpartition(".")[2]: flat.get(name) for name in ("optimizer.rate", "optimizer.decay")}
     settings["expected"] = expected
     steps = min(budget, record.config.steps)
-    t_gen, family = record.milestone("val", threshold), record.config.task.family
-    return KnownRun(curves=record.columns, settings=settings, budget=steps, t_gen=t_gen, family=family)
+    t_mem, t_gen = record.milestone("train", threshold), record.milestone("val", threshold)
+    family = record.config.task.family
+    return KnownRun(curves=record.columns, settings=settings, budget=steps, t_gen=t_gen, t_mem=t_mem, family=family)
 
 
 def _of_table(path: Path, budget: int | None) -> Iterator[tuple[str, KnownRun]]:

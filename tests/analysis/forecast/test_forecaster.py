@@ -133,13 +133,23 @@ def test_the_callback_of_a_loop_says_what_the_forecaster_does(learned):
         watch.see(700, 1.0, 0.1, loss=2.0)
 
 
-def test_a_run_that_has_not_memorised_is_not_stopped_whatever_its_chance(learned):
-    known = run(None)
-    rule = HazardRule(learned, chance=0.5)
-    assert rule.first(known) is not None
-    slow = dataclasses.replace(known, curves=known.curves | {"train_accuracy": np.full(len(known.curves["step"]), 0.2)})
-    assert learned.chances(slow, 631)[1][-1] < 0.5
-    assert rule.first(slow) is None
+def slow(memorises):
+    """Return a run that generalises never and memorises at step 1,000, to which its training loss falls, or never."""
+    known, grid = run(None), np.array([s for s in evaluation_steps(BUDGET) if s <= BUDGET])
+    past = grid / 1000 if memorises else np.zeros(len(grid))
+    curves = {"train_accuracy": np.where(past >= 1, 1.0, 0.2), "train_loss": 4 - 3 * np.minimum(past, 1)}
+    t_mem = Milestone(event=memorises, step=1000 if memorises else BUDGET)
+    return dataclasses.replace(known, curves=known.curves | curves, t_mem=t_mem)
+
+
+def test_a_run_that_may_still_memorise_is_not_stopped_before_it_has(learned):
+    both = Forecaster.of_runs([*many(), *(slow(memorises=i % 2 == 0) for i in range(60))])
+    assert both.knows_memorising
+    assert not learned.knows_memorising
+    assert HazardRule(both).first(slow(memorises=True)).step >= 1000
+    assert HazardRule(both).first(slow(memorises=False)).step < 1000
+    # Who learned nothing of memorising waits for it.
+    assert HazardRule(learned).first(slow(memorises=False)) is None
 
 
 def test_what_the_shipped_forecaster_learned_from_is_known_without_reading_it():

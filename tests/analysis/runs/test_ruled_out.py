@@ -42,8 +42,7 @@ def test_what_it_rules_out_is_ruled_out_and_no_more():
     allowed = allowed_regimes(checked, RULE)
     mem = table["t_mem_event"].to_numpy()
     assert (allowed[late & mem] == [False, True, False, False]).all()
-    # Of memorising the forecast says nothing.
-    assert (allowed[late & ~mem] == [True, True, False, False]).all()
+    assert (allowed[late & ~mem] == [True, False, False, False]).all()
     assert allowed_regimes(check_runs(runs("validation accuracy 0.1")[0], SCALES, 0.9), RULE)[late][:, 2].all()
     # A larger budget than the forecast's is not ruled out.
     assert allowed_regimes(checked, RegimeRule(budget=4000, ratio=5))[late][:, 2].all()
