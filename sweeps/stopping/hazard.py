@@ -20,14 +20,15 @@ class Hazard(Stopping):
     """A run is stopped when its chance to generalise within its budget stays below `chance`.
 
     The chance is forecast at landmarks, five per factor of ten in steps from step 40 on, from the run's own curves
-    and settings. It must be below at `looks` landmarks in a row, not before the run has memorised, and not before it
-    could have generalised: a tenth of the chance that the forecast gave it when it memorised must lie behind it,
-    unless that was below already. A random share of the runs, `audit`, goes on whatever the forecast says; what
-    becomes of those that would have been stopped is the rate of false alarms that the sweep reports.
+    and settings. It must be below at `looks` landmarks in a row, as must be the chance to memorise as long as the run
+    has not, and not before the run could have generalised: a tenth of the chance that the forecast gave it when it
+    memorised must lie behind it, unless that was below already. A random share of the runs, `audit`, goes on whatever
+    the forecast says; what becomes of those that would have been stopped is the rate of false alarms that the sweep
+    reports.
     """
 
     expects: ClassVar[bool] = True
-    taken: ClassVar[float] = 0.55
+    taken: ClassVar[float] = 0.43
 
     chance: Annotated[float, Gt(0), Lt(1)] = 0.04
     """Chance to generalise within the budget below which a run is stopped."""
