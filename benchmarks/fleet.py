@@ -18,25 +18,27 @@ SUPPOSED = {
 """Runs a second of one GPU or core by what it trains: what the engine aims at on an H100, and a core of a CPU."""
 FLEETS = (1, 10, 100, 1000)
 """How many devices there are."""
+WIDTH, COHORTS = 64, 20
+"""Runs of a cohort, and cohorts that each device trains."""
 SEED = 0
 
 
-def busy_share(gpus: int, rate: float, driver_seconds: float, width: int = 64, cohorts_each: int = 20) -> float:
+def busy_share(gpus: int, rate: float, driver_seconds: float) -> float:
     """Return the share of their time that GPUs spend training.
 
-    Each trains `rate` runs a second, `width` at a time; the driver takes `driver_seconds` a run, one cohort after
+    Each trains `rate` runs a second, `WIDTH` at a time; the driver takes `driver_seconds` a run, one cohort after
     another in the order in which they end. Cohorts' lengths spread by half of their mean.
     """
     rng = np.random.default_rng(SEED)
-    lengths = rng.gamma(4.0, width / rate / 4, (cohorts_each + 1, gpus))
+    lengths = rng.gamma(4.0, WIDTH / rate / 4, (COHORTS + 1, gpus))
     ends = [(end, gpu) for gpu, end in enumerate(lengths[0] * rng.random(gpus))]
     heapq.heapify(ends)
     trained = waited = free = 0.0
     done = [0] * gpus
-    for _ in range(gpus * cohorts_each):
+    for _ in range(gpus * COHORTS):
         over, gpu = heapq.heappop(ends)
-        free = max(over, free) + width * driver_seconds
-        done[gpu] = min(done[gpu] + 1, cohorts_each)
+        free = max(over, free) + WIDTH * driver_seconds
+        done[gpu] = min(done[gpu] + 1, COHORTS)
         length = lengths[done[gpu], gpu]
         waited += free - over
         trained += length

@@ -26,7 +26,7 @@ from sweeps.new_points import SpaceExhaustedError
 from sweeps.store.lines import damaged
 from sweeps.store.reported_run import ReportedRun
 from sweeps.store.run_store import Asked, Store
-from sweeps.study import ask, inside, milestones_of, note, rebuild, tell_outcome, told_of
+from sweeps.study import ask, inside, milestones_of, note, params_of, rebuild, tell_outcome, told_of
 
 R = TypeVar("R", RunRecord, ReportedRun)
 
@@ -174,7 +174,7 @@ class Driver:
     def _params_of(self, run_id: str) -> Mapping[str, Any] | None:
         """Return the parameters of a run that is not over; None where it lies outside of where runs are chosen now."""
         numbers = self._numbers.get(run_id)
-        return self.study.get_trials(deepcopy=False)[numbers[0]].params if numbers else None
+        return params_of(self.study, numbers[0]) if numbers else None
 
     def _count(self, run_ids: Iterable[str], change: int) -> None:
         """Count unfinished runs of a cohort that goes out (1) or comes back (-1); a run may be in two."""

@@ -200,6 +200,11 @@ def note(study: Study, number: int, **attributes: Any) -> None:
         study._storage.set_trial_user_attr(trial_id, name, value)
 
 
+def params_of(study: Study, number: int) -> dict[str, Any]:
+    """Return the parameters of a trial; all trials, as Optuna gives them, are a list that is made anew."""
+    return dict(study._storage.get_trial(_trial_id(study, number)).params)
+
+
 def _trial_id(study: Study, number: int) -> int:
     return study._storage.get_trial_id_from_study_id_trial_number(study._study_id, number)
 

@@ -82,7 +82,8 @@ class HazardRule:
         return found
 
     def _best(self, run: KnownRun, split: str, landmark: int) -> float:
-        return float(np.nanmax(np.asarray(_until(run, landmark).curves[f"{split}_accuracy"], dtype=float)))
+        past = np.asarray(run.curves["step"]) <= landmark
+        return float(np.nanmax(np.asarray(run.curves[f"{split}_accuracy"], dtype=float)[past]))
 
     def _below(self, runs: Sequence[KnownRun], which: Sequence[int], landmark: int, of: str) -> dict[int, float]:
         """Return those of the runs `which` whose chance was below the bound at all looks, with the chance now."""
