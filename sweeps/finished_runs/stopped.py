@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 def stopping_report(runs: pd.DataFrame, budget: int) -> str:
     """Return in a sentence what stopping did, from the run table of a sweep whose rule has this budget.
 
-    Only a forecast that a run will not generalise can be wrong: it has a rate of false alarms among the audited runs.
+    A forecast that a run will not generalise has a rate of false alarms among the audited runs. How many of them
+    memorise after all is not counted.
     """
     stopped = runs[runs["outcome"] == str(Outcome.STOPPED)]
     audited = runs[(runs["outcome"] != str(Outcome.STOPPED)) & (runs["ruled_out"] > 0)]
