@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analysis.figures import claim_map
+from analysis.figures import claim_edge, claim_map
 from analysis.figures.base import INK, MUTED, Style, drawing, log_steps, new_figure, number, pretty
 from analysis.statistics.claims import CurveRun, Finding, Question, reached, taken
+from analysis.statistics.edge import Edge
 from analysis.statistics.published_map import PublishedMap
 from analysis.statistics.questions import Change, Difference, Forgets, Order, Ratio, Reached, Slope, Value
 
@@ -39,6 +40,8 @@ def draw(question: Question, runs: Sequence[CurveRun], found: Finding, style: St
         asked = list(_asked(question, runs))
         if isinstance(question, PublishedMap):
             claim_map.draw(above, question, runs)
+        elif isinstance(question, Edge):
+            claim_edge.draw(above, question, runs)
         elif isinstance(question, Slope):
             _draw_slope(above, question, asked)
         else:
@@ -152,7 +155,7 @@ def _draw_interval(axis: Axes, question: Question, found: Finding) -> None:
     """Draw the region that agrees as a band, the number as a point and its interval as a line through it."""
     given = [question.low, question.high, found.estimate, found.low, found.high]
     ends = [end for end in given if end is not None and math.isfinite(end)]
-    log = not isinstance(question, (Difference, Forgets, PublishedMap, Value, Reached, Slope)) and all(
+    log = not isinstance(question, (Difference, Edge, Forgets, PublishedMap, Value, Reached, Slope)) and all(
         end > 0 for end in ends
     )
     places = np.log10(ends) if log else np.array(ends)

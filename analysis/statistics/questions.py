@@ -26,6 +26,7 @@ from analysis.statistics.claims import (
     taken,
     value_of,
 )
+from analysis.statistics.edge import Edge
 from analysis.statistics.published_map import PublishedMap
 from grokcore.records.milestones import forgetting
 
@@ -293,5 +294,6 @@ QUESTIONS: dict[str, type[Question]] = {
     "change": Change,
     "order": Order,
     "map": PublishedMap,
+    "edge": Edge,
 }
 """The kinds of question, by the name that a recipe gives."""
