@@ -110,8 +110,8 @@ ABSENT = (
     "",
     "For two things that a run may have no published experiment is known to us: `split=difference` (whole classes of",
     "a − b mod p are held out) and `loss=mse_softmax`. `expected-difference` and `logit-scale-squares` have them,",
-    "with what we expect. A recipe whose runs begin with a smaller network's embedding, as `xu-transfer`, is run by `grokmap",
-    "reproduce --published`, which trains the smaller ones first; `grokmap sweep` has its runs from scratch alone.",
+    "with what we expect. A recipe whose runs begin with a smaller network's embedding, as `xu-transfer`, is run by",
+    "`grokmap reproduce --published`, which trains the smaller ones first; `grokmap sweep` has its runs from scratch.",
 )
 """What recipes have and no paper does, and what a sweep of a recipe lacks."""
 

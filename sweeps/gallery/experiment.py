@@ -182,7 +182,8 @@ def kept(found: Recipe, records: Sequence[RunRecord], seconds: float, *, quick: 
 def _asked(found: Recipe) -> set[str]:
     """Return the curves that a recipe's claims ask for."""
     sections = [claim.question.to_section() for claim in found.claims]
-    return {str(value) for section in sections for name in ("column", "first", "then") if (value := section.get(name))}
+    names = ("column", "beside", "first", "then")
+    return {str(value) for section in sections for name in names if (value := section.get(name))}
 
 
 def save(path: Path, experiment: Experiment) -> Path:

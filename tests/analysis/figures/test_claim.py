@@ -8,7 +8,7 @@ from matplotlib.colors import to_hex
 from analysis.figures import base, claim, claim_edge
 from analysis.statistics.claims import CurveRun, Finding
 from analysis.statistics.edge import Edge
-from analysis.statistics.questions import Difference, Order, Ratio, Slope, Time, Value
+from analysis.statistics.questions import Beside, Difference, Order, Ratio, Slope, Time, Value
 
 STYLE = base.style_named("screen")
 
@@ -47,6 +47,8 @@ def runs():
         (Difference(column="norm", one={"optimizer.decay": 1.0}, other={"optimizer.decay": 0.1}, low=0), 4),
         (Slope(field="optimizer.decay", low=-1.2, high=-0.8), 4),
         (Value(column="absent", low=1), 0),
+        # A line for every run, and a dot on the plateau of those that have one.
+        (Beside(column="norm", beside="train_accuracy", low=1), 6),
     ],
 )
 def test_a_picture_has_a_line_for_every_run_that_is_asked(question, lines, runs, tmp_path):

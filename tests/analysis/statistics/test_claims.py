@@ -10,6 +10,7 @@ from analysis.statistics.claims import CurveRun, Finding, Verdict, mean_interval
 from analysis.statistics.edge import Edge
 from analysis.statistics.questions import (
     QUESTIONS,
+    Beside,
     Change,
     Difference,
     Forgets,
@@ -156,6 +157,14 @@ def test_a_change_compares_the_end_with_the_plateau():
     assert found.note == "1 runs have no plateau"
 
 
+def test_a_measure_stands_beside_another_on_the_plateau():
+    """Of the planted runs, 4 of the one and 8 of the other between memorising and generalising."""
+    planted = [CurveRun(one.settings, one.curves.assign(other=8.0)) for one in SEEDS]
+    found = Beside(column="norm", beside="other", high=1).find([*planted, run(t_gen=10**9)])
+    assert (found.estimate, found.runs) == (pytest.approx(0.5), 5)
+    assert Beside(column="norm", beside="absent", high=1).find(planted).runs == 0
+
+
 def test_an_order_is_a_factor_between_halves():
     found = Order(first="half_there", then="val_accuracy", low=1).find(SEEDS)
     assert found.estimate == pytest.approx(10, rel=0.1)
@@ -164,7 +173,16 @@ def test_an_order_is_a_factor_between_halves():
 
 @pytest.mark.parametrize("kind", QUESTIONS)
 def test_no_runs_give_no_verdict(kind):
-    needed = {"column": "norm", "field": "decay", "along": "rate", "one": {}, "other": {}, "slow": {}, "fast": {}}
+    needed = {
+        "column": "norm",
+        "field": "decay",
+        "along": "rate",
+        "beside": "norm",
+        "one": {},
+        "other": {},
+        "slow": {},
+        "fast": {},
+    }
     needed |= {"first": "norm", "then": "val_accuracy", "budget": 10, "ratio": 5.0}
     needed |= {"axes": {"a": [1.0], "b": [1.0]}, "rows": ["m"]}
     fields = QUESTIONS[kind].__dataclass_fields__

@@ -39,7 +39,8 @@ def test_what_a_claim_asks_of_a_run_is_measured(name):
         run = spec.whole_space.ends()[0]
         measured = columns_of(defined_measures(run.task, run.model, spec.measures), run.task, run.model)
         for claim in recipe(name).claims:
-            asked = {value for field in ("column", "first", "then") if (value := getattr(claim.question, field, None))}
+            fields = ("column", "beside", "first", "then")
+            asked = {value for field in fields if (value := getattr(claim.question, field, None))}
             assert asked <= {"train_accuracy", "val_accuracy", "train_loss", "val_loss", *measured}, claim.says
 
 
