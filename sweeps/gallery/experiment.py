@@ -31,6 +31,9 @@ ALWAYS = ("train_accuracy", "val_accuracy")
 DONORS = Path("results") / "published" / "donors"
 """Where embeddings lie that runs begin with."""
 
+UNSAID = {"split": "random"}
+"""Fields with the values at which `RunConfig.to_flat` leaves them out."""
+
 HEAD = b"grokmap"
 """Under what name the file's metadata have what is beside the curves."""
 
@@ -62,10 +65,10 @@ class Experiment:
 
     @property
     def runs(self) -> list[CurveRun]:
-        """Return the runs as claims see them."""
+        """Return the runs as claims see them: a random split, which a run's fields leave out, is named."""
         tables = dict(iter(self.curves.groupby("run_id", sort=False)))
         return [
-            CurveRun(settings, tables[name].drop(columns="run_id").reset_index(drop=True))
+            CurveRun({**UNSAID, **settings}, tables[name].drop(columns="run_id").reset_index(drop=True))
             for name, settings in self.settings.items()
             if name in tables
         ]
