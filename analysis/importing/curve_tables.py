@@ -121,8 +121,9 @@ def pairs_in(name: str) -> dict[str, str]:
 def _with_pairs(curves: pd.DataFrame) -> pd.DataFrame:
     """Return curves with the settings that their runs' names say as columns, beside those that they have."""
     found = {name: pairs_in(name) for name in curves["run_id"].unique()}
-    fresh = {key: None for pairs in found.values() for key in pairs if key not in curves.columns}
-    return curves.assign(**{key: [found[name].get(key) for name in curves["run_id"]] for key in fresh})
+    fresh = dict.fromkeys(key for pairs in found.values() for key in pairs if key not in curves.columns)
+    values: dict[str, Any] = {key: [found[name].get(key) for name in curves["run_id"]] for key in fresh}
+    return curves.assign(**values)
 
 
 def _alike(frame: pd.DataFrame) -> pd.DataFrame:
