@@ -1,6 +1,6 @@
 """First guesses of which observations lie beyond a change point, from their places and values alone.
 
-None needs to be right: `analysis.models.change_points` lets runs change sides afterwards.
+None needs to be right: `analysis.models.split_search` lets runs change sides afterwards.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ SCANNED = 256
 """Directions in which a break is looked for, half of them straight."""
 BROKEN = (0.15, 0.3, 0.5, 0.7, 0.85)
 """Shares of the runs on one side of a break."""
-BREAKS = 4
+BREAKS = 10
 """Breaks that become first guesses."""
 DIFFERENT = 0.12
 """Share of the runs by which two of them differ at least."""
