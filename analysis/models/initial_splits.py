@@ -19,7 +19,7 @@ SCANNED = 256
 """Directions in which a break is looked for, half of them straight."""
 BROKEN = (0.15, 0.3, 0.5, 0.7, 0.85)
 """Shares of the runs on one side of a break."""
-BREAKS = 10
+BREAKS = 6
 """Breaks that become first guesses."""
 DIFFERENT = 0.12
 """Share of the runs by which two of them differ at least."""

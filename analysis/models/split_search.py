@@ -24,7 +24,7 @@ FEWEST = 6
 """Runs on each side of a change point at least."""
 TURNS = 8
 """Times that runs may change sides."""
-STIFF_TURNS = 10
+STIFF_TURNS = 6
 """The same, where hyperparameters are held."""
 PATIENCE = 2
 """Turns in a row that may bring nothing likelier."""
