@@ -161,19 +161,34 @@ def test_boundaries_are_those_of_neighbours_in_the_slice(fitted):
 
 def test_marks_tell_censored_unstable_and_lost_runs_apart():
     rows = [
-        ("finished", True, "grokking"),
-        ("unstable", True, "comprehension"),
-        ("forgotten", True, "grokking"),
-        ("finished", True, "memorization"),
-        ("finished", True, "confusion"),
-        ("stopped", False, "memorization"),
-        ("diverged", True, "confusion"),
-        ("failed", False, "confusion"),
+        ("finished", True, "grokking", True),
+        ("unstable", True, "comprehension", True),
+        ("forgotten", True, "grokking", True),
+        ("finished", True, "memorization", False),
+        ("finished", True, "confusion", False),
+        ("stopped", False, "memorization", False),
+        ("finished", False, "grokking", True),
+        ("diverged", True, "confusion", False),
+        ("failed", False, "confusion", False),
     ]
-    found = marks.mark_of(pd.DataFrame(rows, columns=["outcome", "known", "regime"]))
+    found = marks.mark_of(pd.DataFrame(rows, columns=["outcome", "known", "regime", "t_gen_event"]))
     assert list(found) == [*marks.MARKS, list(marks.MARKS)[-1]]
     looks = [(look["marker"], look["filled"]) for look in marks.MARKS.values()]
     assert len(set(looks)) == len(looks)
+
+
+@pytest.mark.parametrize("width", ["80mm", "89mm", "165mm", "double"])
+@pytest.mark.parametrize("kinds", range(1, len(marks.MARKS) + 1))
+def test_a_legend_of_any_marks_lies_inside_the_figure(width, kinds):
+    style = base.style_named("paper", width)
+    with base.drawing(style):
+        handles = marks.legend(set(list(marks.MARKS)[:kinds]), style, list(REGIMES))
+        figure, _ = base.new_figure((style.width, 2))
+        base.furnish(figure, base.Words(caption=""), style, handles, columns=3)
+        figure.draw_without_rendering()
+        (drawn,) = figure.legends
+        assert drawn.get_window_extent().x1 <= figure.bbox.x1
+        assert drawn.get_window_extent().y0 >= -1
 
 
 def test_a_region_is_named_inside_it_and_off_the_runs():
