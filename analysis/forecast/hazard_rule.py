@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -36,6 +37,12 @@ class Verdict:
             f"chance to generalise by step {self.budget:,} was {self.chance:.3f} at step {self.step:,}, "
             f"below {self.bound:g}"
         )
+
+
+def step_said(reason: str) -> int:
+    """Return the landmark that the sentence of a verdict names; 0 for another text."""
+    found = re.search(r" at step ([\d,]{1,20}), below ", reason)
+    return 0 if found is None else int(found[1].replace(",", ""))
 
 
 class HazardRule:
