@@ -76,11 +76,15 @@ def _lines(forecaster: Forecaster, run: KnownRun) -> Iterator[str]:
 def _of_run(run_id: str, results: Path) -> Iterator[tuple[str, KnownRun]]:
     from grokcore.errors import DataError
     from sweeps.finished_runs.find import find_record
+    from sweeps.known_runs import finished_run
+    from sweeps.stopping.base import NOTHING
+    from sweeps.store.run_store import read_expected
 
-    _, rule, record = find_record(run_id, results)
+    folder, rule, record = find_record(run_id, results)
     if not len(record.columns["step"]):
         raise DataError(f"run {record.run_id} has no curves: it {record.outcome.sentence}.")
-    yield record.run_id, known_run(record, record.config.steps if rule is None else rule.budget)
+    expected = NOTHING if rule is None else read_expected(folder).get(record.run_id, NOTHING)
+    yield record.run_id, finished_run(record, record.config.steps if rule is None else rule.budget, 0.9, expected)
 
 
 def _expected(spec: SweepSpec, records: Sequence[RunRecord]) -> Sequence[float]:
@@ -95,19 +99,6 @@ def _expected(spec: SweepSpec, records: Sequence[RunRecord]) -> Sequence[float]:
     if not len(frame) or not set(axes.values()) - {"categorical"}:
         return [math.nan] * len(frame)
     return [float(chance) for chance in expected_in_order(frame, axes, spec.rule)]
-
-
-def known_run(record: RunRecord, budget: int, threshold: float = 0.9, expected: float = math.nan) -> KnownRun:
-    """Return a finished run as a forecaster knows it."""
-    from analysis.forecast.forecaster import KnownRun
-
-    flat = record.config.to_flat()
-    settings = {name.rpartition(".")[2]: flat.get(name) for name in ("optimizer.rate", "optimizer.decay")}
-    settings["expected"] = expected
-    steps = min(budget, record.config.steps)
-    t_mem, t_gen = record.milestone("train", threshold), record.milestone("val", threshold)
-    family = record.config.task.family
-    return KnownRun(curves=record.columns, settings=settings, budget=steps, t_gen=t_gen, t_mem=t_mem, family=family)
 
 
 def _of_table(path: Path, budget: int | None) -> Iterator[tuple[str, KnownRun]]:
@@ -138,7 +129,9 @@ def _save(target: str, results: Path, known: Forecaster, save: Path) -> None:
     from grokcore.errors import DataError
     from grokcore.output_paths import check_outputs
     from grokcore.records.run_record import Outcome
+    from sweeps.known_runs import finished_run
     from sweeps.spec.sweep_spec import SweepSpec
+    from sweeps.stopping.base import Expected
     from sweeps.store.run_store import meant, read_records
 
     folder = meant(Path(target), results)
@@ -150,7 +143,8 @@ def _save(target: str, results: Path, known: Forecaster, save: Path) -> None:
     records = [record for record in read_records(folder) if record.outcome is not Outcome.FAILED]
     expected = _expected(spec, records)
     own = Forecaster.of_runs(
-        (known_run(r, rule.budget, rule.threshold, e) for r, e in zip(records, expected, strict=True)), rule.threshold
+        (finished_run(r, rule.budget, rule.threshold, Expected(e)) for r, e in zip(records, expected, strict=True)),
+        rule.threshold,
     )
     own.joined(known).save(save)
     typer.echo(f"learned from {len(records)} runs of {folder.name}: {save}")

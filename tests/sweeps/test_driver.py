@@ -358,8 +358,10 @@ def test_runs_are_judged_by_what_the_finished_ones_let_expect_and_by_the_same_af
         driver.lost(lost.name)
         assert driver.next_cohort().expected == lost.expected
     first, later = list(expected)[:32], list(expected)[32:]
-    assert all(expected[run_id] is None for run_id in first)
-    assert np.mean([(expected[run_id] > 0.5) == generalised[run_id] for run_id in later]) > 0.8
+    assert all(expected[run_id] == (None, 0.0) for run_id in first)
+    assert np.mean([(expected[run_id].chance > 0.5) == generalised[run_id] for run_id in later]) > 0.8
+    (level,) = {expected[run_id].level for run_id in later}
+    assert level != 0
     with drive(judged) as driver:
         again = {}
         while not lost.expected.keys() <= again.keys():
