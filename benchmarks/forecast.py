@@ -1,6 +1,6 @@
 """Forecasts on sweeps that were not learned from, and what stopping by them saves and costs.
 
-``python -m benchmarks.forecast [--ship]``: each sweep of benchmarks/forecast_sweeps.parquet (made by
+``python -m benchmarks.forecast [--later | --ship]``: each sweep of benchmarks/forecast_sweeps.parquet (made by
 ``python -m benchmarks.forecast_sweeps``; retrained, no number changes) is forecast by what the others taught. Ranking
 and calibration are of the chance to generalise within the budget, asked at the last landmark up to memorization + 10 %
 of the remaining steps, of runs that had memorised and not generalised by that landmark. Beside it: the configuration
@@ -12,7 +12,9 @@ rules of stopping save of the steps that the runs took without one, and how many
 hazard rule as it is in sweeps (what it learns of a sweep, it learns from runs as it left them), the median rule and
 successive halving (η = 4, rungs at 1/16 and 1/4 of the budget) on the best validation accuracy. Beside the calibration
 error is that of a perfect forecast with the same chances, which is not 0 with so few runs: its mean and 95th percentile
-over 400 draws. `--ship` learns from all sweeps and writes what is shipped with the package.
+over 400 draws. What a forecast looks at and the settings of the rule were chosen on these sweeps. `--later` forecasts
+those that were trained afterwards (`benchmarks.forecast_sweeps.LATER`) by what the first taught. `--ship` learns from
+all sweeps and writes what is shipped with the package.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ from analysis import RegimeMap
 from analysis.forecast.forecaster import SHIPPED, Forecaster, KnownRun
 from analysis.forecast.hazard_rule import HazardRule
 from analysis.forecast.landmarks import CURVES, landmarks
-from benchmarks.forecast_sweeps import PACKED, configs
+from benchmarks.forecast_sweeps import LATER, PACKED, configs
 from grokcore.records.milestones import Milestone
 from grokcore.records.regimes import RegimeRule
 from sweeps.expectations import FIRST, chances_to_generalise, expected_in_order
@@ -271,16 +273,20 @@ def main() -> None:
     """Print the comparison, or write what is shipped."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--ship", action="store_true")
-    kept = sweeps()
-    if parser.parse_args().ship:
+    parser.add_argument("--later", action="store_true")
+    kept, options = sweeps(), parser.parse_args()
+    if options.ship:
         forecaster = Forecaster.of_runs(run.known for runs in kept.values() for run in runs)
         forecaster.save(SHIPPED)
         print(f"{SHIPPED}: {len(forecaster.table):,} rows, {SHIPPED.stat().st_size / 1e6:.2f} MB")
         return
     everyone: list[pd.DataFrame] = []
     totals: dict[str, list[int | None]] = {"hazard": [], "median": [], "successive halving": []}
-    for name, plain in kept.items():
-        others = [run for other, them in kept.items() if other != name for run in them]
+    first = [name for name in kept if name not in LATER]
+    asked_of = [name for name in kept if (name in LATER) == options.later]
+    for name in asked_of:
+        plain = kept[name]
+        others = [run for other in first if other != name for run in kept[other]]
         forecaster = Forecaster.of_runs(run.known for run in others)
         runs, stops = in_order(plain, forecaster)
         asked = [(run, at) for run in runs if (at := run.asked_at()) is not None]
@@ -315,7 +321,7 @@ def main() -> None:
         for which, stops in found.items():
             told(which, runs, stops)
             totals[which] += stops
-    everything, whole = [run for runs in kept.values() for run in runs], pd.concat(everyone)
+    everything, whole = [run for name in asked_of for run in kept[name]], pd.concat(everyone)
     event, chance = whole["event"].to_numpy(), whole["forecast"].to_numpy()
     print(f"all {len(everything)} runs, each forecast by the other sweeps")
     print(f"    forecast           AUROC {ranked(event, chance)}, {calibrated(chance, event)}")
