@@ -12,7 +12,10 @@ def lazy_imports(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str]
 
     def find(name: str) -> Any:
         if name not in homes:
-            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+            # Given both, Python's own traceback adds "Did you mean", from the names of `__dir__`.
+            raise AttributeError(
+                f"module {package!r} has no attribute {name!r}", name=name, obj=importlib.import_module(package)
+            )
         return getattr(importlib.import_module(homes[name]), name)
 
     return find, lambda: sorted(homes)

@@ -56,7 +56,7 @@ def ask(
     chosen, space = trial.relative_params, trial.relative_search_space or {}
     params: dict[str, Any] = {}
     for name, distribution in distributions.items():
-        if name in chosen and space.get(name) == distribution and not distribution.single():
+        if name in chosen and _same(space.get(name), distribution) and not distribution.single():
             internal = distribution.to_internal_repr(chosen[name])
             if distribution._contains(internal):
                 study._storage.set_trial_param(trial._trial_id, name, internal, distribution)
@@ -69,6 +69,11 @@ def ask(
             internal = distribution.to_internal_repr(params[name])
             study._storage.set_trial_param(trial._trial_id, name, internal, distribution)
     return trial.number, params
+
+
+def _same(one: BaseDistribution | None, other: BaseDistribution) -> bool:
+    """Say whether two distributions are one or alike; Optuna compares even a choice with itself value by value."""
+    return one is other or one == other
 
 
 def _unknown(

@@ -335,10 +335,12 @@ def draw_map(path: Path, watcher: Watcher) -> float:
     What is being done is said; what prevents a map is said, and costs nothing else.
     """
     from analysis.exports.map import export_map
+    from analysis.runs.sources import read_source
+    from sweeps.tracking.browsing import with_tracker
 
     begun = watcher.clock()
     try:
-        export_map(path, path, say=watcher.stage)
+        export_map(with_tracker(read_source(path), path), path, say=watcher.stage)
     except GrokmapError as error:
         watcher.note(f"no map: {error}")
     except OSError as error:

@@ -20,6 +20,7 @@ MARKS: dict[str, dict[str, Any]] = {
     "censored: memorised, not generalised": {"marker": "o", "filled": False},
     "censored: not even memorised": {"marker": "s", "filled": False},
     "stopped early: regime not certain": {"marker": "v", "filled": False},
+    "between evaluations: regime not certain": {"marker": "^", "filled": False},
     "diverged or failed": {"marker": "X", "filled": True},
 }
 """How a run is drawn, by what is known of it; open marks are censored."""
@@ -31,9 +32,12 @@ def mark_of(runs: pd.DataFrame) -> npt.NDArray[np.object_]:
     """Return the key of `MARKS` for every run of a map."""
     outcome = runs["outcome"].astype(str).to_numpy()
     usual, *others = MARKS
+    uncertain = ~runs["known"].to_numpy(dtype=bool)
     conditions = [
         np.isin(outcome, ["diverged", "failed"]),
-        ~runs["known"].to_numpy(dtype=bool),
+        # It generalised; what is open is when.
+        uncertain & runs["t_gen_event"].to_numpy(dtype=bool),
+        uncertain,
         (runs["regime"] == "confusion").to_numpy(),
         (runs["regime"] == "memorization").to_numpy(),
         outcome == "forgotten",

@@ -27,6 +27,8 @@ SPELLINGS = {
 """What a column is called, in small letters with underscores, where it is what one of ours is."""
 RULE_THRESHOLD = RegimeRule.threshold
 """Accuracy at which t_mem and t_gen stand."""
+_PAIR = re.compile(r"([A-Za-z][\w.]*)=([^,/\\;]+)")
+"""A setting in the name of a run."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +92,7 @@ def runs_of_curves(curves: pd.DataFrame, settings: pd.DataFrame | None = None) -
     if "run_id" not in curves.columns:
         curves = curves.assign(run_id="run")
     curves = curves.assign(run_id=curves["run_id"].astype(str), step=steps_of(curves, "step"))
-    curves = curves[curves["step"].notna()]
+    curves = _with_pairs(curves[curves["step"].notna()])
     if not len(curves):
         raise DataError("the curves have no rows with a step.")
     for name in ("train_accuracy", "val_accuracy"):
@@ -105,6 +107,23 @@ def runs_of_curves(curves: pd.DataFrame, settings: pd.DataFrame | None = None) -
     if settings is not None:
         frame = _joined(frame, settings)
     return Imported(frame=frame, notes=(*notes, *_doubts(frame, curves)))
+
+
+def pairs_in(name: str) -> dict[str, str]:
+    """Return the settings that a run's name says.
+
+    >>> pairs_in("lr=0.1,wd=1")
+    {'lr': '0.1', 'wd': '1'}
+    """
+    return dict(_PAIR.findall(name))
+
+
+def _with_pairs(curves: pd.DataFrame) -> pd.DataFrame:
+    """Return curves with the settings that their runs' names say as columns, beside those that they have."""
+    found = {name: pairs_in(name) for name in curves["run_id"].unique()}
+    fresh = dict.fromkeys(key for pairs in found.values() for key in pairs if key not in curves.columns)
+    values: dict[str, Any] = {key: [found[name].get(key) for name in curves["run_id"]] for key in fresh}
+    return curves.assign(**values)
 
 
 def _alike(frame: pd.DataFrame) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,8 +12,15 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from analysis.importing.curve_tables import Imported, is_accuracy, left_out, named_curves, runs_of_curves
-from analysis.importing.trackers import has_milestones, long_chart, runs_of_table
+from analysis.importing.curve_tables import (
+    Imported,
+    is_accuracy,
+    left_out,
+    named_curves,
+    pairs_in,
+    runs_of_curves,
+)
+from analysis.importing.trackers import has_milestones, joined_charts, long_chart, runs_of_table
 from analysis.importing.wandb_offline import SUFFIX, read_offline_run
 from analysis.runs.columns import tidied
 from analysis.runs.table_files import read_table
@@ -20,10 +28,11 @@ from grokcore.errors import DataError, GrokmapError
 
 CONFIGS = (".hydra/config.yaml", "config.yaml", "config.json", "params.json")
 """Where the settings of a run stand, in its own folder; the first that is there counts."""
+MOST_CHARTS = 8
+"""Files in a folder up to which they are looked at as charts; a chart holds many runs."""
 LARGEST_CONFIG = 1_000_000
 """Bytes of settings beyond which a file is something else."""
 _CURVES = re.compile(r".*\.(csv|tsv|parquet|pq)(\.(gz|bz2|xz))?", re.IGNORECASE)
-_PAIR = re.compile(r"([A-Za-z][\w.]*)=([^,/\\;]+)")
 
 
 def import_curves(path: Path, columns: Mapping[str, str], settings: Path | None = None) -> Imported:
@@ -41,13 +50,20 @@ def import_curves(path: Path, columns: Mapping[str, str], settings: Path | None 
         return _offline(path, list(dict.fromkeys(file.resolve() for file in offline)), columns, table)
     if not path.is_dir():
         frame, notes = read_table(path)
-        frame, charted = long_chart(frame)
+        chart = long_chart(frame)
+        if chart is not None:
+            found = _charts(path, [chart], columns, table)
+            return dataclasses.replace(found, notes=(*notes, *found.notes))
         tidy = tidied(frame, columns)
         found = runs_of_table(tidy) if has_milestones(tidy.frame) else _runs(path, tidy.frame, table)
-        return Imported(frame=found.frame, notes=(*notes, *charted, *tidy.notes, *found.notes))
+        return Imported(frame=found.frame, notes=(*notes, *tidy.notes, *found.notes))
+    files = sorted(file for file in path.rglob("*") if file.is_file() and _CURVES.fullmatch(file.name))
+    charts = [chart for file in files[:MOST_CHARTS] if (chart := _chart_in(file)) is not None]
+    if files and len(charts) == len(files):
+        return _charts(path, charts, columns, table)
     parts: list[pd.DataFrame] = []
     said: dict[str, None] = {}
-    for frame, notes in _curves_in(path, columns):
+    for frame, notes in _curves_in(path, files, columns):
         parts.append(frame)
         said |= dict.fromkeys(notes)
     if not parts:
@@ -89,9 +105,31 @@ def _offline(path: Path, files: Sequence[Path], columns: Mapping[str, str], sett
     return Imported(frame=found.frame.assign(outcome=found.frame["run_id"].map(outcomes)), notes=(*notes, *found.notes))
 
 
-def _curves_in(folder: Path, columns: Mapping[str, str]) -> Iterator[tuple[pd.DataFrame, list[str]]]:
+def _chart_in(file: Path) -> pd.DataFrame | None:
+    """Return the chart in a file as a long table; None where there is none. What is wrong is said when it is read."""
+    try:
+        return long_chart(read_table(file)[0])
+    except GrokmapError:
+        return None
+
+
+def _charts(
+    path: Path, charts: Sequence[pd.DataFrame], columns: Mapping[str, str], settings: pd.DataFrame | None
+) -> Imported:
+    """Return the run table of charts."""
+    try:
+        long, charted = joined_charts(charts)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
+    tidy = tidied(long, columns)
+    found = _runs(path, tidy.frame, settings)
+    return Imported(frame=found.frame, notes=(*charted, *tidy.notes, *found.notes))
+
+
+def _curves_in(
+    folder: Path, files: Sequence[Path], columns: Mapping[str, str]
+) -> Iterator[tuple[pd.DataFrame, list[str]]]:
     """Yield the curves of each file, with the run's name and settings as columns, and how they were read."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and _CURVES.fullmatch(path.name))
     for file in files:
         name = file.relative_to(folder).as_posix()
         try:
@@ -99,7 +137,7 @@ def _curves_in(folder: Path, columns: Mapping[str, str]) -> Iterator[tuple[pd.Da
         except GrokmapError as error:
             said = str(error) if str(file) in str(error) else f"{file}: {error}"
             raise DataError(f"{said} Every table in the folder is taken for a run's curves.") from None
-        known = dict(_PAIR.findall(re.sub(r"\.(csv|tsv|parquet|pq).*$", "", name))) | _config(file.parent, folder)
+        known = pairs_in(re.sub(r"\.(csv|tsv|parquet|pq).*$", "", name)) | _config(file.parent, folder)
         fresh = {key: value for key, value in known.items() if key not in frame.columns}
         yield frame.assign(**({} if "run_id" in frame.columns else {"run_id": name}), **fresh), notes
 

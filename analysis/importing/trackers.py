@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -59,27 +60,41 @@ def _pair(value: Any) -> tuple[float, bool] | None:
     return None
 
 
-def long_chart(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """Return the CSV of a chart, a column a run (``RUN - METRIC``), as a long table; any other table as it is.
-
-    Raises `DataError` where only one of the two accuracies was in the chart.
-    """
+def long_chart(frame: pd.DataFrame) -> pd.DataFrame | None:
+    """Return the CSV of a chart, a column a run (``RUN - METRIC``), as a long table; None for any other table."""
     found = {name: match for name in frame.columns if (match := _OF_RUN.fullmatch(str(name)))}
     steps = [name for name in frame.columns if name not in found]
     if len(steps) != 1 or not found:
-        return frame, []
+        return None
     curves = [(match["run"], match["metric"], name) for name, match in found.items() if not match["end"]]
-    metrics = sorted({metric for _, metric, _ in curves})
-    if sum(map(is_accuracy, metrics)) == 1 and len(metrics) == 1:
-        raise DataError(
-            f"the chart holds {metrics[0]} alone; export one with the accuracies of training and of validation, or "
-            "give a file a run with both (in Python: run.history().to_csv)."
-        )
     parts = [
         pd.DataFrame({"run_id": run, "step": frame[steps[0]]})
         .assign(**{metric: frame[name] for one, metric, name in curves if one == run})
         .dropna(thresh=3)
         for run in dict.fromkeys(run for run, _, _ in curves)
     ]
-    note = f"Read as a chart of Weights & Biases: a column is RUN - METRIC, {len(parts)} runs."
-    return pd.concat(parts, ignore_index=True), [note]
+    return pd.concat(parts, ignore_index=True)
+
+
+def joined_charts(charts: Sequence[pd.DataFrame]) -> tuple[pd.DataFrame, list[str]]:
+    """Return charts of the same runs, as long tables, as one with all of their metrics.
+
+    Raises `DataError` where only one of the two accuracies is in them.
+    """
+    long = charts[0]
+    for chart in charts[1:]:
+        again = sorted(set(long.columns) & set(chart.columns) - {"run_id", "step"})
+        if again:
+            raise DataError(f"{', '.join(again)} is in two charts; leave one of them out.")
+        long = long.merge(chart, on=["run_id", "step"], how="outer", sort=False)
+    metrics = [name for name in map(str, long.columns) if name not in ("run_id", "step")]
+    if len(metrics) == 1 and is_accuracy(metrics[0]):
+        raise DataError(
+            f"the chart holds {metrics[0]} alone; give a folder with the charts of both accuracies, training and "
+            "validation, or one chart that has both (in Python: run.history().to_csv)."
+        )
+    if len(charts) > 1:
+        long = long.sort_values(["run_id", "step"], kind="stable", ignore_index=True)
+    what = "a chart" if len(charts) == 1 else f"{len(charts)} charts"
+    runs = long["run_id"].nunique()
+    return long, [f"Read as {what} of Weights & Biases: a column is RUN - METRIC, {runs} runs."]

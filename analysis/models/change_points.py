@@ -11,9 +11,9 @@ EM (Celeux and Govaert 1992), which alternates between
     E: each run goes to the side z that makes log p(y_i | z) + log P(z | x_i) largest, where both are told by all other
        runs (the cavity): told by itself too, every run would be at home where it was put.
 
-Turns raise the evidence of both, until no run moves or nothing gets likelier. EM finds the nearest mode only, so it
-begins at several first guesses. A change point is believed if the log evidence, of field and sides together, gains more
-than `PRICE`.
+Turns raise the evidence of both, until no run moves or nothing gets likelier. EM finds the nearest mode only:
+`analysis.models.split_search` says where it begins. A change point is believed if the log evidence, of field and sides
+together, gains more than `PRICE`.
 """
 
 from __future__ import annotations
@@ -25,29 +25,20 @@ from typing import NamedTuple, Self
 
 import numpy as np
 from scipy.optimize import minimize_scalar
-from scipy.special import log_expit, log_ndtr, logit, ndtr
+from scipy.special import log_ndtr, ndtr
 
 from analysis.models.evidence import Trained, spread_rows, thinned, trained
 from analysis.models.gaussian_process import Posterior
-from analysis.models.initial_splits import first_guesses
 from analysis.models.kernels import STEEP, Array, Prior
-from analysis.models.likelihoods import LOGISTIC, Observations, log_mass, sided
+from analysis.models.likelihoods import Observations, log_chance, sided
+from analysis.models.split_search import FEWEST, Split, likeliest_split, middle, settled_split
 
 PRICE = 8.0
 """Log odds against a change point, which its gain in evidence must exceed."""
 MOST = 2
 """Change points of one process at most."""
-FEWEST = 6
-"""Runs on each side of a change point at least."""
 SEARCHED = 100
 """Rows, spread over the box, among which a change point is looked for."""
-TURNS = 8
-"""Times that runs may change sides."""
-PATIENCE = 2
-"""Turns in a row that may bring nothing likelier."""
-FIRST_TURNS = 2
-"""Of them, how many each first guess gets; the best `FINALISTS` go on."""
-FINALISTS = 2
 ADAPTED_TURNS = 6
 """Steps in which hyperparameters adapt to almost the same observations."""
 
@@ -131,16 +122,19 @@ class PiecewiseProcess:
         theta = start.smooth.theta if start is not None else prior.centre(seen.points.shape[1])
         if len(rows.low) < 2:
             return cls(Posterior(seen, theta, centre, prior))
-        guess = [start.sides(rows)[0]] if start is not None and start.change_points else []
-        best = trained(rows, centre, prior, theta)
-        found: list[_Split] = []
-        left = rows
-        while len(found) < MOST and (split := _split(left, centre, best, guess)) is not None:
+        # What was found before is one more guess: a change point is not lost unless another is likelier, or none.
+        known = start.sides(rows) if start is not None else []
+        fields, left, gains = [trained(rows, centre, prior, theta)], [rows], [0.0]
+        found: list[Split] = []
+        while len(found) < MOST and (split := _found(left[-1], centre, fields[-1], known)) is not None:
             found.append(split)
-            left = _shifted(left, split.smooth.height * split.beyond)
-            best, guess = trained(left, centre, prior, split.smooth.theta), []
-        points = tuple(each.change_point(rows) for each in found)
-        fitted = cls(Posterior(left, best.theta, centre, prior), points)
+            gains.append(gains[-1] + fields[-1].loss - split.loss - PRICE)
+            left.append(_shifted(left[-1], split.smooth.height * split.beyond))
+            fields.append(trained(left[-1], centre, prior, split.smooth.theta))
+        # The first of two stairs may not be worth its price before the second is known: both are judged together.
+        believed = int(np.argmax(gains))
+        points = tuple(_change_point(each, rows) for each in found[:believed])
+        fitted = cls(Posterior(left[believed], fields[believed].theta, centre, prior), points)
         return fitted if rows is seen else fitted.refitted(seen, centre)
 
     def refitted(self, seen: Observations, centre: float) -> Self:
@@ -148,7 +142,7 @@ class PiecewiseProcess:
         sides, points = self.sides(seen), []
         for point, beyond in zip(self.change_points, sides, strict=True):
             own = sided(seen.points, beyond > 0.5)
-            points.append(replace(point, side=Posterior(own, point.side.theta, _middle(beyond), STEEP)))
+            points.append(replace(point, side=Posterior(own, point.side.theta, middle(beyond), STEEP)))
         shift = _shift(self.change_points, sides)
         smooth = Posterior(_shifted(seen, shift), self.smooth.theta, centre, Prior())
         return type(self)(smooth, tuple(points))
@@ -172,7 +166,7 @@ class PiecewiseProcess:
         level = self.predict(seen.points)
         ways = list(itertools.product((0.0, 1.0), repeat=len(self.change_points)))
         scores = [
-            _log_chance(seen, mean, level.variance, self.noise) + np.log(np.maximum(weight, 1e-300))
+            log_chance(seen, mean, level.variance, self.noise) + np.log(np.maximum(weight, 1e-300))
             for weight, mean, _ in level.parts()
         ]
         return list(np.array(ways)[np.argmax(scores, axis=0)].T)
@@ -188,92 +182,36 @@ class PiecewiseProcess:
         return PiecewisePosterior(*self.smooth.predict(points), self.noise, steps)
 
 
-@dataclass(frozen=True)
-class _Split:
-    """Observations on two sides."""
-
-    beyond: Array
-    smooth: Trained
-    sides: Trained
-
-    @property
-    def loss(self) -> float:
-        return self.smooth.loss + self.sides.loss + PRICE
-
-    def change_point(self, seen: Observations) -> ChangePoint:
-        """Return the change point; `seen` are the observations that were split."""
-        side = Posterior(sided(seen.points, self.beyond > 0.5), self.sides.theta, _middle(self.beyond), STEEP)
-        margin = (2.0 * self.beyond - 1.0) * self.sides.mean / np.sqrt(self.sides.variance)
-
-        def loss(log_factor: float) -> float:
-            return float(0.5 * log_factor**2 - log_ndtr(np.exp(log_factor) * margin).sum())
-
-        sureness = float(np.exp(minimize_scalar(loss, bounds=(-1.5, 2.5), method="bounded").x))
-        return ChangePoint(self.smooth.height, side, sureness)
-
-
-def _split(seen: Observations, centre: float, whole: Trained, guesses: list[Array]) -> _Split | None:
-    """Return the best split of observations in two, or None if one smooth field is likelier."""
+def _found(seen: Observations, centre: float, whole: Trained, known: list[Array]) -> Split | None:
+    """Return the best split of observations in two, its price aside, or None if one smooth field is likelier."""
     rows = np.arange(len(seen.low))
     if len(rows) < 2 * FEWEST:
         return None
-    if len(rows) > SEARCHED:
-        rows = spread_rows(seen.points, SEARCHED)
+    if len(rows) <= SEARCHED:
+        found = likeliest_split(seen, centre, whole, known)
+        return found if found is not None and found.loss < whole.loss else None
+    rows = spread_rows(seen.points, SEARCHED)
     some = seen.rows(rows)
-    all_of_them = len(rows) == len(seen.low)
-    whole_of_some = whole if all_of_them else trained(some, centre, Prior(), whole.theta, turns=10)
-    starts = [*(guess[rows] for guess in guesses), *first_guesses(some)]
-    settled = [_settled(some, centre, whole_of_some.theta, None, beyond, FIRST_TURNS) for beyond in starts]
-    best = sorted((split for split in settled if split is not None), key=lambda split: split.loss)[:FINALISTS]
-    last = [_settled(some, centre, each.smooth.theta, each.sides.theta, each.beyond) for each in best]
-    found = min((split for split in last if split is not None), key=lambda split: split.loss, default=None)
+    whole_of_some = trained(some, centre, Prior(), whole.theta, turns=10)
+    found = likeliest_split(some, centre, whole_of_some, [beyond[rows] for beyond in known])
     if found is None or found.loss >= whole_of_some.loss:
         return None
-    if all_of_them:
-        return found
     field = Posterior(_shifted(some, found.smooth.height * found.beyond), found.smooth.theta, centre, Prior())
-    fitted = PiecewiseProcess(field, (found.change_point(some),))
-    found = _settled(seen, centre, found.smooth.theta, found.sides.theta, fitted.sides(seen)[0])
+    fitted = PiecewiseProcess(field, (_change_point(found, some),))
+    found = settled_split(seen, centre, found.smooth.theta, found.sides.theta, fitted.sides(seen)[0])
     return found if found is not None and found.loss < whole.loss else None
 
 
-def _settled(
-    seen: Observations, centre: float, smooth: Array, side: Array | None, beyond: Array, turns: int = TURNS
-) -> _Split | None:
-    """Return the likeliest split on the way from a first guess of who is beyond; None if one side runs empty.
+def _change_point(split: Split, seen: Observations) -> ChangePoint:
+    """Return the change point of a split of the observations."""
+    side = Posterior(sided(seen.points, split.beyond > 0.5), split.sides.theta, middle(split.beyond), STEEP)
+    margin = (2.0 * split.beyond - 1.0) * split.sides.mean / np.sqrt(split.sides.variance)
 
-    Told by others, a run at the edge may go to and fro for ever: the way ends where nothing moves or gets likelier.
-    """
-    best, idle = None, 0
-    for _ in range(turns):
-        if not FEWEST <= beyond.sum() <= len(beyond) - FEWEST:
-            return None
-        field = trained(seen, centre, Prior(), smooth, beyond=beyond, turns=4)
-        sides = trained(sided(seen.points, beyond > 0.5), _middle(beyond), STEEP, side, turns=4)
-        smooth, side = field.theta, sides.theta
-        split = _Split(beyond, field, sides)
-        best, idle = (split, 0) if best is None or split.loss < best.loss else (best, idle + 1)
-        leaning = sides.mean / np.sqrt(1.0 + LOGISTIC * sides.variance)
-        below = field.mean - field.height * beyond
-        noise = float(np.exp(smooth[-1]))
-        here, there = (_log_chance(seen, below + shift, field.variance, noise) for shift in (0.0, field.height))
-        moved = np.asarray(there + log_expit(leaning) > here + log_expit(-leaning), dtype=float)
-        if (moved == beyond).all() or idle == PATIENCE:
-            break
-        beyond = moved
-    return best
+    def loss(log_factor: float) -> float:
+        return float(0.5 * log_factor**2 - log_ndtr(np.exp(log_factor) * margin).sum())
 
-
-def _log_chance(seen: Observations, mean: Array, variance: Array, noise: float) -> Array:
-    """Return the log chance (density where a value was seen) of each observation."""
-    exact = seen.low == seen.high
-    spread = np.sqrt(noise**2 + variance + np.where(exact, seen.blur**2, 0.0))
-    off = (seen.edges - mean) / spread
-    tail = log_ndtr(np.where(np.isfinite(seen.low), -off, off))
-    if seen.between.any():
-        ends = np.where(seen.between, (seen.low - mean) / spread, -1.0), (seen.high - mean) / spread
-        tail = np.where(seen.between, log_mass(ends[0], np.where(seen.between, ends[1], 1.0)), tail)
-    return np.asarray(np.where(exact, -0.5 * off**2 - np.log(spread) - 0.5 * np.log(2 * np.pi), tail))
+    sureness = float(np.exp(minimize_scalar(loss, bounds=(-1.5, 2.5), method="bounded").x))
+    return ChangePoint(split.smooth.height, side, sureness)
 
 
 def _shift(points: tuple[ChangePoint, ...], sides: list[Array]) -> Array:
@@ -283,7 +221,3 @@ def _shift(points: tuple[ChangePoint, ...], sides: list[Array]) -> Array:
 
 def _shifted(seen: Observations, by: Array) -> Observations:
     return replace(seen, low=seen.low - by, high=seen.high - by)
-
-
-def _middle(beyond: Array) -> float:
-    return float(logit((beyond.sum() + 0.5) / (len(beyond) + 1.0)))

@@ -175,7 +175,9 @@ def law_axes(axes: Sequence[Axis]) -> tuple[Axis, tuple[Axis, ...]]:
     """Return the fraction's axis and the logarithmic ones, decay first; raises `DataError` without a fraction."""
     fractions = [axis for axis in axes if axis.short == "fraction"]
     if not fractions:
-        raise DataError("the critical law takes an axis called fraction.")
+        raise DataError(
+            "the critical law takes an axis called fraction; of a table say which is, as --column fraction=NAME."
+        )
     powers = [axis for axis in axes if axis.scale == "log" and axis is not fractions[0]]
     return fractions[0], tuple(sorted(powers, key=lambda axis: axis.short != "decay"))
 

@@ -58,7 +58,7 @@ class Evidence:
     """
 
     def __init__(self, seen: Observations, centre: float, prior: Prior, beyond: Array | None = None) -> None:
-        self.seen, self.centre, self.prior = seen, centre, prior
+        self.seen, self.centre, self.prior, self.beyond = seen, centre, prior, beyond
         features = seen.points.shape[1]
         # A step of height N(0, STEP²) on the rows beyond is one more rank of the covariance.
         self.step = 0.0 if beyond is None else STEP**2 * np.outer(beyond, beyond)
@@ -94,20 +94,28 @@ class Evidence:
         root = np.sqrt(like.weight)
         return f, like, root, _factor(K, root)
 
-    def left_out(self, step: Array) -> tuple[Array, Array]:
-        """Return mean and variance of the latent at each point, told by the others.
+    def left_out(self, theta: Array) -> tuple[float, Array, Array]:
+        """Return the log evidence at log hyperparameters, and the latent's mean and variance at each point.
 
-        Laplace's posterior is that of values f̂ + ∂ log p / W seen with variances 1/W; taking one of them away divides
-        its normal out of the posterior's (Rasmussen and Williams 2006, equation 3.56, the cavity).
+        Both are told by the other points. Laplace's posterior is that of values f̂ + ∂ log p / W seen with variances
+        1/W; taking one of them away divides its normal out of the posterior's (Rasmussen and Williams 2006, equation
+        3.56, the cavity).
         """
-        kernel = Kernel.of(self.middle + self.free @ step, self.prior)
+        kernel = Kernel.of(theta, self.prior)
         K, _, _, _ = self._covariance(kernel)
         f, like, root, L = self._mode(K, kernel.noise)
+        value = float(like.value.sum() - 0.5 * self.alpha @ f - np.log(np.diag(L)).sum())
         reached = solve_triangular(L, root[:, None] * K, lower=True, check_finite=False)
         own = np.maximum(np.diag(K) - (reached**2).sum(axis=0), 1e-10)
         precision = np.maximum(1.0 / own - like.weight, 1e-6)
         mean = (f / own - like.weight * f - like.first) / precision
-        return self.centre + mean, 1.0 / precision
+        return value, self.centre + mean, 1.0 / precision
+
+    def at(self, theta: Array, unlikely: float = 0.0) -> Trained:
+        """Return the fit at log hyperparameters; `unlikely` is minus the log of their hyperprior."""
+        value, mean, variance = self.left_out(theta)
+        height = STEP**2 * float(self.beyond @ self.alpha) if self.beyond is not None else 0.0
+        return Trained(theta=theta, loss=unlikely - value, mean=mean, variance=variance, height=height)
 
     def _covariance(self, kernel: Kernel) -> tuple[Array, Array, Array, Array]:
         """Return the covariance of the points, its stationary part with that one's slope, and its linear part."""
@@ -204,11 +212,13 @@ def trained(
         bounds=[(-reach, reach) for reach in np.minimum(4.0 * spread, FARTHEST)],
         options={"maxiter": turns, "ftol": 1e-6, "gtol": 1e-3},
     )
-    loss, _ = evidence(found.x)
-    mean, variance = evidence.left_out(found.x)
-    height = STEP**2 * float(beyond @ evidence.alpha) if beyond is not None else 0.0
-    theta = np.asarray(middle + free @ found.x)
-    return Trained(theta=theta, loss=loss, mean=mean, variance=variance, height=height)
+    z = found.x / spread
+    return evidence.at(np.asarray(middle + free @ found.x), float(0.5 * z @ z))
+
+
+def held(seen: Observations, centre: float, prior: Prior, theta: Array, beyond: Array | None = None) -> Trained:
+    """Return the same at log hyperparameters that are given, however likely `prior` takes them to be."""
+    return Evidence(seen, centre, prior, beyond).at(theta)
 
 
 def train(seen: Observations, centre: float, prior: Prior, start: Array | None = None) -> Array:

@@ -102,6 +102,18 @@ def likelihood(seen: Observations, latent: Array, noise: float, extra: Array | f
     return _with_intervals(found, seen, latent, tau, share)
 
 
+def log_chance(seen: Observations, mean: Array, variance: Array, noise: float) -> Array:
+    """Return the log chance (density where a value was seen) of each observation, its latent normal."""
+    exact = seen.low == seen.high
+    spread = np.sqrt(noise**2 + variance + np.where(exact, seen.blur**2, 0.0))
+    off = (seen.edges - mean) / spread
+    tail = log_ndtr(np.where(np.isfinite(seen.low), -off, off))
+    if seen.between.any():
+        ends = np.where(seen.between, (seen.low - mean) / spread, -1.0), (seen.high - mean) / spread
+        tail = np.where(seen.between, log_mass(ends[0], np.where(seen.between, ends[1], 1.0)), tail)
+    return np.asarray(np.where(exact, -0.5 * off**2 - np.log(spread) - 0.5 * np.log(2 * np.pi), tail))
+
+
 def log_mass(below: Array, above: Array) -> Array:
     """Return log(Φ(above) − Φ(below)) of a standard normal for below < above, exact in both tails."""
     flip = below + above > 0

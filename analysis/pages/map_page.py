@@ -115,7 +115,7 @@ MARKS = {
     "generalised": "generalised",
     "censored": "censored: memorised, not generalised",
     "confused": "censored: not even memorised",
-    "uncertain": "stopped before the budget",
+    "uncertain": "regime not certain",
     "unstable": "unstable",
     "forgotten": "forgotten: lost for good",
     "failed": "diverged or failed",

@@ -186,13 +186,14 @@ def _level(one: RegimeMap, fitted: RegimeMap, level: Level, grid: MapGrid, thres
 
 
 def _places(source: Source, out: Path | None) -> dict[str, str | None]:
-    """Return, for a sweep's folder, the command that runs it finer, and where its runs' pages are seen from `out`."""
+    """Return, for a sweep's folder, the command that runs it finer, and where its runs are seen from `out`."""
     if source.path is None or not source.spec:
-        return {"finer": None, "show": None}
+        return {"finer": None, "show": None, "tracker": ""}
     figures = source.path / "figures"
     beside = Path(os.path.relpath(figures, out)) if out is not None else figures
     spec, name = shlex.quote(str(source.path / "spec.toml")), shlex.quote(f"{source.name}-finer")
-    return {"finer": f"grokmap sweep {spec} --name {name}", "show": quote(beside.as_posix())}
+    finer = f"grokmap sweep {spec} --name {name}"
+    return {"finer": finer, "show": quote(beside.as_posix()), "tracker": source.tracker, "served_by": source.served_by}
 
 
 def _times(fitted: RegimeMap, values: MapGrid, threshold: float) -> dict[str, Any]:

@@ -50,6 +50,10 @@ class Source:
     """Which column was asked to be read under which name."""
     axes: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """The axes that were asked for, and their scales; where there are none they are those of `spec`, or guessed."""
+    tracker: str = ""
+    """Address of the tracker's list of the runs that a search finds, up to the search; empty where it is not known."""
+    served_by: str = ""
+    """Command that serves that address; empty where a server is there anyway."""
 
     @property
     def rule(self) -> RegimeRule | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any, Self, get_args, get_origin, get_type_hints
 
 import numpy as np
@@ -17,28 +17,32 @@ from pydantic import ConfigDict, InstanceOf, TypeAdapter, ValidationError
 
 from grokcore.errors import ConfigError, unknown_name
 
+Validator = Callable[[Any], Any]
+"""What pydantic makes of a field's type: returns the value as that type, or raises `ValidationError`."""
+
 
 @functools.cache
-def _adapters(component: Any) -> dict[str, TypeAdapter[Any]]:
+def _validators(component: Any) -> dict[str, Validator]:
     hints = get_type_hints(component, include_extras=True)
     plain = ConfigDict(arbitrary_types_allowed=True)
-    adapters = {}
+    validators: dict[str, Validator] = {}
     for field in dataclasses.fields(component):
         hint = hints[field.name]
         bare = get_args(hint)[0] if get_origin(hint) is Annotated else hint
         # A section holds a component, which has checked itself.
         if isinstance(bare, type) and issubclass(bare, Component):
             hint = Annotated[bare, InstanceOf()]  # type: ignore[type-arg]
-        adapters[field.name] = TypeAdapter(hint) if dataclasses.is_dataclass(bare) else TypeAdapter(hint, config=plain)
-    return adapters
+        adapter = TypeAdapter(hint) if dataclasses.is_dataclass(bare) else TypeAdapter(hint, config=plain)
+        validators[field.name] = adapter.validator.validate_python
+    return validators
 
 
 def check_fields(component: Any, values: Mapping[str, Any]) -> list[str]:
     """Return the complaints about those of `values` that are fields of `component`, each looked at alone."""
     complaints: list[str] = []
-    for name, adapter in _adapters(component).items():
+    for name, validator in _validators(component).items():
         if name in values:
-            _checked(adapter, name, values[name], complaints)
+            _checked(validator, name, values[name], complaints)
     return complaints
 
 
@@ -46,12 +50,12 @@ LARGEST = 2**63 - 1
 """Largest whole number that tables, tensors and MLflow can hold."""
 
 
-def _checked(adapter: TypeAdapter[Any], name: str, value: object, complaints: list[str]) -> Any:
+def _checked(validator: Validator, name: str, value: object, complaints: list[str]) -> Any:
     if isinstance(value, np.generic):
         value = value.item()
     truth = isinstance(value, bool)
     try:
-        value = adapter.validate_python(value)
+        value = validator(value)
     except ValidationError as error:
         reasons = dict.fromkeys(detail["msg"][0].lower() + detail["msg"][1:] for detail in error.errors())
         # Of very many digits Python refuses to write any.
@@ -74,8 +78,8 @@ class Component:
     def __post_init__(self) -> None:
         complaints: list[str] = []
         kind: Any = type(self)
-        for name, adapter in _adapters(kind).items():
-            object.__setattr__(self, name, _checked(adapter, name, getattr(self, name), complaints))
+        for name, validator in _validators(kind).items():
+            object.__setattr__(self, name, _checked(validator, name, getattr(self, name), complaints))
         if not complaints:
             complaints.extend(self.complaints())
         if complaints:
@@ -108,5 +112,5 @@ class Component:
     def to_section(self) -> dict[str, Any]:
         """Return the component as a plain dict of JSON values."""
         kind: Any = type(self)
-        section = {name: getattr(self, name) for name in _adapters(kind)}
+        section = {name: getattr(self, name) for name in _validators(kind)}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in section.items()}

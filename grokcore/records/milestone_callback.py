@@ -23,8 +23,8 @@ class Milestones:
     >>> watch.t_mem, watch.t_gen
     (Milestone(event=True, step=100), Milestone(event=True, step=900))
 
-    In plain torch call it in the loop, in Lightning in ``on_validation_epoch_end``, in the Hugging Face Trainer in a
-    callback's ``on_evaluate``.
+    In plain torch call it in the loop; docs/tutorials/own-runs.md has the callbacks for Lightning, which knows both
+    accuracies in ``on_train_epoch_end``, and for the Hugging Face Trainer (``on_evaluate``).
     """
 
     def __init__(self, threshold: float = 0.9) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -65,22 +64,9 @@ def ui(
 
 def where_to_browse(path: Path) -> str:
     """Return how to see in MLflow the runs of the sweep in a folder: a command, or the address on a server."""
-    import shlex
+    from sweeps.tracking.browsing import Shown
 
-    from grokcore.errors import DataError
-    from sweeps.tracking.browsing import LOOPBACK, PORT, experiments, runs_page
-    from sweeps.tracking.database import shown, tracking_uri
-
-    uri = tracking_uri(path.parent)
-    served = uri.startswith(("http://", "https://"))
-    server = shown(uri) if served else f"http://{LOOPBACK}:{PORT}"
-    try:
-        experiment = experiments(uri).get(path.name)
-    except DataError:
-        # The sweep is done; that MLflow cannot be read just now has been said where it was written.
-        experiment = None
-    page = runs_page(server, experiment) if experiment is not None else server
-    if served:
-        return f"{page} (of a cluster's head: grokmap cluster ui)"
-    in_results = path.parent.resolve() == Path(os.curdir, RESULTS).resolve()
-    return f"grokmap ui {shlex.quote(path.name if in_results else str(path))}, at {page}"
+    found = Shown.of(path)
+    if not found.command:
+        return f"{found.page} (of a cluster's head: grokmap cluster ui)"
+    return f"{found.command}, at {found.page}"

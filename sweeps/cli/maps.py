@@ -83,12 +83,15 @@ def map_(  # noqa: PLR0917 - one parameter an option
     from analysis.exports.map import export_map
     from sweeps.stages import stages
     from sweeps.store.run_store import meant
+    from sweeps.tracking.browsing import with_tracker
 
     source = meant(source, results)
     held = _held("--at", at or [])
     rule = {"threshold": threshold, "budget": budget, "gap": gap, "ratio": ratio}
     runs = _source(source, column, axis, rule)
     folder = out or (source if source.is_dir() else source.parent)
+    if (source / "spec.toml").exists():
+        runs = with_tracker(runs, source)
 
     begun = time.monotonic()
     with stages(Console(stderr=True, highlight=False)) as say:

@@ -92,8 +92,9 @@ class SweepFolder:
         from analysis.exports.views import page
         from analysis.maps.of_source import map_of
         from analysis.runs.sources import read_source
+        from sweeps.tracking.browsing import with_tracker
 
-        source = read_source(self.folder, axes=axes)
+        source = with_tracker(read_source(self.folder, axes=axes), self.folder)
         return page(map_of(source, rule or self.rule), source)
 
     def extend(self, runs: int, **options: Any) -> SweepFolder:

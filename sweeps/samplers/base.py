@@ -38,7 +38,7 @@ class Problem:
     @property
     def distributions(self) -> dict[str, BaseDistribution]:
         """Return the dimensions as Optuna knows them."""
-        return {name: dimension.distribution() for name, dimension in self.dimensions.items()}
+        return {name: dimension.distribution for name, dimension in self.dimensions.items()}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import functools
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
-from optuna.distributions import BaseDistribution
-from optuna.exceptions import ExperimentalWarning
-from optuna.samplers import QMCSampler
+from optuna.samplers import BaseSampler
 
+from sweeps.new_points import from_unit
 from sweeps.samplers.base import Problem, Sampler
 
 if TYPE_CHECKING:
-    from optuna.samplers import BaseSampler
+    from optuna.distributions import BaseDistribution
     from optuna.study import Study
     from optuna.trial import FrozenTrial
 
@@ -33,22 +30,17 @@ class Sobol(Sampler):
         return SobolSampler(problem.distributions, seed=problem.seed)
 
 
-class SobolSampler(QMCSampler):
-    """Optuna's QMC sampler, with the whole space known from the start and the point given by the trial's number.
+class SobolSampler(BaseSampler):
+    """Scrambled Sobol points of the whole space, which is known from the start; a trial's number gives its point.
 
-    Optuna's own draws the first trial at random, and counts points in the study's attributes, which a study
-    rebuilt from records does not have.
+    Optuna's own, which is experimental, draws the first trial at random, counts points in the study's attributes, which
+    a study rebuilt from records does not have, and looks at the space anew for every point.
     """
 
     def __init__(self, distributions: Mapping[str, BaseDistribution], *, seed: int) -> None:
-        with warnings.catch_warnings():
-            # Optuna has called its QMC sampler experimental since 3.0; we hold what we need of it in a test.
-            warnings.simplefilter("ignore", ExperimentalWarning)
-            super().__init__(qmc_type="sobol", scramble=True, seed=seed)
         self._distributions = dict(sorted(distributions.items()))
         self._scrambled_by = seed
         self._points = np.empty((0, len(self._distributions)))
-        self._number = 0
 
     @functools.cached_property
     def _engine(self) -> Any:
@@ -61,14 +53,25 @@ class SobolSampler(QMCSampler):
         return self._distributions
 
     def sample_relative(
-        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+        self,
+        study: Study,  # noqa: ARG002
+        trial: FrozenTrial,
+        search_space: dict[str, BaseDistribution],
     ) -> dict[str, Any]:
         """Return point number `trial.number`."""
-        self._number = trial.number
-        return super().sample_relative(study, trial, search_space)
-
-    def _sample_qmc(self, study: Study, search_space: dict[str, BaseDistribution]) -> npt.NDArray[np.float64]:  # noqa: ARG002
-        while self._number >= len(self._points):
+        while trial.number >= len(self._points):
             more = self._engine.random(max(256, len(self._points)))
             self._points = np.concatenate([self._points, more])
-        return self._points[self._number : self._number + 1]
+        units = self._points[trial.number].tolist()
+        return {name: from_unit(d, u) for (name, d), u in zip(search_space.items(), units, strict=True)}
+
+    def sample_independent(
+        self,
+        study: Study,  # noqa: ARG002
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        """Return a random value of a parameter that is not in the space, drawn by its name and the trial's number."""
+        drawn = np.random.default_rng([self._scrambled_by, trial.number, *param_name.encode()])
+        return from_unit(param_distribution, float(drawn.random()))

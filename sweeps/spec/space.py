@@ -56,8 +56,9 @@ class Range(Component):
         """Return the values that a check of the whole space must look at."""
         return self.value(self.low), self.value(self.high)
 
+    @functools.cached_property
     def distribution(self) -> BaseDistribution:
-        """Return the range as Optuna knows it."""
+        """The range as Optuna knows it."""
         from optuna.distributions import FloatDistribution, IntDistribution
 
         if self.integer:
@@ -112,18 +113,24 @@ class Choice(Component):
         """Return the values that a check of the whole space must look at."""
         return self.values
 
+    @functools.cached_property
     def distribution(self) -> BaseDistribution:
-        """Return the choice as Optuna knows it; tables and lists become their JSON text."""
+        """The choice as Optuna knows it; tables and lists become their JSON text."""
         from optuna.distributions import CategoricalDistribution
 
         return CategoricalDistribution([_param(value) for value in self.values])
 
     def value(self, param: Any) -> Any:
         """Return the value of the field for Optuna's `param`."""
-        for value in self.values:
-            if _key(_param(value)) == _key(param):
-                return value
-        raise ConfigError([f"{param!r} is none of {', '.join(map(repr, self.values))}."])
+        try:
+            return self._by_key[_key(param)]
+        except KeyError:
+            raise ConfigError([f"{param!r} is none of {', '.join(map(repr, self.values))}."]) from None
+
+    @functools.cached_property
+    def _by_key(self) -> dict[str, Any]:
+        """The values by what tells them apart."""
+        return {_key(_param(value)): value for value in self.values}
 
     def grid(self, points: int) -> list[Any]:  # noqa: ARG002 - a choice has as many points as values
         """Return all values, as Optuna's parameters."""
@@ -164,7 +171,7 @@ class Space:
     @property
     def distributions(self) -> dict[str, BaseDistribution]:
         """Return the dimensions as Optuna knows them."""
-        return {name: dimension.distribution() for name, dimension in self.dimensions.items()}
+        return {name: dimension.distribution for name, dimension in self.dimensions.items()}
 
     def config(self, params: Mapping[str, Any]) -> RunConfig:
         """Return the run that Optuna's `params` stand for."""

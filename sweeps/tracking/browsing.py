@@ -7,23 +7,30 @@ address is the list of runs there.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import errno
 import os
+import shlex
 import signal
 import socket
 import sqlite3
 import subprocess
 import sys
 import time
+import tomllib
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 from grokcore.errors import ConfigError, DataError
-from sweeps.tracking.database import database_file, quiet, shown
+from sweeps.tracking.database import database_file, quiet, shown, tracking_uri
+
+if TYPE_CHECKING:
+    from analysis.runs.sources import Source
 
 LOOPBACK: Final = "127.0.0.1"
 """The only address served at: whoever can reach MLflow can read, and delete, all of it."""
@@ -42,6 +49,57 @@ def found_runs(experiment: str, search: str = "") -> str:
     """Return an experiment's list of runs, those that a search finds, as a place on a server of MLflow's."""
     query = f"&searchFilter={quote(search)}" if search else ""
     return f"#/experiments/{experiment}/runs?workflowType=machine_learning{query}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """Where MLflow shows the sweep in a folder."""
+
+    server: str
+    """Address of the server."""
+    experiment: str
+    """Identity of the sweep's experiment; empty where that is not known."""
+    command: str
+    """Command that serves a database at that address; empty where a server has it."""
+
+    @classmethod
+    def of(cls, path: Path) -> Shown:
+        """Find it: on the server that is configured, or as `grokmap ui` serves a database unless told otherwise."""
+        uri = tracking_uri(path.parent)
+        served = uri.startswith(("http://", "https://"))
+        in_results = path.parent.resolve() == Path("results").resolve()
+        try:
+            experiment = experiments(uri).get(_name(path), "")
+        except DataError:
+            # What is wrong with MLflow is said where it is written to.
+            experiment = ""
+        return cls(
+            server=shown(uri).rstrip("/") if served else f"http://{LOOPBACK}:{PORT}",
+            experiment=experiment,
+            command="" if served else f"grokmap ui {shlex.quote(path.name if in_results else str(path))}",
+        )
+
+    @property
+    def page(self) -> str:
+        """Return the address of its runs."""
+        return runs_page(self.server, self.experiment) if self.experiment else self.server
+
+
+def _name(path: Path) -> str:
+    """Return the name of the sweep in a folder, which a copy of the folder need not have; Optuna is not imported."""
+    try:
+        return str(tomllib.loads((path / "spec.toml").read_text(encoding="utf-8"))["name"])
+    except (OSError, KeyError, ValueError):
+        return path.name
+
+
+def with_tracker(source: Source, path: Path) -> Source:
+    """Return the runs of the sweep in a folder with the address at which MLflow shows them, if it has them."""
+    found = Shown.of(path)
+    if not found.experiment:
+        return source
+    search = f"{found.server}/{found_runs(found.experiment)}&searchFilter="
+    return dataclasses.replace(source, tracker=search, served_by=found.command)
 
 
 def experiments(uri: str) -> Mapping[str, str]:

@@ -63,10 +63,11 @@ class LivePage:
         from analysis.maps.band_width import band_widths
         from analysis.maps.of_source import map_of
         from analysis.runs.sources import read_source
+        from sweeps.tracking.browsing import with_tracker
 
         begun = self._clock()
         try:
-            source = read_source(self.folder)
+            source = with_tracker(read_source(self.folder), self.folder)
             fitted = map_of(source, None)
             self.text = page(fitted, source).text
             found = {pair: width for pair, width in band_widths(fitted).items() if math.isfinite(width)}

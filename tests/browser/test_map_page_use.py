@@ -231,4 +231,4 @@ def test_the_chosen_run_says_its_settings_and_where_to_look_further(page, made):
     for label in ("training fraction", "weight decay", "learning rate", "seed", "steps"):
         assert label in shown, label
     assert f"grokmap show {run['run_id']}" in shown
-    assert page.get_attribute("#links a", "href").endswith(f"figures/{run['run_id']}.html")
+    assert page.get_attribute("#own-page", "href").endswith(f"figures/{run['run_id']}.html")

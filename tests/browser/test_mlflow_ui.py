@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from grokcore.records.regimes import RegimeRule
+from sweeps.finished_runs.load import load
 from sweeps.spec.space import Choice
 from sweeps.store.run_store import Store, read_records, record_ids
 from sweeps.store.tables import write_tables
@@ -116,6 +117,22 @@ def test_a_run_shows_its_curves_against_optimizer_steps_and_leads_to_its_map(pag
     link = page.get_by_text("The sweep, with its map under Artifacts").first
     page.goto(f"{server}/#{link.get_attribute('href').partition('#')[2]}")
     page.get_by_text(f"sweep {SPEC.name}", exact=True).first.wait_for()
+    assert page.get_by_text("1 matching run").count() == 1
+
+
+def test_a_run_of_the_maps_page_leads_to_itself(page, server, mirror, results, tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    load(results).page().save(tmp_path / "map.html")
+    page.goto((tmp_path / "map.html").as_uri())
+    page.locator("#runs tbody tr").nth(2).click()
+    link = page.locator("#in-mlflow")
+    assert link.get_attribute("href").startswith("http://127.0.0.1:5000/#/")
+    assert f"while grokmap ui {results} runs" in page.inner_text("#links")
+    run_id = page.inner_text("#runs tbody tr:nth-child(3) td:first-child")
+    page.goto(f"{server}/#{link.get_attribute('href').partition('#')[2]}")
+    # The list's filter is the run's identity, and what it finds is that run.
+    record = next(record for record in read_records(results) if record.run_id.startswith(run_id))
+    page.get_by_text(entry_of(record, SPEC, mirror.sweep_id).name, exact=True).first.wait_for()
     assert page.get_by_text("1 matching run").count() == 1
 
 

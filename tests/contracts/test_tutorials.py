@@ -81,10 +81,17 @@ def test_the_callback_for_lightning(tmp_path, monkeypatch):
     made = callback("lightning_milestones.py", "lightning", "Callback", monkeypatch)(
         tmp_path / "runs.csv", fraction=0.5
     )
+    made.on_validation_end(types.SimpleNamespace(sanity_checking=True), None)
+    # An epoch without a validation has no val_accuracy at first, and later the one of the last validation.
+    made.on_train_epoch_end(types.SimpleNamespace(global_step=0, callback_metrics={"train_accuracy": 0.1}), None)
     for step, train, val in EVALUATED:
         metrics = {"train_accuracy": np.float32(train), "val_accuracy": np.float32(val), "train_loss": 1.0}
-        made.on_train_epoch_end(types.SimpleNamespace(global_step=step, callback_metrics=metrics), None)
-    made.on_fit_end(None, None)
+        trainer = types.SimpleNamespace(sanity_checking=False, global_step=step, callback_metrics=metrics)
+        made.on_validation_end(trainer, None)
+        made.on_train_epoch_end(trainer, None)
+        made.on_train_epoch_end(types.SimpleNamespace(global_step=step + 1, callback_metrics=metrics), None)
+    made.on_fit_end(types.SimpleNamespace(is_global_zero=False), None)
+    made.on_fit_end(types.SimpleNamespace(is_global_zero=True), None)
     check_row(tmp_path / "runs.csv")
 
 
@@ -92,9 +99,10 @@ def test_the_callback_for_hugging_face_s_trainer(tmp_path, monkeypatch):
     kind = callback("trainer_milestones.py", "transformers", "TrainerCallback", monkeypatch)
     made = kind(tmp_path / "runs.csv", fraction=0.5)
     for step, train, val in EVALUATED:
-        state = types.SimpleNamespace(global_step=step)
+        state = types.SimpleNamespace(global_step=step, is_world_process_zero=True)
         made.on_evaluate(None, state, None, metrics={"eval_train_accuracy": train, "eval_train_loss": 1.0}, model=None)
         made.on_evaluate(None, state, None, metrics={"eval_val_accuracy": val, "epoch": 1.0}, model=None)
+    made.on_train_end(None, types.SimpleNamespace(is_world_process_zero=False), None, model=None)
     made.on_train_end(None, state, None, model=None)
     check_row(tmp_path / "runs.csv")
     # An evaluation of one's own afterwards is at the last step again.

@@ -66,7 +66,9 @@ function placer(box, x, y) {
   return { box, px: u => left + (u - lowX) / (1 - lowX) * width, py: v => bottom - (v - lowY) / (1 - lowY) * height,
     units: (a, b) => [lowX + (a - left) / width * (1 - lowX), lowY + (bottom - b) / height * (1 - lowY)] };
 }
-const placeOnMap = () => placer([62, 10, map.clientWidth - 74, map.clientHeight - 56], ...drawnAxes());
+// What is inside an element but for margins; a page in a frame may be drawn before it has a size.
+const boxIn = (svg, across, up) => [Math.max(svg.clientWidth - across, 1), Math.max(svg.clientHeight - up, 1)];
+const placeOnMap = () => placer([62, 10, ...boxIn(map, 74, 56)], ...drawnAxes());
 // The frame of a box: its lines, the ticks and the name of each axis.
 function frame({ px, py, box: [left, top, width, height] }, x, y) {
   const bottom = top + height;

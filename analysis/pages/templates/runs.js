@@ -16,7 +16,7 @@ const curve = (name, i) => numbers(CURVES.columns[name]).subarray(...CURVES.star
 // Some columns of a run over log steps, and when it memorised and generalised, the time between shaded.
 function chart(svg, i, kind) {
   const y = CURVES.axes[kind], u = curve("step", i), mem = steps("mem")[i], gen = steps("gen")[i];
-  const place = placer([52, 8, svg.clientWidth - 64, svg.clientHeight - 32], CURVES.steps, y), { px, py } = place;
+  const place = placer([52, 8, ...boxIn(svg, 64, 32)], CURVES.steps, y), { px, py } = place;
   const { regime } = labels[i], across = t => Math.log(Math.max(Math.abs(t), 1)) / Math.log(CURVES.steps.last);
   const wait = rect(place, [across(mem), 0, across(gen), 1], `class="wait" fill="${COLOURS[regime]}"`);
   const events = [[mem, "train"], [gen, "val"]].filter(([t]) => t >= 0).map(([t, look]) =>
@@ -34,6 +34,7 @@ function showRun() {
   $("run-regime").innerHTML = swatch(i) + text(COLUMNS[1], i);
   all("#facts dd").forEach((fact, k) => { fact.textContent = inWords(COLUMNS[k + 2], i); });
   if (DATA.show) $("own-page").href = `${DATA.show}/${encodeURIComponent(state.run)}.html`;
+  if (DATA.tracker) $("in-mlflow").href = DATA.tracker + encodeURIComponent(`tags.run_id = '${state.run}'`);
   if (hasCurves(i)) for (const svg of all("#charts svg"))
     chart(svg, i, svg.id === "measured" ? state.measure : svg.id);
 }

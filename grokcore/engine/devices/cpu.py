@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 
 from grokcore.engine.devices.base import Device
 from grokcore.lazy_torch import torch
+from grokcore.numerics.kept_memory import keep_freed_memory
 from grokcore.numerics.matmul import matmul_library
 from grokcore.numerics.processor import processor
 from grokcore.run_config import RunConfig
@@ -53,8 +54,10 @@ class Cpu(Device):
 
         The number of threads changes last bits. Subnormals (below 1e-38, in the moments of a run that has fitted, or
         in the softmax of a certain example) make a processor up to 100 times slower and nothing more exact. Both are
-        settings of the process: a second thread that wants to compute waits for the first.
+        settings of the process: a second thread that wants to compute waits for the first. Freed memory is kept from
+        then on, which is one too.
         """
+        keep_freed_memory()
         with _COMPUTING:
             threads = torch.get_num_threads()
             torch.set_num_threads(1)

@@ -161,16 +161,17 @@ def test_boundaries_are_those_of_neighbours_in_the_slice(fitted):
 
 def test_marks_tell_censored_unstable_and_lost_runs_apart():
     rows = [
-        ("finished", True, "grokking"),
-        ("unstable", True, "comprehension"),
-        ("forgotten", True, "grokking"),
-        ("finished", True, "memorization"),
-        ("finished", True, "confusion"),
-        ("stopped", False, "memorization"),
-        ("diverged", True, "confusion"),
-        ("failed", False, "confusion"),
+        ("finished", True, "grokking", True),
+        ("unstable", True, "comprehension", True),
+        ("forgotten", True, "grokking", True),
+        ("finished", True, "memorization", False),
+        ("finished", True, "confusion", False),
+        ("stopped", False, "memorization", False),
+        ("finished", False, "grokking", True),
+        ("diverged", True, "confusion", False),
+        ("failed", False, "confusion", False),
     ]
-    found = marks.mark_of(pd.DataFrame(rows, columns=["outcome", "known", "regime"]))
+    found = marks.mark_of(pd.DataFrame(rows, columns=["outcome", "known", "regime", "t_gen_event"]))
     assert list(found) == [*marks.MARKS, list(marks.MARKS)[-1]]
     looks = [(look["marker"], look["filled"]) for look in marks.MARKS.values()]
     assert len(set(looks)) == len(looks)

@@ -80,8 +80,34 @@ def test_a_chart_with_a_column_a_run_is_made_long(tmp_path):
     pd.testing.assert_frame_equal(runs[names], offline[names], check_dtype=False)
     alone = pd.DataFrame({name: values for name, values in chart.items() if "train" not in name})
     alone.to_csv(tmp_path / "alone.csv", index=False)
-    with pytest.raises(DataError, match="the chart holds val/acc alone"):
+    with pytest.raises(DataError, match=r"alone\.csv: the chart holds val/acc alone; give a folder with the charts"):
         import_curves(tmp_path / "alone.csv", {})
+
+
+def test_a_folder_of_two_charts_is_one_table_and_the_names_of_runs_are_settings(tmp_path):
+    # Two metrics, logged at steps of their own; a chart's rows are all steps of its metric, of any run.
+    shown = {"train/acc": ([0, 10, 20, 40], {1: [0.1, 0.95, 1, 1], 0.1: [0.1, 0.2, 0.95, 1]})}
+    shown["val/acc"] = ([0, 15, 40], {1: [0.1, 0.3, 0.92], 0.1: [0.1, 0.1, 0.2]})
+    for metric, (steps, curves) in shown.items():
+        chart = {"Step": steps} | {f"lr=0.01,wd={decay} - {metric}": values for decay, values in curves.items()}
+        pd.DataFrame(chart).to_csv(tmp_path / f"{metric.replace('/', ' ')}.csv", index=False)
+    found = import_curves(tmp_path, {})
+    assert "Read as 2 charts of Weights & Biases: a column is RUN - METRIC, 2 runs." in found.notes
+    runs = found.frame.set_index("run_id")
+    assert runs["wd"].to_dict() == {"lr=0.01,wd=0.1": 0.1, "lr=0.01,wd=1": 1}
+    fast, slow = runs.loc["lr=0.01,wd=1"], runs.loc["lr=0.01,wd=0.1"]
+    assert (fast.t_mem, fast.t_mem_lower, fast.t_gen, fast.t_gen_lower) == (10, 0, 40, 15)
+    assert (slow.t_mem, slow.t_gen, slow.t_gen_event) == (20, 40, False)
+    (tmp_path / "again.csv").write_bytes((tmp_path / "val acc.csv").read_bytes())
+    with pytest.raises(DataError, match="val/acc is in two charts; leave one of them out"):
+        import_curves(tmp_path, {})
+
+
+def test_the_names_of_runs_in_a_long_table_are_settings_unless_it_has_them(tmp_path):
+    long = pd.DataFrame({"run": np.repeat(["a/wd=1,seed=3", "a/wd=2"], 2), "step": [0, 9] * 2, "seed": [7] * 4})
+    long.assign(train_acc=[0, 1] * 2, val_acc=[0, 1] * 2).to_csv(tmp_path / "long.csv", index=False)
+    runs = import_curves(tmp_path / "long.csv", {}).frame
+    assert runs[["wd", "seed"]].to_numpy().tolist() == [[1, 7], [2, 7]]
 
 
 def test_trials_of_our_own_studies_come_back_from_optunas_data_frame(tmp_path):

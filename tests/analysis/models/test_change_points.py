@@ -6,8 +6,11 @@ import pytest
 from analysis import RegimeMap, RegimeRule
 from analysis.models.change_points import PiecewisePosterior, PiecewiseProcess, Step
 from analysis.models.likelihoods import Observations
-from analysis.models.milestone_times import Times, regimes_from_times
+from analysis.models.milestone_times import Times, delays, regimes_from_times
+from analysis.runs.axes import features
+from analysis.runs.run_table import check_runs
 from benchmarks.diagrams import CLIFFS, SMOOTH, sobol
+from benchmarks.drawn import drawn
 
 NOISE = 0.12
 
@@ -68,6 +71,24 @@ def test_two_stairs_are_two_jumps():
     asked = sobol(512, 2, 5)
     truth = 2.0 + 1.5 * (asked[:, 0] > 0.35) + 1.5 * (asked[:, 0] > 0.7)
     assert np.mean(np.abs(fitted.predict(asked).median - truth) < 0.2) > 0.9
+
+
+@pytest.mark.parametrize("runs", [64, 128, 192])
+def test_a_jump_is_found_with_any_number_of_runs(runs):
+    # In three axes, beside a field that is as rough as the jump is high, and half of the delays beyond the budget.
+    diagram = drawn(10_002, 3)
+    checked = check_runs(diagram.runs(sobol(256, 3, 0), 0).head(runs), diagram.axes, diagram.rule.threshold)
+    fitted = PiecewiseProcess.fit(delays(checked, features(checked.axes, checked.table)), 2.8)
+    (jump,) = fitted.change_points
+    assert abs(jump.height) == pytest.approx(2.15, abs=0.35)
+
+
+def test_what_was_found_before_is_found_again_from_there():
+    seen = observed(96, 1.2)
+    before = PiecewiseProcess.fit(seen.rows(np.arange(64)), 2.5)
+    again = PiecewiseProcess.fit(seen, 2.5, before)
+    (jump,) = again.change_points
+    assert abs(jump.height) == pytest.approx(1.2, abs=0.2)
 
 
 def test_many_observations_are_put_on_the_sides_found_among_some():

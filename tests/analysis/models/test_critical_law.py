@@ -89,7 +89,7 @@ def test_a_moving_critical_fraction_is_seen_where_there_is_one():
 
 def test_no_law_without_a_fraction_or_without_delays():
     frame = planted(100, 0).rename(columns={"fraction": "width"})
-    with pytest.raises(DataError, match="axis called fraction"):
+    with pytest.raises(DataError, match=r"axis called fraction; of a table say which is, as --column fraction=NAME"):
         fit_critical_law(check_runs(frame, {"width": "linear", "decay": "log"}, 0.9))
     with pytest.raises(DataError, match="at least 12"):
         fit_critical_law(check_runs(planted(20, 0, budget=200), AXES, 0.9))

@@ -205,7 +205,7 @@ def test_a_fresh_process_chooses_the_same():
 
 
 def test_a_search_keeps_no_map_but_those_it_needs():
-    space = {name: axis.distribution() for name, axis in SPACE.items()}
+    space = {name: axis.distribution for name, axis in SPACE.items()}
     rng = np.random.default_rng(0)
     runs = []
     search = SearchMap(RULE, space, 0)
@@ -220,7 +220,7 @@ def test_a_search_keeps_no_map_but_those_it_needs():
 
 
 def test_two_hundred_refits_take_no_more_memory_than_forty():
-    space = {name: axis.distribution() for name, axis in SPACE.items()}
+    space = {name: axis.distribution for name, axis in SPACE.items()}
     rng, search, used = np.random.default_rng(0), SearchMap(RULE, space, 0), []
     points = pd.DataFrame({"fraction": rng.uniform(0.2, 0.9, 2000), "decay": 10 ** rng.uniform(-2, 1, 2000)})
     for _ in range(200):

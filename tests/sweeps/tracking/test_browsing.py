@@ -5,8 +5,10 @@ import socket
 import subprocess
 import sys
 
+import pandas as pd
 import pytest
 
+from analysis.runs.sources import Source
 from grokcore.errors import ConfigError, DataError
 from sweeps.cli.browsing import ui, where_to_browse
 from sweeps.tracking import browsing
@@ -29,6 +31,23 @@ def test_a_sweep_has_the_address_of_its_experiment(swept):
         port = taken.getsockname()[1]
         with pytest.raises(ConfigError, match=f"--port {port}: the port is in use; give another"):
             ui(swept.path, port=port, results=swept.path.parent)
+
+
+def test_a_map_knows_where_its_runs_are_shown_if_they_are(swept, monkeypatch):
+    source = Source(name="x", frame=pd.DataFrame(), curves=None, spec={}, path=swept.path)
+    assert browsing.with_tracker(source, swept.path) == source
+    track(swept.path)
+    found = browsing.with_tracker(source, swept.path)
+    assert re.fullmatch(
+        r"http://127\.0\.0\.1:5000/#/experiments/\d+/runs\?workflowType=machine_learning&searchFilter=", found.tracker
+    )
+    assert found.served_by == f"grokmap ui {swept.path}"
+    # A server is there without a command, and what is secret in its address stays out of the page.
+    monkeypatch.setattr(browsing, "experiments", lambda _: {swept.path.name: "7"})
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://me:secret@host/mlflow/")
+    found = browsing.with_tracker(source, swept.path)
+    assert found.tracker.startswith("https://me:***@host/mlflow/#/experiments/7/runs?")
+    assert not found.served_by
 
 
 def test_a_sweep_that_is_not_mirrored_is_said_with_the_command_that_does_it(swept):
