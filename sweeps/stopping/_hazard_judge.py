@@ -13,7 +13,7 @@ from analysis.forecast.hazard_rule import HazardRule
 from analysis.forecast.landmarks import landmarks
 from grokcore.records.regimes import RegimeRule
 from grokcore.run_config import RunConfig
-from sweeps.known_runs import known_run
+from sweeps.stopping._known_runs import known_run
 from sweeps.stopping.base import NOTHING, Expected
 
 

@@ -73,8 +73,8 @@ class Hazard(Stopping):
 
     def level(self, rule: RegimeRule, records: Iterable[RunRecord], expected: Mapping[str, Expected]) -> float:
         """Return by how much the forecasts of a sweep's runs that are over were too low, in log odds of the hazard."""
-        from sweeps.known_runs import finished_run
         from sweeps.stopping._hazard_judge import forecaster_at
+        from sweeps.stopping._known_runs import finished_run
 
         runs = (finished_run(r, rule.budget, rule.threshold, expected.get(r.run_id, NOTHING)) for r in records)
         return forecaster_at(self.forecaster).level_of(runs)
