@@ -25,7 +25,7 @@ def forecasts(text):
 
 def test_percents_decimal_commas_and_other_names_are_understood(tmp_path):
     plain = forecasts(said(CURVES, tmp_path))
-    assert len(plain) == 9
+    assert len(plain) == 10
     accuracies = ["train_accuracy", "val_accuracy"]
     assert forecasts(said(CURVES.assign(**{a: 100 * CURVES[a] for a in accuracies}), tmp_path)) == plain
     assert forecasts(said(CURVES, tmp_path, sep=";", decimal=",")) == plain
@@ -39,7 +39,7 @@ def test_percents_decimal_commas_and_other_names_are_understood(tmp_path):
         (CURVES.drop(columns="val_accuracy"), "no column is val_accuracy"),
         (CURVES.assign(val_accuracy=np.nan), "column val_accuracy is empty"),
         (CURVES.assign(val_accuracy=-1.0), "is no accuracy from 0 to 1"),
-        (CURVES.tail(1), "no landmark lies between its first evaluation and its last"),
+        (CURVES.iloc[[-2]], "no landmark lies between its first evaluation and its last"),
         (CURVES.head(1), "nothing can be said before step 40"),
         (pd.concat([CURVES, CURVES]), "has a step twice"),
         (CURVES.head(0), "no rows"),
