@@ -14,7 +14,7 @@ successive halving (η = 4, rungs at 1/16 and 1/4 of the budget) on the best val
 error is that of a perfect forecast with the same chances, which is not 0 with so few runs: its mean and 95th percentile
 over 400 draws. What a forecast looks at and the settings of the rule were chosen on these sweeps. `--later` forecasts
 those that were trained afterwards (`benchmarks.forecast_sweeps.LATER`) by what the first taught. `--ship` learns from
-all sweeps and writes what is shipped with the package.
+the first and writes what is shipped with the package.
 """
 
 from __future__ import annotations
@@ -74,11 +74,13 @@ class Run:
         return fit[-1] if fit and not (self.t_gen.event and self.t_gen.step <= fit[-1]) else None
 
 
-def sweeps() -> dict[str, list[Run]]:
-    """Return the kept sweeps by name."""
+def sweeps(*, later: bool = False) -> dict[str, list[Run]]:
+    """Return the kept sweeps by name; with `later` those too on which no choice was made."""
     found: dict[str, list[Run]] = {}
     families: dict[str, str] = {}
-    for (sweep, _), curves in pd.read_parquet(PACKED).groupby(["sweep", "run_id"], sort=False):
+    table = pd.read_parquet(PACKED)
+    table = table if later else table[~table["sweep"].isin(list(LATER))]
+    for (sweep, _), curves in table.groupby(["sweep", "run_id"], sort=False):
         first = curves.iloc[0]
         family = families.setdefault(str(sweep), configs(str(sweep))[0].task.family)
         known = KnownRun(
@@ -274,7 +276,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--ship", action="store_true")
     parser.add_argument("--later", action="store_true")
-    kept, options = sweeps(), parser.parse_args()
+    options = parser.parse_args()
+    kept = sweeps(later=options.later)
     if options.ship:
         forecaster = Forecaster.of_runs(run.known for runs in kept.values() for run in runs)
         forecaster.save(SHIPPED)

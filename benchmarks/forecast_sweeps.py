@@ -68,7 +68,6 @@ SWEEPS: dict[str, tuple[dict[str, Any], dict[str, tuple[float, float]], int]] = 
 """Name to what its runs share, the ranges of what varies (the fraction evenly, the others in their logarithm), runs."""
 LATER: dict[str, tuple[dict[str, Any], dict[str, tuple[float, float]], int]] = {
     "subtraction-37": ({**SMALL, "task": {"name": "modular_subtraction", "modulus": 37}}, SPACE, 128),
-    "squares-31": ({**SMALL, "task": {"name": "modular_squares", "modulus": 31}}, SPACE, 96),
     "deep-29": (
         {
             **SMALL,
@@ -76,16 +75,6 @@ LATER: dict[str, tuple[dict[str, Any], dict[str, tuple[float, float]], int]] = {
             "model": {"name": "mlp", "width": 64, "depth": 2, "activation": "gelu", "inputs": "embedding"},
         },
         SPACE,
-        96,
-    ),
-    "transformer-29": (
-        {
-            "optimizer": ADAMW,
-            "task": {"name": "modular_multiplication", "modulus": 29},
-            "model": {"name": "transformer", "width": 48, "heads": 4, "mlp_width": 96},
-            "steps": 4000,
-        },
-        {"fraction": (0.3, 0.9), "decay": (0.03, 10.0), "rate": (0.001, 0.03)},
         96,
     ),
 }

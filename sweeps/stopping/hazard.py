@@ -31,7 +31,7 @@ class Hazard(Stopping):
     """
 
     expects: ClassVar[bool] = True
-    taken: ClassVar[float] = 0.43
+    taken: ClassVar[float] = 0.45
 
     chance: Annotated[float, Gt(0), Lt(1)] = 0.04
     """Chance to generalise within the budget below which a run is stopped."""
