@@ -187,6 +187,23 @@ def legend_height(handles: int, columns: int, style: Style) -> float:
     return -(-handles // columns) * line + (0.7 * line if handles else 0)
 
 
+def legend_columns(handles: Sequence[Any], most: int, width: float, style: Style) -> int:
+    """Return in how many columns, `most` at best, a legend has room in so many inches; inside `drawing`."""
+    import numpy as np
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import text_to_path
+
+    size = style.font * 0.85
+    font = FontProperties(size=size)
+    long = [text_to_path.get_text_width_height_descent(one.get_label(), font, ismath=False)[0] for one in handles]
+    for columns in range(min(most, len(long)), 1, -1):
+        # As Legend lays them out: column by column, each as wide as its longest, beside handle and pads.
+        widths = [max(column) + 2.5 * size for column in np.array_split(long, columns)]
+        if sum(widths) + 1.3 * size * (columns - 1) + style.font <= 72 * width:
+            return columns
+    return 1
+
+
 @contextmanager
 def drawing(style: Style) -> Iterator[None]:
     """Draw under `style` and leave the process's own matplotlib settings untouched."""
@@ -274,6 +291,7 @@ class Words:
 def furnish(figure: Figure, words: Words, style: Style, handles: Sequence[Any] = (), columns: int = 4) -> None:
     """Make the figure higher by what its title, a legend of `handles` and the caption take, and write them there.
 
+    The legend has as many of the `columns` as have room.
     A style that is bare has the legend alone.
     """
     if style.bare:
@@ -282,6 +300,7 @@ def furnish(figure: Figure, words: Words, style: Style, handles: Sequence[Any] =
     # A character's width in units of its height, a little more than the fonts' average.
     characters = int(figure.get_figwidth() * 72 / (size * (0.54 if "DejaVu Sans" in style.family else 0.44)))
     lines = [part for paragraph in words.caption.split("\n") for part in textwrap.wrap(paragraph, characters)]
+    columns = legend_columns(handles, columns, figure.get_figwidth(), style)
     below = legend_height(len(handles), columns, style) + len(lines) * line + 0.3 * line
     above = line * (1.5 * bool(words.title) + 1.2 * bool(words.details))
     width, height = figure.get_size_inches()

@@ -9,11 +9,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analysis.figures import claim_map
+from analysis.figures import claim_edge, claim_map
 from analysis.figures.base import INK, MUTED, Style, drawing, log_steps, new_figure, number, pretty
 from analysis.statistics.claims import CurveRun, Finding, Question, reached, taken
+from analysis.statistics.edge import Edge
 from analysis.statistics.published_map import PublishedMap
-from analysis.statistics.questions import Change, Difference, Forgets, Order, Ratio, Reached, Slope, Value
+from analysis.statistics.questions import (
+    Beside,
+    Change,
+    Difference,
+    Forgets,
+    Order,
+    Ratio,
+    Reached,
+    Slope,
+    Value,
+    plateau,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,8 +51,12 @@ def draw(question: Question, runs: Sequence[CurveRun], found: Finding, style: St
         asked = list(_asked(question, runs))
         if isinstance(question, PublishedMap):
             claim_map.draw(above, question, runs)
+        elif isinstance(question, Edge):
+            claim_edge.draw(above, question, runs)
         elif isinstance(question, Slope):
             _draw_slope(above, question, asked)
+        elif isinstance(question, Beside):
+            _draw_quotient(above, question, asked)
         else:
             _draw_curves(above, question, asked)
         _draw_interval(below, question, found)
@@ -124,6 +140,21 @@ def _draw_curves(axis: Axes, question: Question, runs: Sequence[CurveRun]) -> No
         axis.legend(frameon=False, fontsize="small")
 
 
+def _draw_quotient(axis: Axes, question: Beside, runs: Sequence[CurveRun]) -> None:
+    """Draw the quotient of two measures over steps, and a mark on each run's plateau."""
+    for run in runs:
+        values = question.quotient(run)
+        values = values[values.index > 0]
+        axis.plot(values.index, values, color=COLOURS[0], linewidth=1, alpha=0.8)
+        place = plateau(run, values.index.to_series())
+        if place is not None:
+            axis.plot(values.index[place], values.iloc[place], marker="o", color=COLOURS[0], linestyle="none")
+    axis.set_xscale("log")
+    log_steps(axis.xaxis)
+    axis.set_xlabel("optimizer steps; dots: plateau")
+    axis.set_ylabel(f"{pretty(question.column)} / {pretty(question.beside)}", fontsize="small")
+
+
 def _wide(values: Sequence[float]) -> bool:
     """Say whether values are best seen on a logarithmic axis."""
     return bool(values) and min(values) > 0 and max(values) > WIDE * min(values)
@@ -152,7 +183,7 @@ def _draw_interval(axis: Axes, question: Question, found: Finding) -> None:
     """Draw the region that agrees as a band, the number as a point and its interval as a line through it."""
     given = [question.low, question.high, found.estimate, found.low, found.high]
     ends = [end for end in given if end is not None and math.isfinite(end)]
-    log = not isinstance(question, (Difference, Forgets, PublishedMap, Value, Reached, Slope)) and all(
+    log = not isinstance(question, (Beside, Difference, Edge, Forgets, PublishedMap, Value, Reached, Slope)) and all(
         end > 0 for end in ends
     )
     places = np.log10(ends) if log else np.array(ends)

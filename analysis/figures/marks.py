@@ -20,7 +20,7 @@ MARKS: dict[str, dict[str, Any]] = {
     "censored: memorised, not generalised": {"marker": "o", "filled": False},
     "censored: not even memorised": {"marker": "s", "filled": False},
     "stopped early: regime not certain": {"marker": "v", "filled": False},
-    "between evaluations: regime not certain": {"marker": "^", "filled": False},
+    "between evaluations: not certain": {"marker": "^", "filled": False},
     "diverged or failed": {"marker": "X", "filled": True},
 }
 """How a run is drawn, by what is known of it; open marks are censored."""

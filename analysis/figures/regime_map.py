@@ -23,6 +23,7 @@ from analysis.figures.base import (
     Words,
     drawing,
     furnish,
+    legend_columns,
     legend_height,
     new_figure,
     row_height,
@@ -51,7 +52,8 @@ def draw(figure_info: MapFigure, style: Style = STYLES["screen"]) -> Figure:
     marks = marks_drawn([panel.runs for panel in figure_info.panels])
     lines = any(panel.boundaries for panel in figure_info.panels)
     with drawing(style):
-        handles, abreast = legend(marks, style, figure_info.regimes, lines=lines), 3 if width > 5 else 2
+        handles = legend(marks, style, figure_info.regimes, lines=lines)
+        abreast = legend_columns(handles, 3 if width > 5 else 2, width, style)
         side = (width - 9 * style.font / 72) / columns
         height = min(side, 0.78 * width) + style.font * (4 if columns > 1 else 2.5) / 72
         below = legend_height(len(handles), abreast, style)

@@ -146,6 +146,11 @@ def taken(run: CurveRun, column: str) -> pd.Series:
     return run.curves[column].dropna() if column in run.curves else pd.Series(dtype=float)
 
 
+def taken_at(run: CurveRun, column: str) -> pd.DataFrame:
+    """Return step and value of a curve where it was taken; no rows if the run does not have it."""
+    return run.curves[["step", column]].dropna() if column in run.curves else pd.DataFrame(columns=["step", column])
+
+
 def value_of(run: CurveRun, column: str, of: str) -> float:
     """Return the last, largest or smallest value of a curve; NaN if the run does not have it."""
     values = taken(run, column)

@@ -24,8 +24,10 @@ from analysis.statistics.claims import (
     paired,
     reached,
     taken,
+    taken_at,
     value_of,
 )
+from analysis.statistics.edge import Edge
 from analysis.statistics.published_map import PublishedMap
 from grokcore.records.milestones import forgetting
 
@@ -224,6 +226,17 @@ class Slope(Question):
         return Finding(float(fit.slope), float(fit.slope) - width, float(fit.slope) + width, len(points))
 
 
+def plateau(run: CurveRun, steps: pd.Series) -> int | None:
+    """Return which of some steps is nearest, in log time, to the middle between memorising and generalising.
+
+    That is between training accuracy 99 % and validation accuracy 50 %; None of a run that does not have them apart.
+    """
+    (begun, first), (ended, second) = reached(run, "train", 0.99), reached(run, "val", 0.5)
+    if not (first and second and begun < ended and len(steps)):
+        return None
+    return int((np.log(steps.clip(lower=1)) - math.log(math.sqrt(begun * ended))).abs().argmin())
+
+
 @dataclass(frozen=True, kw_only=True)
 class Change(Question):
     """How many times as large a measure is at the end as on the plateau between memorising and generalising."""
@@ -237,13 +250,11 @@ class Change(Question):
         """With a t-interval in logarithms over runs that have a plateau."""
         logs, without = [], 0
         for run in self.chosen(runs):
-            (begun, first), (ended, second) = reached(run, "train", 0.99), reached(run, "val", 0.5)
-            known = run.curves[["step", self.column]].dropna() if self.column in run.curves else pd.DataFrame()
-            if not (first and second and begun < ended and len(known)):
+            known = taken_at(run, self.column)
+            place = plateau(run, known["step"])
+            if place is None:
                 without += 1
                 continue
-            middle = math.sqrt(begun * ended)
-            place = int((np.log(known["step"].clip(lower=1)) - math.log(middle)).abs().argmin())
             before, after = float(known[self.column].iloc[place]), float(known[self.column].iloc[-1])
             if before > 0 and after > 0:
                 logs.append(math.log10(after / before))
@@ -252,6 +263,31 @@ class Change(Question):
         mean, low, high = mean_interval(logs)
         note = f"{without} runs have no plateau" if without else ""
         return Finding(10**mean, 10**low, 10**high, len(logs), note)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Beside(Question):
+    """The quotient of two measures on the plateau between memorising and generalising."""
+
+    NUMBER: ClassVar[str] = "quotient"
+
+    column: str
+    """The measure above the line."""
+    beside: str
+    """The one below; see `Change` for where the plateau is."""
+
+    def quotient(self, run: CurveRun) -> pd.Series:
+        """Return the quotient by step, where both were measured."""
+        if not {self.column, self.beside} <= set(run.curves):
+            return pd.Series(dtype=float)
+        known = run.curves[["step", self.column, self.beside]].dropna().set_index("step")
+        return known[self.column] / known[self.beside]
+
+    def find(self, runs: Sequence[CurveRun]) -> Finding:
+        """With a t-interval over runs that have a plateau."""
+        asked = [(run, self.quotient(run)) for run in self.chosen(runs)]
+        places = [(values, plateau(run, values.index.to_series())) for run, values in asked]
+        return mean_of([float(values.iloc[place]) for values, place in places if place is not None])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -291,7 +327,9 @@ QUESTIONS: dict[str, type[Question]] = {
     "ratio": Ratio,
     "slope": Slope,
     "change": Change,
+    "beside": Beside,
     "order": Order,
     "map": PublishedMap,
+    "edge": Edge,
 }
 """The kinds of question, by the name that a recipe gives."""

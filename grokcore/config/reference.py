@@ -67,7 +67,11 @@ class Entry:
 
 def describe(registry: Registry[Any], name: str) -> Entry:
     """Describe a member; raises `ConfigError` with the nearest name if there is none."""
-    member = registry.member(name)
+    return describe_class(registry.member(name), name)
+
+
+def describe_class(member: Any, name: str) -> Entry:
+    """Describe a component of no family, such as the run itself, under a name."""
     module = importlib.import_module(member.__module__)
     texts = [_unwrapped(inspect.cleandoc(text)) for text in (module.__doc__, member.__doc__) if text]
     return Entry(
@@ -81,7 +85,8 @@ def describe(registry: Registry[Any], name: str) -> Entry:
 
 
 def _unwrapped(text: str) -> str:
-    """Return a text with a line for each paragraph and for each point of a list."""
+    """Return a text with a line for each paragraph and for each point of a list; examples in Python are left out."""
+    text = "\n\n".join(part for part in text.split("\n\n") if not part.lstrip().startswith(">>>"))
     return re.sub(r"(?<!\n)\n(?=[^\s-])", " ", text)
 
 
@@ -166,5 +171,6 @@ def values_of(hint: Any) -> str:
         count = "any number of" if Ellipsis in inside else f"{len(inside)} of"
         return f"{count}: {' and '.join(each)}"
     if isinstance(hint, type) and issubclass(hint, Component):
-        return f"a {hint.__name__.lower()}, by name or as a table"
+        name = hint.__name__.lower()
+        return f"{'an' if name[0] in 'aeiou' else 'a'} {name}, by name or as a table"
     return WORDS.get(hint, "table" if origin else str(getattr(hint, "__name__", hint)).lower())

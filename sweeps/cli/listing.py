@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 PACKAGES = ("grokcore", "sweeps", "analysis")
 """Packages whose folders may be families, in the order of the list."""
+RUN = "run"
+"""Name under which the run itself is listed, which has a part of each family and fields of its own."""
 
 
 def list_(
@@ -29,9 +31,9 @@ def list_(
     name: Annotated[str | None, typer.Argument(help="One of them: its definition, and its fields.")] = None,
     components: Annotated[Path | None, typer.Option(help="Folder of tasks, models and so on of one's own.")] = None,
 ) -> None:
-    """List the parts there are, with fields, defaults, ranges and source.
+    """List the parts there are, with fields, defaults, ranges and source; `run` is the run that has them.
 
-    For example: grokmap list, grokmap list optimizers, grokmap list optimizers adamw
+    For example: grokmap list, grokmap list optimizers, grokmap list optimizers adamw, grokmap list run
     """
     from rich.console import Console
 
@@ -46,7 +48,8 @@ def list_(
     found = dict(families())
     if family is None:
         parts = [(one, ", ".join(registry.names)) for one, registry in found.items()]
-        print_table(console, ("family", "parts"), [*parts, ("recipes", ", ".join(recipe_names()))])
+        own = ", ".join(field.name for field in run_entry().fields)
+        print_table(console, ("family", "parts"), [(RUN, own), *parts, ("recipes", ", ".join(recipe_names()))])
         console.print("\nMore: grokmap list FAMILY, grokmap list FAMILY NAME")
     elif family == "recipes":
         from sweeps.cli import recipes
@@ -55,14 +58,24 @@ def list_(
             recipes.print_recipes(console)
         else:
             recipes.show(name)
+    elif family == RUN:
+        _print_entry(console, run_entry())
     elif family not in found:
-        raise ConfigError([unknown_name("family", family, (*found, "recipes"))])
+        raise ConfigError([unknown_name("family", family, (RUN, *found, "recipes"))])
     elif name is None:
         rows = [(one, describe(found[family], one).summary) for one in found[family].names]
         print_table(console, (found[family].kind, "what it is"), rows)
         console.print(f"\nFields, defaults and ranges: grokmap list {family} NAME")
     else:
         _print_entry(console, describe(found[family], name))
+
+
+def run_entry() -> Entry:
+    """Return what a run's configuration is, with its own fields."""
+    from grokcore.config.reference import describe_class
+    from grokcore.run_config import RunConfig
+
+    return describe_class(RunConfig, RUN)
 
 
 def families() -> list[tuple[str, Registry[Any]]]:
@@ -105,6 +118,7 @@ def page() -> str:
         "A field without a default must be given. A specification names a part, or has a table of its name and fields:",
         '`optimizer = {name = "adamw", decay = 1.0}`.',
     ]
+    lines += ["", "## A run", *_section(run_entry())]
     for family, registry in families():
         lines += ["", f"## {family.capitalize()}"]
         for name in registry.names:

@@ -106,14 +106,14 @@ def page() -> str:
 
 
 ABSENT = (
-    "## What is not offered",
+    "## What is not published",
     "",
-    "- No recipe uses `split=difference` (whole classes of a − b mod p are held out) or `loss=mse_softmax`: no",
-    "  published number of theirs is known to us; a run may have them.",
-    "- Networks that start from a smaller one: `initialisation.name=transferred` does it, from the embedding of a run",
-    "  that has to be trained first, so it is two runs and no recipe.",
+    "For two things that a run may have no published experiment is known to us: `split=difference` (whole classes of",
+    "a − b mod p are held out) and `loss=mse_softmax`. `expected-difference` and `logit-scale-squares` have them,",
+    "with what we expect. A recipe whose runs begin with a smaller network's embedding, as `xu-transfer`, is run by",
+    "`grokmap reproduce --published`, which trains the smaller ones first; `grokmap sweep` has its runs from scratch.",
 )
-"""What papers have and no recipe does, with the reason."""
+"""What recipes have and no paper does, and what a sweep of a recipe lacks."""
 
 
 def _section(found: Recipe) -> Iterator[str]:

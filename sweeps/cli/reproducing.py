@@ -97,7 +97,8 @@ def _published(
     verdicts: Counter[str] = Counter()
     for experiment in exhibit(found, folder, quick=quick, again=again, slots=slots):
         spent = f"{len(experiment.settings)} runs, {experiment.seconds:,.0f} core-seconds on {experiment.processor}"
-        console.print(f"\n{experiment.recipe}: {spent}", style="bold", markup=False, soft_wrap=True)
+        whole = "; the whole form, which is kept" if quick and not experiment.quick else ""
+        console.print(f"\n{experiment.recipe}: {spent}{whole}", style="bold", markup=False, soft_wrap=True)
         for reason in dict.fromkeys(experiment.failed.values()):
             console.print(f"  a run failed: {reason}", markup=False, soft_wrap=True)
         for one in page.judged(experiment):

@@ -42,7 +42,8 @@ def chosen(named: Sequence[str], *, quick: bool, budget: float | None) -> list[R
 def exhibit(found: Sequence[Recipe], folder: Path, *, quick: bool, again: bool, slots: int) -> Iterator[Experiment]:
     """Yield every recipe's experiment as it is there: kept ones first, then each that is run, `slots` at a time.
 
-    Of a recipe that has grown only the runs that are not kept yet are trained. After each that was run its file, its
+    Of a recipe that has grown only the runs that are not kept yet are trained, and where the whole form is kept the
+    cheap one, which says less, does not take its place. After each that was run its file, its
     pictures and the page of all that is in the folder are written. One that fails is raised when all others are done.
     Raises `DataError` for a damaged file of another recipe, before any runs.
     """
@@ -50,7 +51,11 @@ def exhibit(found: Sequence[Recipe], folder: Path, *, quick: bool, again: bool, 
     kept(folder, besides=[one.name for one in found])
     missing: list[tuple[Recipe, Experiment | None]] = []
     for one in found:
-        there = None if again else _kept(folder, one)
+        there = _kept(folder, one)
+        if there is not None and quick and is_of(there, one, quick=False):
+            yield there
+            continue
+        there = None if again else there
         if there is not None and is_of(there, one, quick=quick):
             yield there
         else:

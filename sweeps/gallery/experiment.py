@@ -21,11 +21,18 @@ from grokcore.errors import DataError
 from grokcore.records.run_record import Outcome, RunRecord
 from grokcore.run_config import RunConfig
 from grokcore.training import train
+from grokcore.transfer import save_embedding
 from sweeps.recipes.recipe import Recipe
 from sweeps.spec.sweep_spec import SweepSpec
 
 ALWAYS = ("train_accuracy", "val_accuracy")
 """Curves that are kept of every run."""
+
+DONORS = Path("results") / "published" / "donors"
+"""Where embeddings lie that runs begin with."""
+
+UNSAID = {"split": "random"}
+"""Fields with the values at which `RunConfig.to_flat` leaves them out."""
 
 HEAD = b"grokmap"
 """Under what name the file's metadata have what is beside the curves."""
@@ -58,10 +65,10 @@ class Experiment:
 
     @property
     def runs(self) -> list[CurveRun]:
-        """Return the runs as claims see them."""
+        """Return the runs as claims see them: a random split, which a run's fields leave out, is named."""
         tables = dict(iter(self.curves.groupby("run_id", sort=False)))
         return [
-            CurveRun(settings, tables[name].drop(columns="run_id").reset_index(drop=True))
+            CurveRun({**UNSAID, **settings}, tables[name].drop(columns="run_id").reset_index(drop=True))
             for name, settings in self.settings.items()
             if name in tables
         ]
@@ -95,10 +102,11 @@ def conduct(
     What `before` has of them, from when the recipe had others too or fewer, is taken from there.
     """
     spec = found.sweep(quick=quick)
-    configs = members(spec)
+    begun = time.process_time()
+    own = members(spec)
+    configs = own + _transferred(found, own)
     known = before if before is not None and _followed_alike(before, found, quick=quick) else None
     there = () if known is None else known.settings
-    begun = time.process_time()
     records = train(
         [config for config in configs if config.run_id not in there],
         retire=EarlyStopping.asked(spec.retire),
@@ -110,10 +118,30 @@ def conduct(
         if fresh is None:
             raise DataError(f"recipe {found.name}: has no runs.")
         return fresh
-    return _joined(known, fresh, [config.run_id for config in configs])
+    return _joined(known, fresh, [config.run_id for config in configs], quick=quick)
 
 
-def _joined(known: Experiment, fresh: Experiment | None, wanted: Sequence[str]) -> Experiment:
+def _donors(found: Recipe, configs: Sequence[RunConfig]) -> list[RunConfig]:
+    """Return of each run the smaller one whose embedding it may begin with; none of a recipe without any."""
+    if not found.donor:
+        return []
+    return [RunConfig.from_dict({**config.to_flat(), **found.donor}) for config in configs]
+
+
+def _transferred(found: Recipe, configs: Sequence[RunConfig]) -> list[RunConfig]:
+    """Train the smaller runs of a recipe that has some; return each run as it begins with such an embedding."""
+    begun = []
+    for config, donor in zip(configs, _donors(found, configs), strict=False):
+        path = DONORS / f"{donor.run_id}.npy"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_embedding(donor, path)
+        flat = {name: value for name, value in config.to_flat().items() if not name.startswith("initialisation.")}
+        start = {"initialisation.name": "transferred", "initialisation.path": str(path)}
+        begun.append(RunConfig.from_dict({**flat, **start}))
+    return begun
+
+
+def _joined(known: Experiment, fresh: Experiment | None, wanted: Sequence[str], *, quick: bool) -> Experiment:
     """Return the wanted runs of both; seconds and steps of runs that are no longer wanted go with their share."""
     both = [known, fresh] if fresh is not None else [known]
     curves = pd.concat([one.curves for one in both], ignore_index=True)
@@ -122,6 +150,7 @@ def _joined(known: Experiment, fresh: Experiment | None, wanted: Sequence[str]) 
     own = fresh.seconds if fresh is not None else 0.0
     return replace(
         known,
+        quick=quick,
         settings={name: settings for one in both for name, settings in one.settings.items() if name in wanted},
         curves=chosen,
         seconds=known.seconds * min(share, 1.0) + own,
@@ -156,7 +185,8 @@ def kept(found: Recipe, records: Sequence[RunRecord], seconds: float, *, quick: 
 def _asked(found: Recipe) -> set[str]:
     """Return the curves that a recipe's claims ask for."""
     sections = [claim.question.to_section() for claim in found.claims]
-    return {str(value) for section in sections for name in ("column", "first", "then") if (value := section.get(name))}
+    names = ("column", "beside", "first", "then")
+    return {str(value) for section in sections for name in names if (value := section.get(name))}
 
 
 def save(path: Path, experiment: Experiment) -> Path:
@@ -208,13 +238,19 @@ def load(path: Path) -> Experiment:
 
 def is_of(experiment: Experiment, found: Recipe, *, quick: bool) -> bool:
     """Say whether a kept experiment is of the recipe as it is now: run for run, followed and measured alike."""
-    return _followed_alike(experiment, found, quick=quick) and set(experiment.settings) == {
-        config.run_id for config in members(found.sweep(quick=quick))
-    }
+    own = members(found.sweep(quick=quick))
+    paths = {name: settings.get("initialisation.path") for name, settings in experiment.settings.items()}
+    donors = {name: Path(path).stem for name, path in paths.items() if found.donor and path}
+    return (
+        experiment.quick == quick
+        and _followed_alike(experiment, found, quick=quick)
+        and set(experiment.settings) - set(donors) == {config.run_id for config in own}
+        and sorted(donors.values()) == sorted(donor.run_id for donor in _donors(found, own))
+    )
 
 
 def _followed_alike(experiment: Experiment, found: Recipe, *, quick: bool) -> bool:
     """Say whether runs were followed and measured as the recipe says now, and have the curves that it asks for."""
     spec = found.sweep(quick=quick)
-    alike = (experiment.quick, experiment.retire, experiment.measures) == (quick, spec.retire, spec.measures)
+    alike = (experiment.retire, experiment.measures) == (spec.retire, spec.measures)
     return alike and _asked(found) <= set(experiment.curves.columns)

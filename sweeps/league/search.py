@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from grokcore.errors import ConfigError
+from grokcore.optimizers.base import OPTIMIZERS
 from grokcore.records.regimes import RegimeRule
 from grokcore.run_config import RunConfig, flatten
 from grokcore.transfer import save_embedding
@@ -87,16 +88,25 @@ class Cell:
 
 
 def completed(method: Method, baseline: Method) -> Method:
-    """Return a method with all of the baseline's that it neither sets nor tunes itself."""
+    """Return a method with all of the baseline's that it neither sets nor tunes itself, and that its optimizer has."""
     if method.name == BASELINE:
         return method
-    inherited = {name: side for name, side in baseline.space.items() if name not in method.run}
-    first = {name: value for name, value in baseline.first.items() if name not in method.run}
+    optimizer = OPTIMIZERS.member(str(method.run.get("optimizer.name", baseline.run["optimizer.name"])))
+    own = set(method.run) | set(method.space)
+    fields = {f"optimizer.{field.name}" for field in dataclasses.fields(optimizer)}
+
+    def missing(values: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            name: value
+            for name, value in values.items()
+            if name not in own and (name in fields or not name.startswith("optimizer."))
+        }
+
     return dataclasses.replace(
         method,
         run={**baseline.run, **method.run},
-        space=inherited | dict(method.space),
-        first=first | dict(method.first),
+        space=missing(baseline.space) | dict(method.space),
+        first=missing(baseline.first) | dict(method.first),
     )
 
 

@@ -1,7 +1,7 @@
 """Recipe: a published experiment as a sweep that can be run, its open choices, its claims and its cost.
 
-A file holds ``[recipe]`` (paper, figure, what it shows, ``ours``, cost), ``[[claims]]``, perhaps ``[quick]``, and
-beside them the fields of a sweep's specification, in its own language.
+A file holds ``[recipe]`` (paper, figure, what it shows, ``ours``, cost), ``[[claims]]``, perhaps ``[quick]`` and
+``[donor]``, and beside them the fields of a sweep's specification, in its own language.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from analysis.statistics.claims import Question
 from analysis.statistics.questions import QUESTIONS
 from grokcore.config.component import Component
 from grokcore.errors import ConfigError, unknown_name
+from grokcore.run_config import flatten
 from sweeps.spec import toml
 from sweeps.spec.one_run import one_run
 from sweeps.spec.sweep_spec import SweepSpec
@@ -73,6 +74,8 @@ class Recipe(Component):
     """The sweep, of the recipe's name."""
     quick: SweepSpec | None = None
     """The cheap form, if it has one: fewer seeds or steps of the same experiment."""
+    donor: Mapping[str, Any] = field(default_factory=dict)
+    """Fields, by dotted name, in which the smaller run differs whose embedding each run begins with once more."""
     claims: tuple[Claim, ...] = field(default=())
     """What was published."""
 
@@ -141,6 +144,7 @@ def parse(name: str, text: str) -> Recipe:
     head = {**_table(values.pop("recipe", {})), "name": name}
     claims = tuple(_claims(values.pop("claims", ()), complaints))
     changes = values.pop("quick", None)
+    head["donor"] = flatten(_table(values.pop("donor", {})))
     try:
         head["spec"] = SweepSpec.from_dict({"name": name, **values})
         if changes is not None:

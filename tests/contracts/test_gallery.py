@@ -27,9 +27,10 @@ def test_every_claim_has_its_picture(experiments):
     assert pictures == {path.name for path in FOLDER.glob("*.png")}
 
 
-def test_a_claim_that_differs_says_what_was_tried(experiments):
+def test_a_claim_that_differs_or_stays_open_says_what_was_tried(experiments):
     claims = [one for experiment in experiments for one in page.judged(experiment)]
-    assert all(one.claim.remark for one in claims if one.verdict == "differs")
+    silent = [one.claim.says for one in claims if one.verdict != "agrees" and not one.claim.remark]
+    assert not silent
 
 
 def test_what_is_kept_is_of_the_recipes_as_they_are(experiments):
@@ -39,3 +40,9 @@ def test_what_is_kept_is_of_the_recipes_as_they_are(experiments):
 def test_files_are_small():
     assert all(path.stat().st_size < 300_000 for path in FOLDER.iterdir())
     assert sum(path.stat().st_size for path in FOLDER.iterdir()) < 6_000_000
+
+
+def test_what_is_kept_cost_less_than_its_recipe_says(experiments):
+    """Runs of several processors count together, as each was timed on its own."""
+    over = {one.recipe: one.seconds for one in experiments if one.seconds > recipe(one.recipe).price(quick=one.quick)}
+    assert not over

@@ -8,6 +8,7 @@ import pytest
 
 from analysis.exports.map import export_map
 from grokcore.measures.base import measures
+from sweeps.cli import listing
 from sweeps.publishing.archive import RECORDS
 from sweeps.store.run_store import Store
 from sweeps.store.tables import write_tables
@@ -46,6 +47,14 @@ def test_every_column_is_described(folder, table):
     assert len(columns) > 5
     assert [column for column in columns if not known(column)] == []
     assert not known("no_such_column")
+
+
+def test_every_field_of_a_run_is_on_the_page_of_parts():
+    page, fields = listing.page(), SPEC.whole_space.config({"fraction": 0.5, "optimizer.decay": 1.0}).to_flat()
+    missing = [name for name in fields if not name.endswith(".name") and f"| `{name.rpartition('.')[2]}` |" not in page]
+    assert missing == []
+    own = page.partition("## A run")[2].partition("\n## ")[0]
+    assert all(f"| `{name}` |" in own for name in fields if "." not in name)
 
 
 def test_every_file_is_described(folder):

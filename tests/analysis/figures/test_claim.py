@@ -5,9 +5,10 @@ import math
 import pytest
 from matplotlib.colors import to_hex
 
-from analysis.figures import base, claim
+from analysis.figures import base, claim, claim_edge
 from analysis.statistics.claims import CurveRun, Finding
-from analysis.statistics.questions import Difference, Order, Ratio, Slope, Time, Value
+from analysis.statistics.edge import Edge
+from analysis.statistics.questions import Beside, Difference, Order, Ratio, Slope, Time, Value
 
 STYLE = base.style_named("screen")
 
@@ -46,6 +47,8 @@ def runs():
         (Difference(column="norm", one={"optimizer.decay": 1.0}, other={"optimizer.decay": 0.1}, low=0), 4),
         (Slope(field="optimizer.decay", low=-1.2, high=-0.8), 4),
         (Value(column="absent", low=1), 0),
+        # A line for every run, and a dot on the plateau of those that have one.
+        (Beside(column="norm", beside="train_accuracy", low=1), 6),
     ],
 )
 def test_a_picture_has_a_line_for_every_run_that_is_asked(question, lines, runs, tmp_path):
@@ -78,3 +81,24 @@ def test_settings_that_differ_have_names_and_colours(runs):
 )
 def test_a_number_is_said_with_what_bounds_it(finding, words):
     assert claim.said(finding) == words
+
+
+def test_a_plane_shows_what_became_of_every_run():
+    import numpy as np
+    import pandas as pd
+
+    steps = np.array([0, 1, 10, 100, 1000, 10_000])
+
+    def cell(rate, decay, fate):
+        val = {"kept": [0, 0, 0, 1, 1, 1], "lost": [0, 0, 1, 1, 0, 0]}.get(fate, [0] * 6)
+        train = [0] * 6 if fate == "unfitted" else [0, 1, 1, 1, 1, 1]
+        curves = pd.DataFrame({"step": steps, "train_accuracy": train, "val_accuracy": val}).astype(float)
+        return CurveRun({"seed": 0, "rate": rate, "decay": decay}, curves)
+
+    fates = {0.01: "fitted", 0.1: "fitted", 1.0: "kept", 10.0: "lost", 100.0: "unfitted"}
+    plane = [cell(rate, decay, fate) for rate, fate in fates.items() for decay in (1e-3, 1e-2, 1e-1)]
+    question = Edge(field="rate", along="decay", low=-0.5, high=0.5)
+    figure = claim.draw(question, plane, question.find(plane), STYLE)
+    above, _ = figure.axes
+    shown = {line.get_label(): len(line.get_xdata()) for line in above.lines}
+    assert shown == {**dict.fromkeys(claim_edge.MARKS, 3), "fitted alone": 6, "edge, fitted": 3}

@@ -177,6 +177,20 @@ def test_marks_tell_censored_unstable_and_lost_runs_apart():
     assert len(set(looks)) == len(looks)
 
 
+@pytest.mark.parametrize("width", ["80mm", "89mm", "165mm", "double"])
+@pytest.mark.parametrize("kinds", range(1, len(marks.MARKS) + 1))
+def test_a_legend_of_any_marks_lies_inside_the_figure(width, kinds):
+    style = base.style_named("paper", width)
+    with base.drawing(style):
+        handles = marks.legend(set(list(marks.MARKS)[:kinds]), style, list(REGIMES))
+        figure, _ = base.new_figure((style.width, 2))
+        base.furnish(figure, base.Words(caption=""), style, handles, columns=3)
+        figure.draw_without_rendering()
+        (drawn,) = figure.legends
+        assert drawn.get_window_extent().x1 <= figure.bbox.x1
+        assert drawn.get_window_extent().y0 >= -1
+
+
 def test_a_region_is_named_inside_it_and_off_the_runs():
     region = np.zeros((60, 60), dtype=bool)
     region[:, 30:] = True

@@ -7,8 +7,10 @@ import pandas as pd
 import pytest
 
 from analysis.statistics.claims import CurveRun, Finding, Verdict, mean_interval
+from analysis.statistics.edge import Edge
 from analysis.statistics.questions import (
     QUESTIONS,
+    Beside,
     Change,
     Difference,
     Forgets,
@@ -155,6 +157,14 @@ def test_a_change_compares_the_end_with_the_plateau():
     assert found.note == "1 runs have no plateau"
 
 
+def test_a_measure_stands_beside_another_on_the_plateau():
+    """Of the planted runs, 4 of the one and 8 of the other between memorising and generalising."""
+    planted = [CurveRun(one.settings, one.curves.assign(other=8.0)) for one in SEEDS]
+    found = Beside(column="norm", beside="other", high=1).find([*planted, run(t_gen=10**9)])
+    assert (found.estimate, found.runs) == (pytest.approx(0.5), 5)
+    assert Beside(column="norm", beside="absent", high=1).find(planted).runs == 0
+
+
 def test_an_order_is_a_factor_between_halves():
     found = Order(first="half_there", then="val_accuracy", low=1).find(SEEDS)
     assert found.estimate == pytest.approx(10, rel=0.1)
@@ -163,9 +173,56 @@ def test_an_order_is_a_factor_between_halves():
 
 @pytest.mark.parametrize("kind", QUESTIONS)
 def test_no_runs_give_no_verdict(kind):
-    needed = {"column": "norm", "field": "decay", "one": {}, "other": {}, "slow": {}, "fast": {}}
+    needed = {
+        "column": "norm",
+        "field": "decay",
+        "along": "rate",
+        "beside": "norm",
+        "one": {},
+        "other": {},
+        "slow": {},
+        "fast": {},
+    }
     needed |= {"first": "norm", "then": "val_accuracy", "budget": 10, "ratio": 5.0}
     needed |= {"axes": {"a": [1.0], "b": [1.0]}, "rows": ["m"]}
     fields = QUESTIONS[kind].__dataclass_fields__
     question = QUESTIONS[kind](low=0, **{name: value for name, value in needed.items() if name in fields})
     assert question.verdict(question.find([])) is Verdict.OPEN
+
+
+def plane(exponent, rates, decays, seeds=(0,)):
+    """Return runs of a plane whose least rate that generalises is 0.01 · decay^exponent, whatever the seed."""
+    return [
+        run(t_gen=100 if rate >= 0.01 * decay**exponent else 10**9, rate=rate, decay=decay, seed=seed)
+        for rate in rates
+        for decay in decays
+        for seed in seeds
+    ]
+
+
+@pytest.mark.parametrize("exponent", [-1.2, -1.0, -0.5])
+def test_the_exponent_of_an_edge_is_found_within_what_its_cells_allow(exponent):
+    rates, decays = np.logspace(-2, 2, 21), np.logspace(-3, 0, 7)
+    found = Edge(field="rate", along="decay", low=-1.4).find(plane(exponent, rates, decays))
+    assert found.low < exponent < found.high
+    assert 0.03 < found.high - found.low < 0.3
+    coarse = Edge(field="rate", along="decay", low=-1.4).find(plane(exponent, rates[::4], decays))
+    assert coarse.high - coarse.low > found.high - found.low
+
+
+def test_an_edge_outside_the_box_or_of_too_few_values_is_none():
+    rates, decays = np.logspace(-2, 2, 21), np.logspace(-3, 0, 7)
+    question = Edge(field="rate", along="decay", low=-1.4)
+    # At decay 1 the lowest rate generalises, and so no edge is seen there.
+    assert question.find(plane(-1.0, rates, decays)).note == "6 of 7 values have an edge inside the box"
+    assert question.find(plane(-1.0, rates, decays[:2])).runs == 0
+    assert question.find(plane(-1.0, rates[:3], decays)).runs == 0
+
+
+def test_an_edge_is_where_any_seed_passes():
+    rates, decays = np.logspace(-2, 2, 21), np.logspace(-3, 0, 7)
+    both = plane(-1.0, rates, decays) + [
+        run(t_gen=10**9, rate=rate, decay=decay, seed=1) for rate in rates for decay in decays
+    ]
+    question = Edge(field="rate", along="decay", low=-1.4)
+    assert question.edges(both) == question.edges(plane(-1.0, rates, decays))

@@ -6,13 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from grokcore import RunConfig
 from grokcore.errors import ConfigError, DataError
 from sweeps.cli import recipes as recipes_command
 from sweeps.gallery import experiment as experiments
 from sweeps.gallery import page
 from sweeps.gallery.exhibit import chosen, exhibit, kept
 from sweeps.gallery.experiment import conduct, is_of, load, members, save
-from sweeps.recipes.recipe import names, recipe
+from sweeps.recipes.recipe import names, parse, recipe
 
 NAME = "gromov-analytic"
 
@@ -155,3 +156,85 @@ def test_a_recipe_that_grew_trains_only_what_is_new(experiment, monkeypatch):
     assert again.curves.equals(grown.curves)
     conduct(recipe(NAME), quick=True, before=replace(part, measures="light"))
     assert sorted(trained) == [0, 1, 1, 2]
+
+
+TRANSFER = """
+runs = 2
+sampler = "grid"
+measures = "none"
+retire = false
+[recipe]
+paper = "p"
+authors = "a"
+year = 2025
+link = "https://x"
+figure = "f"
+shows = "s"
+ours = ["everything"]
+cost = 1.0
+[donor]
+model = { width = 4 }
+steps = 30
+[run]
+task = { name = "modular_addition", modulus = 7 }
+model = { name = "mlp", width = 16 }
+optimizer = { name = "adamw", rate = 1e-2 }
+fraction = 0.5
+steps = 5
+[space]
+seed = [0, 1]
+[rule]
+budget = 5
+ratio = 2.0
+[[claims]]
+says = "x"
+published = "y"
+source = "z"
+[claims.question]
+kind = "ratio"
+low = 1
+slow = { "initialisation.name" = "default" }
+fast = { "initialisation.name" = "transferred" }
+"""
+
+
+def test_each_run_of_a_recipe_with_a_donor_begins_with_a_smaller_ones_embedding_once_more(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = parse("transfer", TRANSFER)
+    done = conduct(found, quick=False)
+    begun = [settings for settings in done.settings.values() if settings["initialisation.name"] == "transferred"]
+    assert sorted(settings["seed"] for settings in begun) == [0, 1]
+    assert len(done.settings) == 4
+    for settings in begun:
+        donor = RunConfig.from_dict({**members(found.spec)[settings["seed"]].to_flat(), **found.donor})
+        assert np.load(settings["initialisation.path"]).shape == (7, 4)
+        assert settings["initialisation.path"].endswith(f"{donor.run_id}.npy")
+        assert (donor.model.width, donor.steps, donor.seed) == (4, 30, settings["seed"])
+    (claim,) = found.claims
+    assert claim.question.find(done.runs).runs == 2
+    assert is_of(load(save(tmp_path / "transfer.parquet", done)), found, quick=False)
+    assert not is_of(done, parse("transfer", TRANSFER.replace("steps = 30", "steps = 40")), quick=False)
+    assert not is_of(done, replace(found, donor={}), quick=False)
+    assert not is_of(replace(done, settings=dict(list(done.settings.items())[:3])), found, quick=False)
+
+
+def test_the_cheap_form_does_not_take_the_place_of_the_whole_one(experiment, tmp_path, monkeypatch):
+    """Not even where all is run again: the whole form says more. Once the recipe has changed, it does."""
+    whole = replace(experiment, quick=False)
+    save(tmp_path / f"{NAME}.parquet", whole)
+    monkeypatch.setattr("sweeps.gallery.exhibit._run", None)
+    (there,) = exhibit([recipe(NAME)], tmp_path, quick=True, again=True, slots=1)
+    assert not there.quick
+    save(tmp_path / f"{NAME}.parquet", replace(whole, measures="light"))
+    with pytest.raises(TypeError):
+        list(exhibit([recipe(NAME)], tmp_path, quick=True, again=True, slots=1))
+
+
+def test_runs_of_the_cheap_form_are_taken_into_the_whole_one(experiment, monkeypatch):
+    trained, real = [], experiments.train
+    monkeypatch.setattr(experiments, "train", lambda configs, **more: trained.extend(configs) or real(configs, **more))
+    taken = conduct(recipe(NAME), quick=False, before=experiment)
+    assert not trained  # the two forms of this recipe have the same runs
+    assert not taken.quick
+    assert taken.settings == experiment.settings
+    assert is_of(taken, recipe(NAME), quick=False)

@@ -256,6 +256,23 @@ def test_one_file_is_a_method(tmp_path):
     assert one.misfit() is None
 
 
+def test_a_method_with_another_optimizer_tunes_what_that_one_has(tmp_path):
+    """Plain SGD has no betas: what the baseline tunes of AdamW's own is left out, and the rest is tuned alike."""
+    text = OWN.partition("[space]")[0] + '[run]\n"optimizer.name" = "sgd"\n'
+    (tmp_path / "plain.toml").write_text(text)
+    asked = play.order(["plain"], ["parity"], tmp_path / "out", quick=True, own=tmp_path)
+    (one,) = play.cells(asked, "plain")
+    assert set(one.space.dimensions) == set(methods()[BASELINE].space) - {"optimizer.betas"}
+    assert one.config(one.first(), 0).optimizer.rate == 0.01
+    # Over a range of its own, its search does not begin where the baseline's does, outside of it.
+    (tmp_path / "plain.toml").write_text(text + '[space]\n"optimizer.rate" = { low = 1.0, high = 100.0, log = true }\n')
+    (one,) = play.cells(asked, "plain")
+    assert one.first()["optimizer.rate"] == pytest.approx(10.0)
+    (tmp_path / "plain.toml").write_text(text.replace("sgd", "sgf"))
+    with pytest.raises(ConfigError, match="Did you mean 'sgd'"):
+        play.order(["plain"], ["parity"], tmp_path / "out", quick=True, own=tmp_path)
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [

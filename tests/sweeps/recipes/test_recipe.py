@@ -8,10 +8,15 @@ from grokcore.errors import ConfigError
 from grokcore.measures.base import columns_of, defined_measures
 from sweeps.cli import options, recipes
 from sweeps.cli.runs import _config_of
+from sweeps.gallery.experiment import UNSAID, members
 from sweeps.recipes.find import recipe_named, specification, with_runs
 from sweeps.recipes.recipe import names, parse, recipe
 
 TINY = ("gromov-analytic", "delay-law-sgd", "liu-phase-regression", "prieto-orthograd")
+
+
+def cheapest(name):
+    return recipe(name).quick or recipe(name).spec
 
 
 def test_there_are_at_least_twenty_and_a_page_with_all_of_them():
@@ -28,7 +33,7 @@ def test_a_recipe_says_all_that_a_reader_needs(name):
     assert found.link.startswith("https://")
     for spec in filter(None, (found.spec, found.quick)):
         for claim in found.claims:
-            unknown = set(claim.question.where) - set(spec.whole_space.ends()[0].to_flat())
+            unknown = set(claim.question.where) - {*spec.whole_space.ends()[0].to_flat(), *UNSAID}
             assert not unknown, f"{name}: {claim.says} is asked where {unknown}"
     assert found.quick is None or found.quick_cost <= found.cost
 
@@ -39,8 +44,29 @@ def test_what_a_claim_asks_of_a_run_is_measured(name):
         run = spec.whole_space.ends()[0]
         measured = columns_of(defined_measures(run.task, run.model, spec.measures), run.task, run.model)
         for claim in recipe(name).claims:
-            asked = {value for field in ("column", "first", "then") if (value := getattr(claim.question, field, None))}
+            fields = ("column", "beside", "first", "then")
+            asked = {value for field in fields if (value := getattr(claim.question, field, None))}
             assert asked <= {"train_accuracy", "val_accuracy", "train_loss", "val_loss", *measured}, claim.says
+
+
+@pytest.mark.parametrize("name", [name for name in names() if cheapest(name).runs < 500])
+def test_every_side_of_a_claim_has_runs(name):
+    """In the cheap form where there is one, since that is what most people run."""
+    found = recipe(name)
+    runs = [{**UNSAID, **config.to_flat()} for config in members(cheapest(name))]
+    if found.donor:
+        runs += [{**settings, "initialisation.name": "transferred"} for settings in runs]
+    for claim in found.claims:
+        sides = [
+            getattr(claim.question, side) for side in ("slow", "fast", "one", "other") if hasattr(claim.question, side)
+        ]
+        for side in sides or [{}]:
+            wanted = {**claim.question.where, **side}
+            assert any(wanted.items() <= settings.items() for settings in map(hashable, runs)), (claim.says, wanted)
+
+
+def hashable(settings):
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
 
 
 @pytest.mark.parametrize("name", names())
