@@ -5,8 +5,9 @@ the share of 4,096 points at which the map of the chosen runs has the likeliest 
 steps that the runs took as a share of those of all; then the share at which .95 is reached. With hazard stopping a run
 ends where the forecaster would have ended it; one in twenty is audited and goes on. The map takes the forecast at its
 word; "censored" is the same runs' map that does not, and knows of a stopped run its steps alone. A regular grid is also
-read by the nearest run. The compared maps are of runs that the truth has too, so agreement is a little higher than with
-new runs, for every sampler alike.
+read by the nearest run. The maps of two halves of all runs, parted by lot, say how far seeds let maps agree at all. The
+compared maps are of runs that the truth has too, so agreement is a little higher than with new runs, for every sampler
+alike.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import optuna
 import pandas as pd
 import torch
@@ -144,12 +146,22 @@ def one(job: tuple[str, str, int, tuple[int, ...]]) -> list[dict[str, Any]]:
     return rows
 
 
+def halves(frame: pd.DataFrame, labels: npt.NDArray[np.int64]) -> tuple[float, float]:
+    """Return how well the maps of two halves of the runs, parted by lot, agree with each other and with that of all."""
+    order = np.random.default_rng(0).permutation(len(frame))
+    first, second = (
+        labels_of(fitted(frame.iloc[np.sort(part)].reset_index(drop=True))) for part in np.array_split(order, 2)
+    )
+    return float((first == second).mean()), float(((first == labels).mean() + (second == labels).mean()) / 2)
+
+
 def report(sizes: Sequence[int], seeds: int, processes: int, ways: Sequence[tuple[str, str]] = WAYS) -> pd.DataFrame:
     """Print and return what the ways of choosing reach."""
     frame = truth()
     with tempfile.TemporaryDirectory() as folder:
         os.environ[LABELS] = str(Path(folder) / "labels.npy")
-        np.save(_labels_file(), labels_of(fitted(frame)))
+        labels = labels_of(fitted(frame))
+        np.save(_labels_file(), labels)
         jobs = [("grid", "none", 0, ())] + [(*way, seed, tuple(sorted(sizes))) for seed in range(seeds) for way in ways]
         with ProcessPoolExecutor(processes) as pool:
             rows = [row for found in pool.map(one, jobs) for row in found]
@@ -157,6 +169,8 @@ def report(sizes: Sequence[int], seeds: int, processes: int, ways: Sequence[tupl
     print(
         f"the default problem: {len(frame):,} runs, {int(frame['last_step'].sum()):,} steps; means over {seeds} seeds"
     )
+    each_other, whole = halves(frame, labels)
+    print(f"maps of two halves of them agree at {each_other:.3f} with each other, at {whole:.3f} with that of all")
     print("agreement with their map, and the share of their steps that was taken")
     mean = table.groupby(["way", "runs"], sort=False)[["right", "steps"]].mean().reset_index()
     for way, some in mean.groupby("way", sort=False):

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from scipy.cluster.vq import kmeans2
@@ -41,7 +42,7 @@ STIFF_TURNS = 6
 """The same, where hyperparameters are held."""
 PATIENCE = 2
 """Turns in a row that may bring nothing likelier."""
-LIKELIEST = 4
+LIKELIEST = 3
 """Of each stiffness, the splits that go on."""
 APART = 3
 """Runs by which these differ at least."""
@@ -72,26 +73,6 @@ class Split:
         return self.smooth.loss + self.sides.loss
 
 
-def likeliest_split(seen: Observations, centre: float, whole: Trained, known: list[Array]) -> Split | None:
-    """Return the likeliest split found, from first guesses and from splits that are `known`; None if none is to be had.
-
-    `whole` is the field without a step.
-    """
-    guesses, side = first_guesses(seen), STEEP.centre(seen.points.shape[1])
-    begun = [settled_split(seen, centre, whole.theta, side, beyond, FIRST_TURNS) for beyond in known]
-    different: list[Array] = []
-    for prior in STIFF:
-        theta = prior.centre(seen.points.shape[1])
-        settled = [settled_split(seen, centre, theta, side, guess, STIFF_TURNS, held) for guess in guesses]
-        for split in sorted((split for split in settled if split is not None), key=_loss)[:LIKELIEST]:
-            if all(_apart(split.beyond, other) > APART for other in different):
-                different.append(split.beyond)
-                begun.append(settled_split(seen, centre, theta, side, split.beyond, FIRST_TURNS))
-    best = sorted((split for split in begun if split is not None), key=_loss)[:FINALISTS]
-    last = [settled_split(seen, centre, each.smooth.theta, each.sides.theta, each.beyond) for each in best]
-    return min((split for split in last if split is not None), key=_loss, default=None)
-
-
 Fit = Callable[[Observations, float, Prior, Array, Array | None], Trained]
 
 
@@ -99,26 +80,59 @@ def _adapting(seen: Observations, centre: float, prior: Prior, theta: Array, bey
     return trained(seen, centre, prior, theta, beyond=beyond, turns=4)
 
 
+class Way(NamedTuple):
+    """How a split settles: in how many turns, with which hyperparameters, and where it need not go again."""
+
+    turns: int = TURNS
+    fit: Fit = _adapting
+    met: set[bytes] | None = None
+    """Splits that others came by, where all go the same way from there on."""
+
+
+ADAPTING = Way()
+
+
+def likeliest_split(seen: Observations, centre: float, whole: Trained, known: list[Array]) -> Split | None:
+    """Return the likeliest split found, from first guesses and from splits that are `known`; None if none is to be had.
+
+    `whole` is the field without a step.
+    """
+    guesses, side, briefly = first_guesses(seen), STEEP.centre(seen.points.shape[1]), Way(FIRST_TURNS)
+    begun = [settled_split(seen, centre, whole.theta, side, beyond, briefly) for beyond in known]
+    different: list[Array] = []
+    for prior in STIFF:
+        theta, stiffly = prior.centre(seen.points.shape[1]), Way(STIFF_TURNS, held, set())
+        settled = [settled_split(seen, centre, theta, side, guess, stiffly) for guess in guesses]
+        for split in sorted((split for split in settled if split is not None), key=_loss)[:LIKELIEST]:
+            if all(_apart(split.beyond, other) > APART for other in different):
+                different.append(split.beyond)
+                begun.append(settled_split(seen, centre, theta, side, split.beyond, briefly))
+    best = sorted((split for split in begun if split is not None), key=_loss)[:FINALISTS]
+    last = [settled_split(seen, centre, each.smooth.theta, each.sides.theta, each.beyond) for each in best]
+    return min((split for split in last if split is not None), key=_loss, default=None)
+
+
 def settled_split(
-    seen: Observations,
-    centre: float,
-    smooth: Array,
-    side: Array,
-    beyond: Array,
-    turns: int = TURNS,
-    fit: Fit = _adapting,
+    seen: Observations, centre: float, smooth: Array, side: Array, beyond: Array, way: Way = ADAPTING
 ) -> Split | None:
     """Return the likeliest split on the way from a first guess of who is beyond; None if one side runs empty.
 
-    Told by others, a run at the edge may go to and fro for ever: the way ends where nothing moves or gets likelier.
+    Told by others, a run at the edge may go to and fro for ever: the way ends where nothing moves or gets likelier, or
+    where another one came by.
     """
     best: Split | None = None
     idle = 0
-    for _ in range(turns):
+    for _ in range(way.turns):
         if not FEWEST <= beyond.sum() <= len(beyond) - FEWEST:
             break
-        field = fit(seen, centre, Prior(), smooth, beyond)
-        sides = fit(sided(seen.points, beyond > 0.5), middle(beyond), STEEP, side, None)
+        if way.met is not None:
+            # The same split, whichever of its sides is called beyond.
+            split_itself = (beyond != beyond[0]).tobytes()
+            if split_itself in way.met:
+                break
+            way.met.add(split_itself)
+        field = way.fit(seen, centre, Prior(), smooth, beyond)
+        sides = way.fit(sided(seen.points, beyond > 0.5), middle(beyond), STEEP, side, None)
         smooth, side = field.theta, sides.theta
         split = Split(beyond, field, sides)
         best, idle = (split, 0) if best is None or split.loss < best.loss else (best, idle + 1)
