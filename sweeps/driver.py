@@ -23,6 +23,7 @@ from grokcore.run_config import RunConfig
 from sweeps.expectations import Expectations
 from sweeps.goal_watch import GoalWatch
 from sweeps.new_points import SpaceExhaustedError
+from sweeps.stopping.base import Expected
 from sweeps.store.lines import damaged
 from sweeps.store.reported_run import ReportedRun
 from sweeps.store.run_store import Asked, Store
@@ -49,8 +50,8 @@ class CohortTask:
     """Identity of the cohort: a hash of its members' in their order."""
     configs: tuple[RunConfig, ...]
     """Its members."""
-    expected: Mapping[str, float | None] = field(default_factory=dict)
-    """Chance to generalise by the map of the runs that were over, by identity; None where it says none."""
+    expected: Mapping[str, Expected] = field(default_factory=dict)
+    """What the runs that were over said of each, by identity; of none where no rule of stopping asks."""
 
 
 class Driver:
@@ -163,7 +164,7 @@ class Driver:
         while name in self._over:
             # These very runs were a cohort before: what is still on its way from then is not for this one.
             name = _name([name])
-        expected = self._expectations.of(ids, self._params_of, self._results)
+        expected = self._expectations.of(ids, self._params_of, self._results, self.store.records)
         task = CohortTask(name=name, configs=tuple(configs), expected=expected)
         self._out[task.name] = task
         self._held |= {config.run_id: config for config in configs}

@@ -1,7 +1,8 @@
-"""Expectations: what the map of a sweep's finished runs says of those that begin, by their configuration alone.
+"""Expectations: what a sweep's finished runs say of those that begin, before anything is seen of them.
 
-To a forecast this is one thing more that is known of a run (`expected` among its settings): curves tell runs apart in
-any sweep, but where a rate or a fraction is critical, and how many runs generalise at all, differs from sweep to sweep.
+Curves tell runs apart in any sweep, but where a rate or a fraction is critical, and how many runs generalise at all,
+differs from sweep to sweep. So a forecast is told two things: the chance that their map gives a run by its
+configuration (`expected` among its settings), and by how much forecasts of the finished runs were too low (`level`).
 A run is looked at once, when it is first handed out, and what was expected is written down with its cohort: a sweep
 that was killed and goes on judges it by the same.
 """
@@ -17,12 +18,15 @@ import numpy.typing as npt
 import pandas as pd
 
 from grokcore.errors import DataError
+from grokcore.records.run_record import Outcome
 from sweeps.search_map import SearchMap
+from sweeps.stopping.base import Expected
 
 if TYPE_CHECKING:
     from analysis.maps.regime_map import RegimeMap
     from grokcore.records.milestones import Milestone
     from grokcore.records.regimes import RegimeRule
+    from grokcore.records.run_record import RunRecord
     from sweeps.spec.sweep_spec import SweepSpec
 
 Array = npt.NDArray[np.float64]
@@ -32,7 +36,7 @@ Params = Mapping[str, Any]
 FIRST: Final = 32
 """Runs that are over before anything is expected of others."""
 MOST: Final = 512
-"""Runs after which the map is not drawn anew: where it is unsure by then, seeds disagree."""
+"""Runs after which neither is asked anew: where the map is unsure by then, seeds disagree."""
 
 
 def chances_to_generalise(regimes: RegimeMap, points: pd.DataFrame) -> Array:
@@ -73,36 +77,46 @@ def _box(frame: pd.DataFrame, axes: Mapping[str, str]) -> dict[str, tuple[float,
 
 
 class Expectations:
-    """The chance of runs to generalise by the map of those that are over, drawn anew when there are twice as many."""
+    """What the runs that are over say of those that begin, asked anew when there are twice as many."""
 
-    def __init__(self, spec: SweepSpec, known: Mapping[str, float | None]) -> None:
+    def __init__(self, spec: SweepSpec, known: Mapping[str, Expected]) -> None:
         """Take what was expected before, by run identity."""
+        self._stopping, self._rule = spec.stopping_rule, spec.rule
         self._search = SearchMap(spec.rule, spec.whole_space.distributions, spec.seed)
-        self._wanted = spec.stopping_rule.expects
         self._known = dict(known)
-        self._size = 0
+        self._size, self._level = 0, 0.0
 
     def of(
-        self, run_ids: Iterable[str], params: Callable[[str], Params | None], results: Callable[[], Results]
-    ) -> dict[str, float | None]:
-        """Return the chance of runs that begin, None where the runs that are over say none; nothing if nobody asks."""
-        if not self._wanted:
+        self,
+        run_ids: Iterable[str],
+        params: Callable[[str], Params | None],
+        results: Callable[[], Results],
+        records: Callable[[], Iterable[RunRecord]],
+    ) -> dict[str, Expected]:
+        """Return what is expected of runs that begin; nothing if nobody asks. `results` and `records` are those over.
+
+        The records, which are longer, are read when there are twice as many results as there were.
+        """
+        if not self._stopping.expects:
             return {}
         run_ids = list(run_ids)
         new = [run_id for run_id in run_ids if run_id not in self._known]
         if new:
-            self._known |= dict.fromkeys(new)
-            self._look(results)
+            self._look(results, records)
+            self._known |= dict.fromkeys(new, Expected(level=self._level))
             self._foresee({run_id: found for run_id in new if (found := params(run_id)) is not None})
         return {run_id: self._known[run_id] for run_id in run_ids}
 
-    def _look(self, results: Callable[[], Results]) -> None:
-        """Draw the map anew if there are twice as many results as there were."""
-        if not self._search.drawable or self._size >= MOST:
+    def _look(self, results: Callable[[], Results], records: Callable[[], Iterable[RunRecord]]) -> None:
+        """Draw the map anew, and ask for the level, if there are twice as many results as there were."""
+        if self._size >= MOST:
             return
         over = results()
         if len(over) >= max(FIRST, 2 * self._size):
-            self._search.tell(over)
+            if self._search.drawable:
+                self._search.tell(over)
+            ended = (record for record in records() if record.outcome is not Outcome.FAILED)
+            self._level = self._stopping.level(self._rule, ended, self._known)
             self._size = len(over)
 
     def _foresee(self, begun: Mapping[str, Params]) -> None:
@@ -110,4 +124,8 @@ class Expectations:
             return
         points = pd.DataFrame(list(begun.values()))[list(self._search.axes)]
         chances = chances_to_generalise(self._search.map, points)
-        self._known |= {r: float(chance) for r, chance in zip(begun, chances, strict=True) if math.isfinite(chance)}
+        self._known |= {
+            run_id: Expected(float(chance), self._level)
+            for run_id, chance in zip(begun, chances, strict=True)
+            if math.isfinite(chance)
+        }

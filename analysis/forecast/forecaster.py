@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
+from scipy.optimize import brentq
 from scipy.special import expit, logit
 
 from analysis.forecast.landmarks import COLUMNS, EXPECTED, GIVEN, SEEN, Array, ahead, edges, landmarks, rows, seen
@@ -28,6 +30,8 @@ from grokcore.records.milestones import Milestone
 
 SHIPPED: Final = Path(__file__).with_name("shipped.parquet")
 """Rows of the sweeps of ``python -m benchmarks.forecast_sweeps``: what a forecast knows before a sweep has runs."""
+SPREAD: Final = 1.0
+"""How far sweeps differ in the log odds of their hazards: the standard deviation that `level_of` supposes."""
 FEWEST_EVENTS: Final = 20
 """Rows with an event below which nothing is fitted."""
 GENERALISING: Final = "generalising"
@@ -54,6 +58,8 @@ class KnownRun:
     """When it memorised, or until when it was watched; None where nobody says."""
     family: str = ""
     """That of its task, `Task.family`; empty where it is not known."""
+    level: float = 0.0
+    """What its sweep's own runs add to the log odds of each hazard to generalise: `Forecaster.level_of` them."""
 
 
 class Forecaster:
@@ -148,11 +154,39 @@ class Forecaster:
             self._fits[of] = [(view, _fitted(table, view)) for view in views]
         return self._fits[of]
 
-    def _hazard(self, asked: Array, of: str) -> Array:
-        """Return the chance of rows of `COLUMNS`, (N, 17), that a run gets there in its interval, (N,)."""
+    def _odds(self, asked: Array, of: str) -> Array:
+        """Return the log odds of rows of `COLUMNS`, (N, 17), that a run gets there in its interval, (N,)."""
+        from threadpoolctl import threadpool_limits
+
         asked = asked.astype(np.float32)
-        odds = [logit(model.predict_proba(asked[:, view])[:, 1]) for view, model in self._models(of)]
-        return np.asarray(expit(np.mean(odds, axis=0)))
+        with threadpool_limits(1):
+            odds = [logit(model.predict_proba(asked[:, view])[:, 1]) for view, model in self._models(of)]
+        return np.asarray(np.mean(odds, axis=0))
+
+    def level_of(self, runs: Iterable[KnownRun]) -> float:
+        """Return what is to be added to the log odds of all hazards to generalise for them to fit runs of one sweep.
+
+        The most probable one of a normal with standard deviation `SPREAD` around 0, each run counting once however many
+        landmarks it has. Runs may be over or stopped: those are watched until then. What they add already is not asked.
+        """
+        tables: list[Array] = []
+        events: list[npt.NDArray[np.bool_]] = []
+        for run in runs:
+            assert run.t_gen is not None
+            values, event = rows(run.curves, run.settings, run.t_gen, run.budget, self.threshold)
+            if len(values):
+                tables.append(values)
+                events.append(event)
+        if not tables:
+            return 0.0
+        weights = np.concatenate([np.full(len(table), 1 / len(np.unique(table[:, 0]))) for table in tables])
+        odds, happened = self._odds(np.concatenate(tables), GENERALISING), np.concatenate(events)
+
+        def slope(level: float) -> float:
+            return float(np.sum(weights * (expit(odds + level) - happened)) + level / SPREAD**2)
+
+        furthest = weights.sum() + 1.0  # no sum of weights outweighs the pull back to 0 from there
+        return float(brentq(slope, -furthest, furthest, xtol=1e-6))
 
     def chances(self, run: KnownRun, landmark: int) -> tuple[Array, Array]:
         """Return steps after a landmark, (S,), and the chance that the run has generalised by each, (S,).
@@ -163,19 +197,17 @@ class Forecaster:
 
     def chances_of(self, runs: Iterable[KnownRun], landmark: int, of: str = GENERALISING) -> list[tuple[Array, Array]]:
         """Return `chances` of several runs, computed together; those to memorise by each step, if that is asked."""
-        from threadpoolctl import threadpool_limits
-
-        tables, ends = [], []
+        tables, ends, levels = [], [], []
         for run in runs:
             at = seen(run.curves, run.settings, landmark, self.threshold)
             borders = edges(landmark, run.budget)
             pairs = itertools.pairwise(borders)
             tables.append(np.array([np.append(at, ahead(landmark, begin, end)) for begin, end in pairs]))
             ends.append(borders[1:])
+            levels.append(np.full(len(tables[-1]), run.level if of == GENERALISING else 0.0))
         if not tables:
             return []
-        with threadpool_limits(1):
-            hazard = self._hazard(np.concatenate(tables), of)
+        hazard = expit(self._odds(np.concatenate(tables), of) + np.concatenate(levels))
         found: list[tuple[Array, Array]] = []
         place = 0
         for steps in ends:

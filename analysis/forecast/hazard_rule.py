@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -36,6 +37,12 @@ class Verdict:
             f"chance to generalise by step {self.budget:,} was {self.chance:.3f} at step {self.step:,}, "
             f"below {self.bound:g}"
         )
+
+
+def step_said(reason: str) -> int:
+    """Return the landmark that the sentence of a verdict names; 0 for another text."""
+    found = re.search(r" at step ([\d,]{1,20}), below ", reason)
+    return 0 if found is None else int(found[1].replace(",", ""))
 
 
 class HazardRule:
@@ -83,19 +90,24 @@ class HazardRule:
 
     def _best(self, run: KnownRun, split: str, landmark: int) -> float:
         past = np.asarray(run.curves["step"]) <= landmark
-        return float(np.nanmax(np.asarray(run.curves[f"{split}_accuracy"], dtype=float)[past]))
+        seen = np.asarray(run.curves[f"{split}_accuracy"], dtype=float)[past]
+        return float(np.nanmax(seen, initial=0.0))
 
     def _below(self, runs: Sequence[KnownRun], which: Sequence[int], landmark: int, of: str) -> dict[int, float]:
         """Return those of the runs `which` whose chance was below the bound at all looks, with the chance now."""
         live, now = list(which), dict[int, float]()
+        first = {i: float(np.min(np.asarray(runs[i].curves["step"], dtype=float), initial=np.inf)) for i in live}
         for back in range(self.looks):
             # Most runs have a fair chance now: only those that have not are looked at before.
             for budget in {runs[i].budget for i in live}:
                 these = [i for i in live if runs[i].budget == budget]
                 earlier = [step for step in landmarks(budget) if step <= landmark]
-                if len(earlier) <= back:
-                    live = [i for i in live if i not in these]
+                # Nothing is said of a run at a landmark before its first evaluation.
+                seen = [i for i in these if len(earlier) > back and first[i] <= earlier[-1 - back]]
+                live = [i for i in live if i in seen or i not in these]
+                if not seen:
                     continue
+                these = seen
                 forecasts = self.forecaster.chances_of([runs[i] for i in these], earlier[-1 - back], of)
                 for i, (_, chances) in zip(these, forecasts, strict=True):
                     if chances[-1] >= self.chance:

@@ -79,6 +79,24 @@ def named_curves(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     return frame.rename(columns=renamed), notes
 
 
+def checked_curves(frame: pd.DataFrame, one: str = "run") -> tuple[pd.DataFrame, list[str]]:
+    """Return `named_curves` with steps, accuracies from 0 to 1 and a run_id, `one` where there is no such column.
+
+    Raises `DataError` for accuracies that are none, and where no row has a step.
+    """
+    curves, notes = named_curves(frame)
+    if "run_id" not in curves.columns:
+        curves = curves.assign(run_id=one)
+    curves = curves.assign(run_id=curves["run_id"].astype(str), step=steps_of(curves, "step"))
+    curves = curves[curves["step"].notna()]
+    if not len(curves):
+        raise DataError("the curves have no rows with a step.")
+    for name in ("train_accuracy", "val_accuracy"):
+        values, note = _accuracy(curves, name)
+        curves, notes = curves.assign(**{name: values}), [*notes, *note]
+    return curves, notes
+
+
 def runs_of_curves(curves: pd.DataFrame, settings: pd.DataFrame | None = None) -> Imported:
     """Return the run table of a long table of curves: one row a run, milestones at every recorded threshold.
 
@@ -88,16 +106,8 @@ def runs_of_curves(curves: pd.DataFrame, settings: pd.DataFrame | None = None) -
     evaluation before; else it is censored at the run's last. Raises `DataError` for accuracies that are none and steps
     that go back.
     """
-    curves, notes = named_curves(curves)
-    if "run_id" not in curves.columns:
-        curves = curves.assign(run_id="run")
-    curves = curves.assign(run_id=curves["run_id"].astype(str), step=steps_of(curves, "step"))
-    curves = _with_pairs(curves[curves["step"].notna()])
-    if not len(curves):
-        raise DataError("the curves have no rows with a step.")
-    for name in ("train_accuracy", "val_accuracy"):
-        values, note = _accuracy(curves, name)
-        curves, notes = curves.assign(**{name: values}), [*notes, *note]
+    curves, notes = checked_curves(curves)
+    curves = _with_pairs(curves)
     constant = _settings(curves)
     rows = [
         {"run_id": run_id, **{name: rows[name].iloc[0] for name in constant}, **_milestones(run_id, rows)}

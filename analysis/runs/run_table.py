@@ -278,10 +278,12 @@ def check_budget(runs: Runs, rule: RegimeRule) -> list[str]:
     said = (
         [f"{short} of {len(step)} runs are censored before the budget: their regime is not certain."] if short else []
     )
-    believed = int((runs.table["t_gen"].to_numpy(dtype=float) < step)[open_ended].sum())
-    if believed:
+    believed = open_ended & (runs.table["t_gen"].to_numpy(dtype=float) < step)
+    if believed.any():
+        early = int((believed & ~runs.milestone("t_mem")[1]).sum())
         said.append(
-            f"{believed} of {len(step)} runs were stopped by a forecast, and count as not generalising in time."
+            f"{int(believed.sum())} of {len(step)} runs were stopped by a forecast, and count as not generalising in "
+            f"time; {early} of them had not memorised, and count as not memorising in time either: confusion."
         )
     return said
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sweeps.cli.options import RESULTS, Results
+from sweeps.cli.maps import pairs
+from sweeps.cli.options import RESULTS, Columns, Results
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from analysis.forecast.forecaster import Forecaster, KnownRun
     from grokcore.records.run_record import RunRecord
@@ -22,6 +23,7 @@ def forecast(
     target: Annotated[str, typer.Argument(help="Identity of a run, a table of curves, or with --save a sweep.")],
     budget: Annotated[int | None, typer.Option(min=1, help="Steps that a run of a table may take.")] = None,
     forecaster: Annotated[Path | None, typer.Option(help="A saved forecaster; the package's own if not given.")] = None,
+    column: Columns = None,
     save: Annotated[Path | None, typer.Option(help="Learn from a sweep too, and save the forecaster here.")] = None,
     results: Results = RESULTS,
 ) -> None:
@@ -38,7 +40,8 @@ def forecast(
         _save(target, results, known, save)
         return
     path = Path(target)
-    runs = _of_table(path, budget) if path.is_file() else _of_run(target, results)
+    columns = pairs("--column", column or [], "a name and the column it stands for, as val_accuracy=test/acc")
+    runs = _of_table(path, budget, columns) if path.is_file() else _of_run(target, results)
     for name, run in runs:
         if said := known.misfit(run.family):
             raise DataError(f"run {name}: {said}")
@@ -57,16 +60,20 @@ def _lines(forecaster: Forecaster, run: KnownRun) -> Iterator[str]:
 
     accuracy = np.asarray(run.curves["val_accuracy"], dtype=float)
     steps = np.asarray(run.curves["step"])[np.isfinite(accuracy)]
+    if not len(steps):
+        yield "nothing can be said: it has no validation accuracy"
+        return
     generalised = first_passage(steps, accuracy[np.isfinite(accuracy)], forecaster.threshold)
     last = generalised.step - 1 if generalised.event else int(steps[-1])
-    asked = [step for step in landmarks(run.budget) if step <= last]
+    asked = [step for step in landmarks(run.budget) if steps[0] <= step <= last]
     for step in asked:
         until, chances = forecaster.chances(run, step)
         soon = int(np.argmax(until >= min(3 * step, run.budget)))
         near = f"{chances[soon]:.1%} by step {until[soon]:,.0f}, " if until[soon] < run.budget else ""
         yield f"at step {step:,}: {near}{chances[-1]:.1%} by step {run.budget:,}"
     if not asked:
-        yield "nothing can be said before step 40"
+        early = "nothing can be said before step 40"
+        yield early if last < 40 else "nothing can be said: no landmark lies between its first evaluation and its last"
     if generalised.event:
         yield f"generalised at step {generalised.step:,}"
     elif (verdict := HazardRule(forecaster).first(run)) is not None:
@@ -76,11 +83,15 @@ def _lines(forecaster: Forecaster, run: KnownRun) -> Iterator[str]:
 def _of_run(run_id: str, results: Path) -> Iterator[tuple[str, KnownRun]]:
     from grokcore.errors import DataError
     from sweeps.finished_runs.find import find_record
+    from sweeps.stopping._known_runs import finished_run
+    from sweeps.stopping.base import NOTHING
+    from sweeps.store.run_store import read_expected
 
-    _, rule, record = find_record(run_id, results)
+    folder, rule, record = find_record(run_id, results)
     if not len(record.columns["step"]):
         raise DataError(f"run {record.run_id} has no curves: it {record.outcome.sentence}.")
-    yield record.run_id, known_run(record, record.config.steps if rule is None else rule.budget)
+    expected = NOTHING if rule is None else read_expected(folder).get(record.run_id, NOTHING)
+    yield record.run_id, finished_run(record, record.config.steps if rule is None else rule.budget, 0.9, expected)
 
 
 def _expected(spec: SweepSpec, records: Sequence[RunRecord]) -> Sequence[float]:
@@ -97,40 +108,29 @@ def _expected(spec: SweepSpec, records: Sequence[RunRecord]) -> Sequence[float]:
     return [float(chance) for chance in expected_in_order(frame, axes, spec.rule)]
 
 
-def known_run(record: RunRecord, budget: int, threshold: float = 0.9, expected: float = math.nan) -> KnownRun:
-    """Return a finished run as a forecaster knows it."""
-    from analysis.forecast.forecaster import KnownRun
-
-    flat = record.config.to_flat()
-    settings = {name.rpartition(".")[2]: flat.get(name) for name in ("optimizer.rate", "optimizer.decay")}
-    settings["expected"] = expected
-    steps = min(budget, record.config.steps)
-    t_mem, t_gen = record.milestone("train", threshold), record.milestone("val", threshold)
-    family = record.config.task.family
-    return KnownRun(curves=record.columns, settings=settings, budget=steps, t_gen=t_gen, t_mem=t_mem, family=family)
-
-
-def _of_table(path: Path, budget: int | None) -> Iterator[tuple[str, KnownRun]]:
+def _of_table(path: Path, budget: int | None, columns: Mapping[str, str]) -> Iterator[tuple[str, KnownRun]]:
     from analysis.forecast.forecaster import KnownRun
     from analysis.forecast.landmarks import CURVES, SETTINGS
-    from analysis.importing.curve_tables import named_curves
+    from analysis.importing.curve_tables import checked_curves
+    from analysis.runs.cells import as_numbers
+    from analysis.runs.columns import tidied
     from analysis.runs.table_files import read_table
     from grokcore.errors import ConfigError, DataError
 
     if budget is None:
         raise ConfigError([f"{path}: say how many optimizer steps a run may take, as --budget 20000."])
     frame, notes = read_table(path)
-    curves, said = named_curves(frame)
+    curves, said = checked_curves(tidied(frame, columns).frame, one=path.stem)
     for note in (*notes, *said):
         typer.echo(f"{path.name}: {note}")
-    if "run_id" not in curves.columns:
-        curves = curves.assign(run_id=path.stem)
     for name, run in curves.sort_values("step").groupby("run_id", sort=False):
         if run["step"].duplicated().any():
             raise DataError(f"{path}: run {name} has a step twice; give a column run_id where there are several runs.")
-        columns: dict[str, Any] = {key: run[key].to_numpy() for key in ("step", *CURVES) if key in run.columns}
-        settings = {key: float(run[key].iloc[0]) for key in SETTINGS if key in run.columns}
-        yield str(name), KnownRun(curves=columns, settings=settings, budget=budget)
+        known = {key: as_numbers(run[key]) for key in (*CURVES, *SETTINGS) if key in run.columns}
+        columns_of: dict[str, Any] = {"step": run["step"].to_numpy()}
+        columns_of |= {key: known[key] for key in CURVES if key in known}
+        settings: dict[str, Any] = {key: float(known[key][0]) for key in SETTINGS if key in known}
+        yield str(name), KnownRun(curves=columns_of, settings=settings, budget=budget)
 
 
 def _save(target: str, results: Path, known: Forecaster, save: Path) -> None:
@@ -139,6 +139,8 @@ def _save(target: str, results: Path, known: Forecaster, save: Path) -> None:
     from grokcore.output_paths import check_outputs
     from grokcore.records.run_record import Outcome
     from sweeps.spec.sweep_spec import SweepSpec
+    from sweeps.stopping._known_runs import finished_run
+    from sweeps.stopping.base import Expected
     from sweeps.store.run_store import meant, read_records
 
     folder = meant(Path(target), results)
@@ -150,7 +152,8 @@ def _save(target: str, results: Path, known: Forecaster, save: Path) -> None:
     records = [record for record in read_records(folder) if record.outcome is not Outcome.FAILED]
     expected = _expected(spec, records)
     own = Forecaster.of_runs(
-        (known_run(r, rule.budget, rule.threshold, e) for r, e in zip(records, expected, strict=True)), rule.threshold
+        (finished_run(r, rule.budget, rule.threshold, Expected(e)) for r, e in zip(records, expected, strict=True)),
+        rule.threshold,
     )
     own.joined(known).save(save)
     typer.echo(f"learned from {len(records)} runs of {folder.name}: {save}")

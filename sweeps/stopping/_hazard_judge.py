@@ -13,6 +13,8 @@ from analysis.forecast.hazard_rule import HazardRule
 from analysis.forecast.landmarks import landmarks
 from grokcore.records.regimes import RegimeRule
 from grokcore.run_config import RunConfig
+from sweeps.stopping._known_runs import known_run
+from sweeps.stopping.base import NOTHING, Expected
 
 
 @functools.lru_cache(maxsize=4)
@@ -24,9 +26,7 @@ def forecaster_at(path: str) -> Forecaster:
 class HazardJudge:
     """Asks the hazard rule of the runs of a cohort."""
 
-    def __init__(
-        self, rule: HazardRule, regimes: RegimeRule, audit: float, expected: Mapping[str, float | None]
-    ) -> None:
+    def __init__(self, rule: HazardRule, regimes: RegimeRule, audit: float, expected: Mapping[str, Expected]) -> None:
         self._rule, self._regimes, self._audit, self._expected = rule, regimes, audit, expected
 
     def looks(self, config: RunConfig) -> frozenset[int]:
@@ -53,13 +53,7 @@ class HazardJudge:
         return "" if verdict is None else f"audited: {verdict.sentence}"
 
     def _known(self, config: RunConfig, curves: Mapping[str, Any]) -> KnownRun:
-        flat = config.to_flat()
-        settings = {name: flat.get(full) for name, full in _SETTINGS.items()}
-        settings["expected"] = self._expected.get(config.run_id)
-        return KnownRun(curves=curves, settings=settings, budget=self.rules_out(config))
-
-
-_SETTINGS = {"rate": "optimizer.rate", "decay": "optimizer.decay"}
+        return known_run(config, curves, self._regimes.budget, self._expected.get(config.run_id, NOTHING))
 
 
 @functools.lru_cache(maxsize=256)

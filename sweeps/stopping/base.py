@@ -6,7 +6,7 @@ import abc
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,29 @@ from grokcore.engine.judging import Judge
 from grokcore.records.regimes import RegimeRule
 from grokcore.run_config import RunConfig
 
+if TYPE_CHECKING:
+    from grokcore.records.run_record import RunRecord
+
 Array = npt.NDArray[np.float64]
+
+
+class Expected(NamedTuple):
+    """What the runs of a sweep that were over said of one when it was first handed out."""
+
+    chance: float | None = None
+    """Chance to generalise by their map; None where it says none."""
+    level: float = 0.0
+    """What they add to the log odds of its forecast hazards."""
+
+    @classmethod
+    def of(cls, value: Any) -> Self:
+        """Return what was written down: a chance and a level, or a chance alone, as before there was a level."""
+        chance, level = value if isinstance(value, (list, tuple)) else (value, 0.0)
+        return cls(None if chance is None else float(chance), float(level))
+
+
+NOTHING: Final = Expected()
+"""What is said of a run when too few are over."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +47,7 @@ class Stopping(Component, abc.ABC):
     """A rule of stopping; its fields are its settings."""
 
     expects: ClassVar[bool] = False
-    """Whether its judge makes use of what the map of the sweep's own runs expects of others."""
+    """Whether its judge makes use of what the sweep's own runs say of others."""
     taken: ClassVar[float] = 1.0
     """Share of the steps that runs still take under it; of ours as ``python -m benchmarks.forecast`` prints it."""
 
@@ -37,8 +59,15 @@ class Stopping(Component, abc.ABC):
     def judge(self, rule: RegimeRule) -> Judge | None:
         """Return who is asked of every run of a sweep under `rule`; None if no run is ever stopped."""
 
-    def expecting(self, rule: RegimeRule, expected: Mapping[str, float | None]) -> Judge | None:  # noqa: ARG002
-        """Return the judge of runs to which the map of the sweep's own runs gave the `expected` chances, by identity.
+    def level(self, rule: RegimeRule, records: Iterable[RunRecord], expected: Mapping[str, Expected]) -> float:  # noqa: ARG002
+        """Return what the runs of a sweep that are over, of which something was `expected`, say of the level of others.
+
+        A rule that makes no use of it returns 0.
+        """
+        return 0.0
+
+    def expecting(self, rule: RegimeRule, expected: Mapping[str, Expected]) -> Judge | None:  # noqa: ARG002
+        """Return the judge of runs of which the sweep's own runs said what is `expected`, by identity.
 
         A rule that makes no use of them judges as it does without.
         """
@@ -53,11 +82,13 @@ def told(name: str, options: Mapping[str, Any], rule: RegimeRule) -> str:
     return json.dumps({"name": name, "options": dict(options), "rule": rule.to_section()})
 
 
-def judge_of(text: str, expected: Mapping[str, float | None] | None = None) -> Judge | None:
-    """Return the judge that `told` described, for runs of which something is `expected`."""
+def judge_of(text: str, expected: Mapping[str, Any] | None = None) -> Judge | None:
+    """Return the judge that `told` described, for runs of which something is `expected`, as it was written down."""
     said = json.loads(text)
     stopping: Stopping = STOPPING.member(said["name"])(**said["options"])
-    return stopping.expecting(RegimeRule(**said["rule"]), expected or {})
+    return stopping.expecting(
+        RegimeRule(**said["rule"]), {run: Expected.of(one) for run, one in (expected or {}).items()}
+    )
 
 
 class PeerJudge(abc.ABC):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from annotated_types import Ge, Gt, Le, Lt
 
@@ -12,7 +12,10 @@ from analysis.forecast.learned import FAMILIES, THRESHOLD, misfit
 from grokcore.engine.judging import Judge
 from grokcore.errors import ConfigError, DataError
 from grokcore.records.regimes import RegimeRule
-from sweeps.stopping.base import Stopping
+from sweeps.stopping.base import NOTHING, Expected, Stopping
+
+if TYPE_CHECKING:
+    from grokcore.records.run_record import RunRecord
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +31,7 @@ class Hazard(Stopping):
     """
 
     expects: ClassVar[bool] = True
-    taken: ClassVar[float] = 0.43
+    taken: ClassVar[float] = 0.45
 
     chance: Annotated[float, Gt(0), Lt(1)] = 0.04
     """Chance to generalise within the budget below which a run is stopped."""
@@ -68,8 +71,16 @@ class Hazard(Stopping):
         """Return the judge; raises `ConfigError` if the forecaster learned another threshold than the rule's."""
         return self.expecting(rule, {})
 
-    def expecting(self, rule: RegimeRule, expected: Mapping[str, float | None]) -> Judge:
-        """Return the judge of runs to which the map of the sweep's own runs gave the `expected` chances."""
+    def level(self, rule: RegimeRule, records: Iterable[RunRecord], expected: Mapping[str, Expected]) -> float:
+        """Return by how much the forecasts of a sweep's runs that are over were too low, in log odds of the hazard."""
+        from sweeps.stopping._hazard_judge import forecaster_at
+        from sweeps.stopping._known_runs import finished_run
+
+        runs = (finished_run(r, rule.budget, rule.threshold, expected.get(r.run_id, NOTHING)) for r in records)
+        return forecaster_at(self.forecaster).level_of(runs)
+
+    def expecting(self, rule: RegimeRule, expected: Mapping[str, Expected]) -> Judge:
+        """Return the judge of runs of which the sweep's own runs said what is `expected`."""
         from analysis.forecast.hazard_rule import HazardRule
         from sweeps.stopping._hazard_judge import HazardJudge, forecaster_at
 

@@ -26,6 +26,7 @@ from sweeps.spec import toml
 from sweeps.spec.box import narrowings
 from sweeps.spec.space import Dimension
 from sweeps.spec.sweep_spec import SweepSpec
+from sweeps.stopping.base import Expected
 from sweeps.store import lines
 from sweeps.store.checkpoint_store import FOLDER, checkpoint_name
 from sweeps.store.storage import place
@@ -157,10 +158,10 @@ class Store:
         """Write down that these runs were chosen."""
         lines.append(self._asked, [json.dumps(vars(item)) for item in asked])
 
-    def hand_out(self, cohort: str, run_ids: Iterable[str], expected: Mapping[str, float | None] | None = None) -> None:
+    def hand_out(self, cohort: str, run_ids: Iterable[str], expected: Mapping[str, Expected] | None = None) -> None:
         """Write down that a cohort of these runs is being trained, so that its checkpoint can be gone on with.
 
-        With it, what is `expected` of them, by which they are judged: chances by identity. It need not be on
+        With it, what is `expected` of them, by which they are judged, by identity. It need not be on
         disk at once: what a power cut costs is that cohort's checkpoint.
         """
         line: dict[str, Any] = {"cohort": cohort, "run_ids": list(run_ids)}
@@ -195,11 +196,9 @@ class Store:
         there = {file.removesuffix(".pt") for file in place(self.storage).names(FOLDER)}
         return {name: ids for name, ids in handed.items() if name in there and _COHORT.fullmatch(name)}
 
-    def expected(self) -> dict[str, float | None]:
+    def expected(self) -> dict[str, Expected]:
         """Read what was expected of the runs that were handed out, by identity."""
-        lost = "the runs of that cohort are then judged by the map of now"
-        handed = lines.parsed(self.path / "cohorts.jsonl", _cohort, lost)
-        return {run_id: chance for _, _, expected in handed for run_id, chance in expected.items()}
+        return read_expected(self.path)
 
     def forget(self, cohort: str) -> None:
         """Delete the checkpoint of a cohort that is over."""
@@ -318,9 +317,16 @@ def _record_id(line: bytes) -> str:
     return match[1].decode()
 
 
-def _cohort(line: bytes) -> tuple[str, list[str], dict[str, float | None]]:
+def read_expected(path: Path) -> dict[str, Expected]:
+    """Read what was expected of the runs of a sweep's folder when they were handed out, by identity."""
+    lost = "the runs of that cohort are then judged by the runs that are over by now"
+    handed = lines.parsed(path / "cohorts.jsonl", _cohort, lost)
+    return {run_id: one for _, _, expected in handed for run_id, one in expected.items()}
+
+
+def _cohort(line: bytes) -> tuple[str, list[str], dict[str, Expected]]:
     item = json.loads(line)
-    expected = {str(r): None if c is None else float(c) for r, c in item.get("expected", {}).items()}
+    expected = {str(run_id): Expected.of(one) for run_id, one in item.get("expected", {}).items()}
     return str(item["cohort"]), list(map(str, item["run_ids"])), expected
 
 

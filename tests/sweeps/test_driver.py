@@ -14,6 +14,7 @@ from grokcore.records.run_record import Outcome
 from sweeps.driver import Driver, SweepFailedError
 from sweeps.samplers.base import SAMPLERS
 from sweeps.spec.space import Choice
+from sweeps.stopping.hazard import Hazard
 from sweeps.store.reported_run import report
 from sweeps.store.run_store import Asked, Store
 from sweeps.study import milestones_of
@@ -342,9 +343,10 @@ def test_a_run_that_a_forecast_stopped_is_told_as_one_that_does_not_generalise_i
 
 
 def test_runs_are_judged_by_what_the_finished_ones_let_expect_and_by_the_same_after_a_kill(
-    drive, changed, pretend, spec
+    drive, changed, pretend, spec, monkeypatch
 ):
     judged, expected, generalised = changed(spec, runs=72, stopping="hazard"), {}, {}
+    monkeypatch.setattr(Hazard, "level", lambda _, rule, records, __: len(list(records)) / rule.budget)
     with drive(judged) as driver:
         while len(expected) < 64:
             task = driver.next_cohort()
@@ -358,8 +360,9 @@ def test_runs_are_judged_by_what_the_finished_ones_let_expect_and_by_the_same_af
         driver.lost(lost.name)
         assert driver.next_cohort().expected == lost.expected
     first, later = list(expected)[:32], list(expected)[32:]
-    assert all(expected[run_id] is None for run_id in first)
-    assert np.mean([(expected[run_id] > 0.5) == generalised[run_id] for run_id in later]) > 0.8
+    assert all(expected[run_id] == (None, 0.0) for run_id in first)
+    assert np.mean([(expected[run_id].chance > 0.5) == generalised[run_id] for run_id in later]) > 0.8
+    assert {expected[run_id].level for run_id in later} == {32 / judged.rule.budget}
     with drive(judged) as driver:
         again = {}
         while not lost.expected.keys() <= again.keys():

@@ -155,3 +155,12 @@ def test_a_run_that_may_still_memorise_is_not_stopped_before_it_has(learned):
 def test_what_the_shipped_forecaster_learned_from_is_known_without_reading_it():
     shipped = Forecaster.load()
     assert (shipped.families, shipped.threshold) == (FAMILIES, THRESHOLD)
+
+
+def test_nothing_is_said_of_a_run_before_its_first_evaluation(learned):
+    rule = HazardRule(learned, chance=0.9)
+    whole = run(None)
+    late = {name: values[whole.curves["step"] > 300] for name, values in whole.curves.items()}
+    first = [rule.first(dataclasses.replace(whole, curves=curves)).step for curves in (whole.curves, late)]
+    assert first[0] < 300
+    assert first[1] >= 631

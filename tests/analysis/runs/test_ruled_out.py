@@ -58,7 +58,13 @@ def test_a_map_knows_where_runs_were_stopped_and_marks_them_as_uncertain():
         assert not stopped["known"].any()
         assert "ruled_out" not in fitted.runs
     assert chances[0] > 0.9 > chances[1]
-    assert any("stopped by a forecast" in said for said in RegimeMap.fit(runs(WHY)[0], SCALES, rule=RULE).warnings)
+
+
+def test_a_map_says_how_many_were_stopped_and_how_many_of_them_before_memorising():
+    table, late = runs(WHY)
+    (said,) = [said for said in RegimeMap.fit(table, SCALES, rule=RULE).warnings if "stopped by a forecast" in said]
+    assert said.startswith(f"{late.sum()} of 60 runs were stopped")
+    assert "; 4 of them had not memorised, and count as not memorising in time either: confusion." in said
 
 
 @pytest.mark.parametrize("reason", [WHY, ""])

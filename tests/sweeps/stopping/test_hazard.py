@@ -5,13 +5,14 @@ import json
 
 import pytest
 
+from analysis.forecast.hazard_rule import Verdict
 from grokcore.engine.cohort import Cohort
 from grokcore.errors import ConfigError
 from grokcore.records.regimes import RegimeRule
 from grokcore.records.run_record import UNDECIDED, Outcome, RunRecord
 from grokcore.run_config import RunConfig
 from grokcore.training import train_again
-from sweeps.finished_runs.stopped import stopping_report
+from sweeps.finished_runs.stopped import audited, stopping_report
 from sweeps.spec.space import Choice
 from sweeps.spec.sweep_spec import SweepSpec
 from sweeps.stopping.base import STOPPING, judge_of, told
@@ -106,6 +107,26 @@ def test_the_report_counts_false_alarms_among_audited_runs_alone(undisturbed):
         said = stopping_report(table, RULE.budget)
         assert said.startswith("3 of 4 runs were stopped early")
         assert f"rate of false alarms {rate}" in said
+
+
+def test_an_audit_counts_runs_that_memorise_after_all_beside_those_that_generalise():
+    import pandas as pd
+
+    why = "audited: " + Verdict(step=400, chance=0.01, budget=1500, bound=0.04).sentence
+    became = {  # (t_mem, memorised, t_gen, generalised): what the audit says of it
+        (90, True, 1500, False): (False, False, False),
+        (90, True, 1200, True): (True, False, False),
+        (900, True, 1500, False): (False, True, True),
+        (900, True, 1400, True): (True, True, True),
+        (1500, False, 1500, False): (False, True, False),
+        (1600, True, 1700, True): (False, True, False),
+    }
+    table = pd.DataFrame(list(became), columns=["t_mem", "t_mem_event", "t_gen", "t_gen_event"])
+    table = table.assign(outcome="finished", reason=why, ruled_out=1500, steps=2000, last_step=2000)
+    assert list(audited(table).itertuples(index=False, name=None)) == list(became.values())
+    said = stopping_report(table, 1500)
+    assert "of 6 audited runs that would have been stopped, 2 generalised after all" in said
+    assert "of 4 of them that had not memorised 2 did after all (rate of false alarms 50.0%)" in said
 
 
 def test_the_share_that_is_audited_is_the_one_asked_for():
