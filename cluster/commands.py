@@ -17,6 +17,7 @@ from cluster.diagnosis.checks import check_launch_file, read_launch_file
 from cluster.launch import recipe
 from grokcore.errors import ConfigError, GrokmapError
 from sweeps.execution.versions import REMEDY, differences, versions
+from sweeps.tracking.browsing import check_port
 
 NODES_SECONDS = 600.0
 """How long the hosts of a cluster get to join it; a fresh host installs torch first."""
@@ -157,6 +158,7 @@ def ui(file: Path, sweep: str | None = None, port: int = WATCH_PORT) -> int:
         ]
     head = provider.get("head_ip") or head_address(file)
     for one in (recipe.MLFLOW_PORT, recipe.DASHBOARD_PORT, *([] if sweep is None else [port])):
+        _check_free(one)
         # Named twice on purpose: neither end of the tunnel is open to anyone but its own host.
         forward += ["-L", f"127.0.0.1:{one}:127.0.0.1:{one}"]
     key = auth.get("ssh_private_key")
@@ -175,6 +177,17 @@ def ui(file: Path, sweep: str | None = None, port: int = WATCH_PORT) -> int:
     except KeyboardInterrupt:
         process.send_signal(signal.SIGTERM)
         return 0
+
+
+def _check_free(port: int) -> None:
+    """Raise `ClusterError` where a port of this laptop is taken: ssh would only say that it cannot forward."""
+    try:
+        check_port(port)
+    except ConfigError:
+        raise ClusterError(
+            f"port {port} of this machine is in use, by another `grokmap cluster ui`, or `grokmap ui` or `watch`? "
+            "End it, and type this again."
+        ) from None
 
 
 def head_address(file: Path) -> str:

@@ -10,6 +10,12 @@ from typing import Any
 
 from grokcore.atomic_files import write_text
 
+FRAME = (
+    'sandbox="allow-scripts allow-downloads allow-popups allow-popups-to-escape-sandbox" '
+    'style="width:100%;height:900px;border:0"'
+)
+"""How a frame in a notebook is: what it links to opens beside it."""
+
 
 @dataclass(frozen=True)
 class Page:
@@ -26,8 +32,9 @@ class Page:
         return f"<Page of {len(self.text) // 1024:,} kB; save(path) writes it>"
 
     def _repr_html_(self) -> str:
-        frame = 'sandbox="allow-scripts allow-downloads" style="width:100%;height:900px;border:0"'
-        return f'<iframe title="Regime map" {frame} srcdoc="{escape(self.text)}"></iframe>'
+        # One letter beyond Latin-1 doubles the memory of a text, and marimo shows no output that takes more than 8 MB.
+        text = escape(self.text).encode("ascii", "xmlcharrefreplace").decode()
+        return f'<iframe title="Regime map" {FRAME} srcdoc="{text}"></iframe>'
 
 
 def render(name: str, **values: Any) -> str:

@@ -1,5 +1,8 @@
 """A map's own methods: pictures on anyone's axes, tables, xarray and pages, asked in any usual way."""
 
+import sys
+from html import unescape
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -101,6 +104,9 @@ def test_tables_xarray_and_page(plane, levels, tmp_path):
     assert dict(levels.to_xarray().sizes)["transform.name"] == 2
     page = levels.page()
     assert page.save(tmp_path / "map.html").read_text(encoding="utf-8") == page.text
-    assert 'srcdoc="&lt;!doctype html' in page._repr_html_()
+    frame = page._repr_html_()
+    assert 'srcdoc="&lt;!doctype html' in frame
+    assert sys.getsizeof(frame) < 1.2 * len(page.text), "marimo shows no output that takes more than 8 MB"
+    assert unescape(frame.partition('srcdoc="')[2].removesuffix('"></iframe>')) == page.text
     html = levels._repr_html_()
     assert ("<fast>" in html, html.startswith("<img")) == (False, True)
