@@ -21,8 +21,8 @@ from grokcore.records.regimes import REGIMES
 NAMES = [str(regime) for regime in REGIMES]
 Pair = tuple[int, int]
 """Two regimes, as indices into `REGIMES`."""
-POLISHINGS = 2
-"""Secants that a line on the grid takes towards where the regimes are equally likely, before the last."""
+POLISHINGS = 3
+"""Secants that a line on the grid takes towards where the regimes are equally likely."""
 
 
 def regime_pair(first: str, second: str) -> Pair:
@@ -128,14 +128,17 @@ class BoundaryFinder:
             return _log_odds(self.ensemble.mixture(self._rows(_table(units, drawn, held))), pair)
 
         along, odds = np.zeros(len(begun)), odds_at(np.zeros(len(begun)))
+        best, least = along, np.abs(odds)
         for _ in range(POLISHINGS):
             before, found = along, odds
             along = np.clip(along - odds / rate, -cell / 2, cell / 2)
             odds = odds_at(along)
+            best, least = np.where(np.abs(odds) < least, along, best), np.minimum(np.abs(odds), least)
             gone = np.where(along == before, np.inf, along - before)
-            rate = np.maximum(np.where(np.isfinite(gone), (odds - found) / gone, rate), 1e-6)
-        along = np.clip(along - odds / rate, -cell / 2, cell / 2)
-        units = np.clip(begun + along[:, None] * direction, 0.0, 1.0)
+            secant = (odds - found) / gone
+            # Between two places that are as good as right, a secant is the noise of rounding.
+            rate = np.where(secant > 1e-6, secant, rate)
+        units = np.clip(begun + best[:, None] * direction, 0.0, 1.0)
         moved = np.column_stack([axis.value(units[:, k]) for k, axis in enumerate(drawn)])
         return np.split(moved, np.cumsum([len(line) for line in lines])[:-1])
 

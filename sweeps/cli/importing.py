@@ -40,6 +40,9 @@ def import_(
 
     if out.suffix.lower() not in (".parquet", ".csv"):
         raise ConfigError([f"--out {out}: give a table to write, as runs.parquet or runs.csv."])
+    if mlflow is None and "://" in source:
+        root = source.partition("#")[0].rstrip("/")
+        raise ConfigError([f"{source}: an address; name an experiment there: grokmap import NAME --mlflow {root}"])
     check_outputs([out], [Path(path) for path in (source, settings) if path is not None])
     if out.exists() and not force:
         raise ConfigError([f"{out} is there already: give --force to write over it, or --out another name."])

@@ -15,7 +15,8 @@ import numpy.typing as npt
 from analysis.figures.base import REGIME_COLOURS
 from grokcore.config.folders import use_folder
 from grokcore.config.reference import describe
-from grokcore.records.run_record import RunRecord
+from grokcore.records.regimes import RegimeRule
+from grokcore.records.run_record import Outcome, RunRecord
 from sweeps.samplers.base import SAMPLERS
 from sweeps.spec.sweep_spec import SweepSpec
 from sweeps.store import lines
@@ -26,6 +27,8 @@ CURVES = 48
 """Runs whose curves are shown: those that finished last, and as many of those being trained."""
 POINTS = 40
 """Points of a curve that is shown."""
+WITHOUT = {Outcome.STOPPED: "stopped early", Outcome.FAILED: "failed"}
+"""What is said of runs that have no regime."""
 LOCKS = Path("/proc/locks")
 """Where Linux says who holds which lock; asking by taking the lock would keep a sweep from starting."""
 
@@ -91,7 +94,7 @@ class SweepState:
         if spec is None or record.run_id in self._finished:
             return
         self._finished[record.run_id] = record.steps
-        regime = str(record.regime_under(spec.rule))
+        regime = _said(record, spec.rule)
         self._regimes[regime] += 1
         steps = np.asarray(record.columns["step"], dtype=float)
         accuracy = np.asarray(record.columns.get("val_accuracy", np.full(len(steps), np.nan)), dtype=float)
@@ -117,8 +120,15 @@ class SweepState:
             + (f", about {left * mean:,.0f} left" if left else ""),
             "next": self._next(asked, widths),
             "regimes": [
-                {"name": str(name), "colour": colour, "runs": self._regimes[str(name)]}
-                for name, colour in REGIME_COLOURS.items()
+                *(
+                    {"name": str(name), "colour": colour, "runs": self._regimes[str(name)]}
+                    for name, colour in REGIME_COLOURS.items()
+                ),
+                *(
+                    {"name": name, "colour": "var(--muted)", "runs": self._regimes[name]}
+                    for name in WITHOUT.values()
+                    if self._regimes[name]
+                ),
             ],
             "widths": [
                 {"runs": runs, "bands": {" | ".join(pair): width for pair, width in found.items()}}
@@ -179,6 +189,11 @@ class SweepState:
             return False
         place = f"{os.major(at.st_dev):02x}:{os.minor(at.st_dev):02x}:{at.st_ino}"
         return any(line.split()[1] == "FLOCK" and place in line.split() for line in held.splitlines())
+
+
+def _said(record: RunRecord, rule: RegimeRule) -> str:
+    """Return the regime of a finished run, or why it has none, as the progress of a sweep has it."""
+    return WITHOUT.get(record.outcome) or str(record.regime_under(rule))
 
 
 def _curve(run_id: str, regime: str, steps: Array, accuracy: Array) -> dict[str, Any]:

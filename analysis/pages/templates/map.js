@@ -3,8 +3,7 @@
 
 const { axes: AXES, colours: COLOURS, runs: RUNS, opened: OPENED, stops: STOPS } = DATA, DARK = "#1d222b";
 const IDS = RUNS.columns[0].words, COUNT = IDS.length, RULE = ["threshold", "budget", "form", "gap", "ratio"];
-const MANY = 1000, CELL = 20, STRIP = [-0.1, -0.035], INSIDE = [0, 0, 1, 1];
-const state = { ...OPENED }, map = $("map");
+const MANY = 1000, CELL = 20, STRIP = [-0.1, -0.035], INSIDE = [0, 0, 1, 1], state = { ...OPENED }, map = $("map");
 let labels = [], scene = {}, placed = [], cells = [];
 const escapeHtml = s => String(s).replace(/[&<>"']/g, c => `&#${c.charCodeAt(0)};`);
 const fmt = v => typeof v !== "number" ? v ?? "" :
@@ -71,8 +70,7 @@ const boxIn = (svg, across, up) => [Math.max(svg.clientWidth - across, 1), Math.
 const placeOnMap = () => placer([62, 10, ...boxIn(map, 74, 56)], ...drawnAxes());
 // The frame of a box: its lines, the ticks and the name of each axis.
 function frame({ px, py, box: [left, top, width, height] }, x, y) {
-  const bottom = top + height;
-  const line = d => `<path d="${d}" fill="none" stroke="currentColor"/>`;
+  const bottom = top + height, line = d => `<path d="${d}" fill="none" stroke="currentColor"/>`;
   const across = ([text, u]) => line(`M${px(u)},${bottom}v4`) + `<text x="${px(u)}" y="${bottom + 16}">${text}</text>`;
   const up = ([text, v]) => line(`M${left},${py(v)}h-4`) + `<text x="${left - 7}" y="${py(v) + 4}">${text}</text>`;
   return `<g fill="currentColor" font-size="11">${line(`M${left},${top}V${bottom}H${left + width}`)}` +

@@ -35,8 +35,7 @@ function showRun() {
   all("#facts dd").forEach((fact, k) => { fact.textContent = inWords(COLUMNS[k + 2], i); });
   if (DATA.show) $("own-page").href = `${DATA.show}/${encodeURIComponent(state.run)}.html`;
   if (DATA.tracker) $("in-mlflow").href = DATA.tracker + encodeURIComponent(`tags.run_id = '${state.run}'`);
-  if (hasCurves(i)) for (const svg of all("#charts svg"))
-    chart(svg, i, svg.id === "measured" ? state.measure : svg.id);
+  if (hasCurves(i)) for (const svg of all("#charts svg")) chart(svg, i, svg.id === "measured" ? state.measure : svg.id);
 }
 
 // Every part between commas must be found in a run: as "seed 1", a column and its value, or as words anywhere.

@@ -194,3 +194,15 @@ def test_the_command_writes_a_table_that_map_reads_and_nothing_over_another(monk
     code, _, err = grokmap("import", "runs.csv", "--out", "runs.csv", "--force")
     assert code == 2
     assert "is read, so it is not written over" in err
+
+
+@pytest.mark.parametrize(
+    ("address", "root"),
+    [
+        ("http://127.0.0.1:5000/#/experiments/1/runs", "http://127.0.0.1:5000"),
+        ("sqlite:///results/mlflow.db", "sqlite:///results/mlflow.db"),
+    ],
+)
+def test_an_address_is_answered_with_the_command_that_reads_an_experiment(grokmap, address, root):
+    code, _, err = grokmap("import", address, "--out", "runs.csv")
+    assert (code, f"grokmap import NAME --mlflow {root}" in " ".join(err.split())) == (2, True)

@@ -74,6 +74,21 @@ def test_what_is_new_is_read_and_counted_once(grown):
     assert state.finished == 8
 
 
+def test_a_run_that_was_stopped_or_failed_is_counted_in_no_regime(grown):
+    grow, folder = grown
+    grow(8, waiting=4)
+    lines = (folder / "records.jsonl").read_text().splitlines()
+    for number, outcome in ((2, "stopped"), (5, "failed")):
+        lines[number] = json.dumps(json.loads(lines[number]) | {"outcome": outcome, "reason": "said so"})
+    (folder / "records.jsonl").write_text("".join(f"{line}\n" for line in lines))
+    state = SweepState(folder)
+    state.look()
+    values = state.values([])
+    counted = {one["name"]: one["runs"] for one in values["regimes"]}
+    assert (counted.pop("stopped early"), counted.pop("failed"), sum(counted.values())) == (1, 1, 6)
+    assert {"stopped early", "failed"} <= {one["regime"] for one in values["curves"]}
+
+
 def test_who_holds_the_lock_runs_it_and_looking_does_not_take_it(grown):
     grow, folder = grown
     grow(8, waiting=4)
