@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -29,6 +30,13 @@ class Verdict(enum.StrEnum):
     AGREES = "agrees"
     DIFFERS = "differs"
     OPEN = "cannot be told at this cost"
+
+    @staticmethod
+    def counted(verdicts: Iterable[Verdict]) -> str:
+        """Return how many there are of each, as "3 agree, 1 differs"."""
+        counts = Counter(verdicts)
+        shown = [(counts[one], str(one)) for one in Verdict if counts[one]]
+        return ", ".join(f"{count} {said if count == 1 else said.removesuffix('s')}" for count, said in shown)
 
 
 @dataclass(frozen=True)

@@ -78,10 +78,9 @@ def _published(
     named: Sequence[str], folder: Path, budget: float | None, slots: int | None, *, quick: bool, again: bool
 ) -> None:
     """Run recipes and tell of every claim what became of it."""
-    from collections import Counter
-
     from rich.console import Console
 
+    from analysis.statistics.claims import Verdict
     from grokcore.output_paths import check_outputs
     from sweeps.gallery import page
     from sweeps.gallery.exhibit import chosen, exhibit, slots_here
@@ -94,7 +93,7 @@ def _published(
     console.print(f"{len(found)} recipes, up to {cost:,.0f} core-seconds, {slots} at a time", markup=False)
     if left := [] if named or quick else [name for name in names() if name not in {one.name for one in found}]:
         console.print(f"left out, as they cost more than the budget: {', '.join(left)}", markup=False, soft_wrap=True)
-    verdicts: Counter[str] = Counter()
+    verdicts: list[Verdict] = []
     for experiment in exhibit(found, folder, quick=quick, again=again, slots=slots):
         spent = f"{len(experiment.settings)} runs, {experiment.seconds:,.0f} core-seconds on {experiment.processor}"
         whole = "; the whole form, which is kept" if quick and not experiment.quick else ""
@@ -108,6 +107,6 @@ def _published(
             number = one.claim.question.NUMBER
             console.print(f"    ours: {number} {ours}, of {runs} runs{note}", markup=False, soft_wrap=True)
             console.print(f"    {verdict}", style="bold", markup=False)
-            verdicts[verdict] += 1
-    console.print(f"\n{', '.join(f'{count} {verdict}' for verdict, count in sorted(verdicts.items()))}", markup=False)
+            verdicts.append(one.verdict)
+    console.print(f"\n{Verdict.counted(verdicts)}", markup=False)
     console.print(f"page: {folder / page.PAGE}", markup=False, soft_wrap=True)

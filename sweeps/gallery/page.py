@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,8 +72,7 @@ def text(experiments: Sequence[Experiment]) -> str:
     """Return the page in Markdown."""
     ordered = sorted(experiments, key=lambda experiment: experiment.recipe)
     all_judged = [one for experiment in ordered for one in judged(experiment)]
-    counts = Counter(one.verdict for one in all_judged)
-    said = ", ".join(f"{counts[verdict]} {verdict}" for verdict in Verdict if counts[verdict])
+    said = Verdict.counted(one.verdict for one in all_judged)
     hours = sum(experiment.seconds for experiment in ordered) / 60
     lines = [
         "# Published results, run again",
@@ -82,9 +80,11 @@ def text(experiments: Sequence[Experiment]) -> str:
         f"{len(all_judged)} claims of {len(ordered)} recipes: {said}. The runs took {hours:.0f} minutes of one core.",
         "",
         "This page and its pictures are written by `make gallery`, which trains the runs of each recipe's cheap form;",
-        "one that is here whole is trained by the command below its name. Curves are kept beside the page as Parquet",
-        "files, and all numbers are those files'. A number stands with its 95 % interval. *agrees*: the interval lies",
-        "inside the region that the claim names; *differs*: outside of it; *cannot be told at this cost*: neither.",
+        "one that is here whole is trained by the command below its name. `grokmap reproduce --published` trains all",
+        "whole forms that cost up to six core-hours each, which takes two cores a night. Curves are kept beside the",
+        "page as Parquet files, and all numbers are those files'. A number stands with its 95 % interval. *agrees*:",
+        "the interval lies inside the region that the claim names; *differs*: outside of it; *cannot be told at this",
+        "cost*: neither.",
         "What was chosen because the paper leaves it open is in",
         "[the recipes](../reference/recipes.md): a verdict is on the claim in that setting.",
         "",

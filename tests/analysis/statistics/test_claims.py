@@ -226,3 +226,9 @@ def test_an_edge_is_where_any_seed_passes():
     ]
     question = Edge(field="rate", along="decay", low=-1.4)
     assert question.edges(both) == question.edges(plane(-1.0, rates, decays))
+
+
+def test_verdicts_are_counted_in_words():
+    two, one = [Verdict.AGREES] * 2, [Verdict.DIFFERS]
+    assert Verdict.counted([*two, *one, Verdict.OPEN]) == "2 agree, 1 differs, 1 cannot be told at this cost"
+    assert Verdict.counted([*one, Verdict.OPEN, *one]) == "2 differ, 1 cannot be told at this cost"
