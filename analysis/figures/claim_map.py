@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -15,6 +16,9 @@ from grokcore.records.regimes import REGIMES, Regime
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+ACROSS, UP = 6, 16
+"""Values that are named at most along an axis: more would run into one another."""
 
 
 def draw(axis: Axes, question: PublishedMap, runs: Sequence[CurveRun]) -> None:
@@ -39,8 +43,9 @@ def draw(axis: Axes, question: PublishedMap, runs: Sequence[CurveRun]) -> None:
             at = columns.index(float(run.settings[across])), lines.index(float(run.settings[up]))
             colour = REGIME_COLOURS[REGIMES[published[cell]]]
             axis.plot(*at, marker="o", color=colour, markeredgecolor=INK, markersize=6, linestyle="none")
-    for values, set_ticks in ((columns, axis.set_xticks), (lines, axis.set_yticks)):
-        set_ticks(np.arange(len(values)), [number(value) for value in values], fontsize="small")
+    for values, most, set_ticks in ((columns, ACROSS, axis.set_xticks), (lines, UP, axis.set_yticks)):
+        places = np.arange(len(values))[:: math.ceil(len(values) / most)]
+        set_ticks(places, [number(values[place]) for place in places], fontsize="small")
     axis.set_xlim(-0.5, len(columns) - 0.5)
     axis.set_ylim(-0.5, len(lines) - 0.5)
     axis.set_xlabel(pretty(across))

@@ -191,6 +191,10 @@ def _asked(found: Recipe) -> set[str]:
 
 def save(path: Path, experiment: Experiment) -> Path:
     """Write an experiment to one Parquet file, whole or not at all."""
+    every = list(experiment.settings.values())
+    # Runs differ in few of their settings: those that all share are written once.
+    first = every[0] if every else {}
+    alike = {name: value for name, value in first.items() if all((name, value) in one.items() for one in every)}
     head = {
         "recipe": experiment.recipe,
         "quick": experiment.quick,
@@ -201,7 +205,11 @@ def save(path: Path, experiment: Experiment) -> Path:
         "failed": dict(experiment.failed),
         "retire": experiment.retire,
         "measures": experiment.measures,
-        "settings": {name: dict(settings) for name, settings in experiment.settings.items()},
+        "alike": alike,
+        "settings": {
+            run_id: {name: value for name, value in own.items() if name not in alike}
+            for run_id, own in experiment.settings.items()
+        },
     }
     table = pa.Table.from_pandas(experiment.curves.astype({"run_id": "category"}), preserve_index=False)
     table = table.replace_schema_metadata({HEAD: json.dumps(head, sort_keys=True).encode()})
@@ -221,7 +229,7 @@ def load(path: Path) -> Experiment:
         return Experiment(
             recipe=str(head["recipe"]),
             quick=bool(head["quick"]),
-            settings={str(name): dict(values) for name, values in head["settings"].items()},
+            settings={str(run_id): {**head.get("alike", {}), **own} for run_id, own in head["settings"].items()},
             curves=curves,
             seconds=float(head["seconds"]),
             steps=int(head["steps"]),

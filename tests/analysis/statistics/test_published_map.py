@@ -12,6 +12,7 @@ from analysis.figures import base, claim
 from analysis.statistics.claims import CurveRun, Verdict
 from analysis.statistics.published_map import PublishedMap, kappa
 from grokcore.errors import ConfigError
+from sweeps.gallery.page import PLAIN
 
 RATES = [1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2]
 DECAYS = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]
@@ -109,3 +110,15 @@ def test_a_map_has_a_picture():
     above = figure.axes[0]
     assert len(above.patches) == 2 * len(RATES) * len(DECAYS)
     assert above.get_xlabel() == "learning rate"
+
+
+def test_the_names_of_many_cells_do_not_run_into_one_another():
+    rates = [float(rate) for rate in np.geomspace(1.6e-5, 0.012, 15)]
+    rows = [ROWS[i % len(ROWS)] for i in range(len(rates))]
+    asked = question(rows, axes={"optimizer.rate": rates, "optimizer.decay": DECAYS})
+    ours = runs_of(rows, 0, rates)
+    figure = claim.draw(asked, ours, asked.find(ours), PLAIN)
+    figure.draw_without_rendering()
+    boxes = [text.get_window_extent() for text in figure.axes[0].get_xticklabels() if text.get_text()]
+    assert len(boxes) > 3
+    assert all(left.x1 < right.x0 for left, right in itertools.pairwise(boxes))
