@@ -49,9 +49,9 @@ def audited(runs: pd.DataFrame) -> pd.DataFrame:
 
     gone_on = runs[(runs["outcome"] != str(Outcome.STOPPED)) & (runs["ruled_out"] > 0)]
     said = np.array([step_said(reason) for reason in gone_on["reason"]])
-    within = {name: gone_on[f"{name}_event"].astype(bool) & (gone_on[name] <= gone_on["ruled_out"]) for name in _TIMES}
+    within = {
+        name: gone_on[f"{name}_event"].astype(bool) & (gone_on[name] <= gone_on["ruled_out"])
+        for name in ("t_mem", "t_gen")
+    }
     before = ~gone_on["t_mem_event"].astype(bool) | (gone_on["t_mem"] > said)
     return gone_on[[]].assign(generalised=within["t_gen"], before_memorising=before, memorised=before & within["t_mem"])
-
-
-_TIMES = ("t_mem", "t_gen")
