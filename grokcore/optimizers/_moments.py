@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +14,7 @@ from annotated_types import Ge, Gt, Lt
 
 from grokcore.config.per_run import Settings
 from grokcore.lazy_torch import torch
+from grokcore.numerics.loops import Numbers, Rows, loop, rows, serves
 from grokcore.optimizers.base import Floats, Optimizer, scheduled_rate
 
 if TYPE_CHECKING:
@@ -30,6 +32,11 @@ class MomentOptimizer(Optimizer, abc.ABC):
     """Decay rates of the first and second moments; (0.9, 0.98) in Power et al. and Nanda et al."""
     eps: Annotated[float, Gt(0)] = 1e-8
     """Added to the root of the second moment."""
+
+    @classmethod
+    def in_one_pass(cls, flat: Tensor) -> bool:
+        """Where it is a loop."""
+        return _is_a_loop(flat)
 
     @classmethod
     def slots(cls) -> tuple[str, ...]:
@@ -52,12 +59,54 @@ class MomentOptimizer(Optimizer, abc.ABC):
         }
 
 
-def move_by_moments_(flat: Tensor, gradient: Tensor, state: Mapping[str, Tensor], at: Mapping[str, Tensor]) -> None:
-    """Take Adam's step in place; `gradient` is overwritten."""
+def move_by_moments_(
+    flat: Tensor, gradient: Tensor, state: Mapping[str, Tensor], at: Mapping[str, Tensor], keep: Tensor | None = None
+) -> None:
+    """Shrink the weights by the factor `keep`, if given, and take Adam's step in place; `gradient` is overwritten."""
     first, second = state["first"], state["second"]
+    if _is_a_loop(flat):
+        shrink = torch.ones_like(at["eps"]) if keep is None else keep
+        each = (shrink, *(at[name] for name in ("first", "second", "root", "eps", "step")))
+        memory = (rows(tensor) for tensor in (flat, gradient, first, second))
+        _move(*memory, *(numbers.flatten().numpy() for numbers in each), flat.shape[1])
+        return
+    if keep is not None:
+        flat.mul_(keep)
     first.lerp_(gradient, at["first"])
     second.lerp_(gradient.mul_(gradient), at["second"])
     torch.sqrt(second, out=gradient)
     torch.addcmul(at["eps"], gradient, at["root"], out=gradient)
     torch.div(first, gradient, out=gradient)
     flat.addcmul_(gradient, at["step"])
+
+
+def _is_a_loop(flat: Tensor) -> bool:
+    return flat.dim() == 2 and flat.stride(1) == 1 and serves(flat)
+
+
+@loop
+def _move(  # noqa: PLR0917, loops have no names for what they are given
+    flat: Rows,
+    gradient: Rows,
+    first: Rows,
+    second: Rows,
+    keep: Numbers,
+    new_first: Numbers,
+    new_second: Numbers,
+    root: Numbers,
+    eps: Numbers,
+    step: Numbers,
+    length: int,
+) -> None:
+    """Do what `move_by_moments_` does, of rows of memory, with numbers (K,) that are each run's."""
+    for k in range(len(keep)):
+        g = gradient[0][k * gradient[1] : k * gradient[1] + length]
+        m = first[0][k * first[1] : k * first[1] + length]
+        v = second[0][k * second[1] : k * second[1] + length]
+        w = flat[0][k * flat[1] : k * flat[1] + length]
+        shrink, share, share_2, scale, floor, move = keep[k], new_first[k], new_second[k], root[k], eps[k], step[k]
+        for i in range(length):
+            new = m[i] + share * (g[i] - m[i])
+            new_2 = v[i] + share_2 * (g[i] * g[i] - v[i])
+            m[i], v[i] = new, new_2
+            w[i] = shrink * w[i] + move * (new / (floor + scale * math.sqrt(new_2)))

@@ -28,6 +28,6 @@ class Adam(MomentOptimizer):
 
     @classmethod
     def update(cls, flat: Tensor, gradient: Tensor, state: Mapping[str, Tensor], at: Mapping[str, Tensor]) -> None:
-        """Eight elementwise operations on the flat vectors."""
+        """One pass over the flat vectors after the decay's, or seven elementwise operations."""
         pulled_(gradient, flat, state, at["decay"])
         move_by_moments_(flat, gradient, state, at)

@@ -29,6 +29,7 @@ class AdamW(MomentOptimizer):
 
     @classmethod
     def update(cls, flat: Tensor, gradient: Tensor, state: Mapping[str, Tensor], at: Mapping[str, Tensor]) -> None:
-        """Eight elementwise operations on the flat vectors."""
-        decayed_(flat, state, at["keep"])
-        move_by_moments_(flat, gradient, state, at)
+        """One pass over the flat vectors, or eight elementwise operations."""
+        if "origin" in state:
+            decayed_(flat, state, at["keep"])
+        move_by_moments_(flat, gradient, state, at, None if "origin" in state else at["keep"])

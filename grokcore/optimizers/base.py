@@ -124,6 +124,11 @@ class Optimizer(PerRun, abc.ABC):
         """
 
     @classmethod
+    def in_one_pass(cls, flat: Tensor) -> bool:  # noqa: ARG003
+        """Say whether `update` reads and writes each element once, so that no pieces need to stay in a cache."""
+        return False
+
+    @classmethod
     def parameter_groups(
         cls,
         settings: Settings,
@@ -163,6 +168,8 @@ class OptimizerGroup:
             return shaped.mT if group.transposed else shaped
 
         names = {*group.rule.slots(), "origin"} & set(state)
+        if group.rule.in_one_pass(flat):
+            piece_elements = None
         self.group, self.dimensions = group, 2 if group.shape is None else 1 + len(group.shape)
         self.pieces = [
             (view(flat, elements), view(gradient, elements), {name: view(state[name], elements) for name in names})

@@ -21,7 +21,7 @@ def here():
     """Return what decides bits here."""
     device = device_named("cpu")
     facts = describe(device.name, device.facts(), "float32")
-    return {name: facts[name] for name in ("processor", "capability", "matmul", "torch", "mkl_cbwr")}
+    return {name: facts[name] for name in ("processor", "capability", "matmul", "loops", "torch", "mkl_cbwr")}
 
 
 def bits_of(config):

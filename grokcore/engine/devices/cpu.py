@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 from grokcore.engine.devices.base import Device
 from grokcore.lazy_torch import torch
 from grokcore.numerics.kept_memory import keep_freed_memory
+from grokcore.numerics.loops import loops_by
 from grokcore.numerics.matmul import matmul_library
 from grokcore.numerics.processor import processor
 from grokcore.run_config import RunConfig
@@ -84,6 +85,7 @@ class Cpu(Device):
             "processor": processor(),
             "capability": torch.backends.cpu.get_cpu_capability(),
             "matmul": matmul_library(),
+            "loops": loops_by(),
             "mkl_cbwr": mkl_mode(),
             "threads": torch.get_num_threads(),
         }

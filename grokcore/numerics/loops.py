@@ -1,0 +1,86 @@
+"""Loops: several elementwise operations in one pass over the memory, compiled where and when they first run.
+
+An operation of torch reads and writes all its elements, and an update or a softmax is ten of them. On a CPU in float32
+a loop does all of it while an element is in a register. numba compiles it for the processor at hand, without any
+program besides Python, and keeps what it compiled beside the module. Whoever has a loop has the same in torch's
+operations too: the specification, what all other devices and precisions take, and what the loop is tested against.
+
+A loop goes run by run and never adds up over runs, so that a run's bits do not depend on its company. It calls nothing
+that lies in another file, since numba looks at its own file alone when it asks whether what it kept is still true.
+To become vector instructions a loop must see that memory lies in one piece and that indices are not negative: cut out
+a run's row before the innermost loop, and count through it from 0.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from grokcore.errors import ConfigError
+from grokcore.lazy_torch import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+CHOICE = "GROKMAP_LOOPS"
+"""The environment variable that overrules the choice: "compiled" or "torch"."""
+
+Numbers = npt.NDArray[np.float32]
+Rows = tuple[Numbers, int]
+"""Some rows of one length as a loop sees them: all memory from first to last element, and how far apart rows begin."""
+
+
+@functools.cache
+def loops_by() -> str:
+    """Return who computes what loops do: "compiled" or "torch".
+
+    Raises `ConfigError` if the environment asks for something else.
+    """
+    asked = os.environ.get(CHOICE, "compiled")
+    if asked not in ("compiled", "torch"):
+        raise ConfigError([f'{CHOICE} = {asked!r}: take "compiled" or "torch", or unset it.'])
+    return asked
+
+
+def serves(*tensors: Tensor) -> bool:
+    """Say whether loops compute with tensors: float32 in a CPU's memory, which torch does not differentiate."""
+    return loops_by() == "compiled" and all(
+        type(t) is torch.Tensor and t.dtype == torch.float32 and t.device.type == "cpu" and not t.requires_grad
+        for t in tensors
+    )
+
+
+def rows(tensor: Tensor) -> Rows:
+    """Return the rows of a tensor (K, L), of which each lies in one piece."""
+    (runs, length), (apart, one) = tensor.shape, tensor.stride()
+    if one != 1:
+        raise ValueError(f"strides of {tensor.stride()}: elements of a row are not neighbours")
+    memory = tensor.as_strided(((runs - 1) * apart + length,), (1,))
+    return memory.numpy(), apart
+
+
+def loop(function: Callable[..., None]) -> Callable[..., None]:
+    """Compile a function when it is first called. Products may be fused with sums; no sum is taken in another order."""
+
+    @functools.cache
+    def compiled() -> Callable[..., None]:
+        import numba  # takes half a second, which only what trains has to wait for
+
+        compile_ = functools.partial(numba.njit, nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
+        made: Callable[..., None]
+        try:
+            made = compile_(cache=True)(function)
+        except RuntimeError:  # there is no folder where anything could be kept
+            made = compile_()(function)
+        return made
+
+    @functools.wraps(function)
+    def call(*args: Any) -> None:
+        compiled()(*args)
+
+    return call
