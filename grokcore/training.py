@@ -127,7 +127,7 @@ def train_again(
     device, layout = _place_of(record)
     cohort = Cohort([record.config], device, measures="none", on_snapshot=on_snapshot, layout=layout)
     if record.outcome in (Outcome.STOPPED, Outcome.RETIRED):
-        cohort.stop(record.run_id, record.reason, at=record.steps, ruled_out=record.ruled_out)
+        cohort.stop(record.run_id, record.reason, at=record.steps, ruled_out=record.word)
     again: list[RunRecord] = []
     while not cohort.done:
         again += cohort.advance(seconds=0.2)

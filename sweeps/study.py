@@ -147,13 +147,14 @@ def tell_outcome(study: Study, number: int, outcome: Outcome, mem: Milestone, ge
 def told_of(run: RunRecord | ReportedRun, threshold: float) -> tuple[Outcome, Milestone, Milestone]:
     """Return what a study is told of a finished run: its outcome, t_mem and t_gen.
 
-    One that a forecast stopped is censored at the step by which that ruled out that it generalises, as maps have it.
+    One that a forecast stopped is censored at the step by which that ruled out that it generalises, as maps have it
+    (`analysis.runs.ruled_out`).
     """
-    until = run.ruled_out if run.outcome is Outcome.STOPPED else 0
-    mem, gen = (
-        at if at.event else Milestone(event=False, step=max(at.step, until))
-        for at in (run.milestone("train", threshold), run.milestone("val", threshold))
-    )
+    mem, gen = run.milestone("train", threshold), run.milestone("val", threshold)
+    if run.outcome is Outcome.STOPPED and run.word.step and threshold >= run.word.accuracy:
+        gen = gen if gen.event else Milestone(event=False, step=max(gen.step, run.word.step))
+        if not run.milestone("train", run.word.accuracy).event:
+            mem = Milestone(event=False, step=max(mem.step, run.word.step))
     return run.outcome, mem, gen
 
 

@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from analysis.figures import plane
@@ -47,6 +48,8 @@ INTERVALS = (
     " Times known only between two evaluations lie anywhere between them (Turnbull's estimate, the test for intervals)."
 )
 """What a caption adds where some times are intervals."""
+STOPPED = ", those that a forecast stopped at the step by which it ruled out that they do"
+"""What it adds where a forecast stopped some."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,21 +101,35 @@ class Survival:
 
 def info(fitted: RegimeMap, at: Mapping[str, Any] | None = None) -> Survival:
     """Gather survival curves of the thirds of each axis of a map, at each level of its categories that `at` leaves."""
+    drawn = [(one, one.checked.believed_until("t_gen")) for one in levels_drawn(fitted, at)]
     found = [
-        _axis(one.runs[np.isfinite(one.runs["t_gen"])], axis, fitted.rule.budget, _words(one))
-        for one in levels_drawn(fitted, at)
+        _axis(_seen(one.runs, believed), axis, fitted.rule.budget, _words(one))
+        for one, believed in drawn
         for axis in one.axes
     ]
+    stopped = any(believed.any() for _, believed in drawn)
     return Survival(
         axes=tuple(one for one in found if len(one.thirds) > 1),
         horizon=fitted.rule.budget,
         caption=(
             f"Share of runs whose validation accuracy had not reached {fitted.rule.threshold:g} by a step, for each "
             "third of an axis (the others vary as sampled); bands: 95 %. Runs that did not generalise count as "
-            "censored at their last step. p: log-rank test of the lowest third against the highest."
+            "censored at their last step"
+            + (STOPPED if stopped else "")
+            + ". p: log-rank test of the lowest third against the highest."
             + (INTERVALS if any(third.sloped for one in found for third in one.thirds) else "")
         ),
     )
+
+
+def _seen(runs: pd.DataFrame, believed: npt.NDArray[np.float64]) -> pd.DataFrame:
+    """Return the runs that were seen at all, those that a forecast stopped censored where it ruled generalising out.
+
+    Censored where they were stopped, they would be taken to be like the runs that went on, of which more generalise.
+    """
+    step = runs["t_gen"].to_numpy(dtype=float)
+    seen: pd.DataFrame = runs.assign(t_gen=np.fmax(step, believed)).loc[np.isfinite(step)]
+    return seen
 
 
 def _words(one: RegimeMap) -> str:

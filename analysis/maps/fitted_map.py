@@ -24,6 +24,7 @@ from analysis.runs.categories import (
     level_rows,
     level_texts,
 )
+from analysis.runs.ruled_out import COLUMNS
 from analysis.runs.run_table import Runs, allowed_regimes, regime_names
 from grokcore.errors import DataError
 from grokcore.records.regimes import RegimeRule
@@ -161,14 +162,16 @@ class FittedMap(abc.ABC):
 
     @functools.cached_property
     def runs(self) -> pd.DataFrame:
-        """Return the runs with `regime` under the rule and `known`: whether censoring leaves no other."""
+        """Return the runs with `regime` under the rule and `known`: whether censoring leaves no other.
+
+        A forecast's word is taken for the regime, and makes none known.
+        """
         table = self.checked.table.copy()
         mem, mem_event = self.checked.milestone("t_mem")
         gen, gen_event = self.checked.milestone("t_gen")
         table["regime"] = regime_names(self.rule.labels(mem, mem_event, gen, gen_event))
-        certain = (table.pop("ruled_out") == 0).to_numpy(dtype=bool)
-        table["known"] = certain & (allowed_regimes(self.checked, self.rule).sum(axis=1) == 1)
-        return table
+        table["known"] = allowed_regimes(self.checked.unbelieving(), self.rule).sum(axis=1) == 1
+        return table.drop(columns=[name for name in COLUMNS if name not in self.source.columns])
 
     @property
     def weights(self) -> dict[str, float]:

@@ -15,6 +15,7 @@ from analysis.figures.base import number, pretty
 from analysis.pages.page_axes import field_of, words_of
 from analysis.runs.categories import Level, level_rows, level_texts
 from analysis.runs.curves import MOST_POINTS, points_each, thinned
+from analysis.runs.ruled_out import COLUMNS
 from analysis.runs.run_table import Runs
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def run_columns(fitted: RegimeMap, runs: pd.DataFrame) -> list[dict[str, Any]]:
 def _others(fitted: RegimeMap, runs: pd.DataFrame) -> list[str]:
     """Return the other columns that are said of a chosen run: what varies, and its seed; with very many runs fewer."""
     own = {axis.name for axis in fitted.axes} | {category.name for category in fitted.categories}
-    skip = own | {"run_id", "outcome", "regime", "known", "environment", "reason", "ruled_out", "steps", "last_step"}
+    skip = own | {"run_id", "outcome", "regime", "known", "environment", "reason", "steps", "last_step", *COLUMNS}
     shown = [name for name in map(str, runs.columns) if name not in skip and not name.startswith("t_")]
     varied = [name for name in shown if runs[name].nunique(dropna=False) > 1]
     most = min(MOST_COLUMNS, MOST_CELLS // max(len(runs), 1))

@@ -11,7 +11,6 @@ import pandas as pd
 
 from analysis.runs.cells import Array, as_numbers, empty, shown, truths
 from grokcore.errors import DataError
-from grokcore.records.older_reasons import ruled_out_until
 
 LAST_STEPS = ("last_step", "_step", "global_step", "steps", "step")
 """Columns that say until when a run was followed, the surest first; `steps` may be the budget it was given."""
@@ -20,18 +19,6 @@ CUT_SHORT = ("stopped", "failed", "running")
 MOST_STEPS = 2**53
 """Steps up to which a float counts every one."""
 _MILESTONE = re.compile(r"t_mem|t_gen|t_(?:train|val)_\d{3}")
-
-
-def ruled_out(frame: pd.DataFrame) -> Array:
-    """Return until which step a forecast ruled out that a stopped run generalises, for each run of a table; or 0.
-
-    It is the column `ruled_out` of a table of ours, and stands in the reasons of one from before there was any.
-    """
-    if not {"outcome", "reason"} <= set(frame.columns):
-        return np.zeros(len(frame))
-    told = pd.to_numeric(frame.get("ruled_out", pd.Series(np.nan, index=frame.index)), errors="coerce")
-    steps = told.fillna(frame["reason"].map(ruled_out_until)).clip(0, MOST_STEPS)
-    return np.where(frame["outcome"].eq("stopped"), steps, 0.0)
 
 
 def last_step_column(frame: pd.DataFrame) -> str | None:

@@ -19,7 +19,7 @@ from grokcore.errors import DataError
 
 PAGE = 1000
 """Runs asked for at once, the most MLflow gives."""
-TAGS = ("run_id", "regime", "outcome", "reason", "ruled_out")
+TAGS = ("run_id", "regime", "outcome", "reason", "ruled_out", "ruled_out_accuracy")
 """Tags that are columns of the run table."""
 
 

@@ -13,8 +13,9 @@ import pandas as pd
 
 from analysis.runs.axes import Array, Axis, Box, make_axes
 from analysis.runs.cells import numbers, plain, truths
-from analysis.runs.censoring import CUT_SHORT, contradictions, last_steps, ruled_out, steps_of
+from analysis.runs.censoring import CUT_SHORT, contradictions, last_steps, steps_of
 from analysis.runs.columns import Table, tidied
+from analysis.runs.ruled_out import accuracies, believed_until, ruled_out
 from analysis.runs.table_files import read_table
 from grokcore.errors import DataError, unknown_name
 from grokcore.records.milestones import THRESHOLDS
@@ -101,7 +102,8 @@ class Runs:
 
     table: pd.DataFrame
     """Axes' columns, t_mem, t_mem_event, t_gen, t_gen_event at the threshold, outcome, every other column given, and
-    `ruled_out`: until which step a forecast ruled out that a stopped run generalises, 0 where none did."""
+    `ruled_out`: until which step a forecast ruled out that a stopped run generalises, 0 where none did, with
+    `ruled_out_accuracy`: the accuracy that it was about."""
     axes: tuple[Axis, ...]
     """The map's axes with the runs' ranges."""
     thresholds: tuple[float, ...]
@@ -110,19 +112,30 @@ class Runs:
     """The last step any run was seen at."""
     warnings: tuple[str, ...]
     """What a reader of the map must know of the table, in sentences."""
+    threshold: float = RegimeRule.threshold
+    """Accuracy of t_mem and t_gen."""
 
     def milestone(self, name: str) -> tuple[Array, BoolArray]:
         """Return steps and events of t_mem or t_gen; what a diverged run missed is censored at no finite step.
 
         A run that was stopped because a forecast ruled out that it generalises by a step is censored there, and if it
         had not memorised, so is that, which was ruled out as well: taken as if nothing were known of what is ahead,
-        runs that were stopped leave the map unsure wherever there are many of them.
+        runs that were stopped leave the map unsure wherever there are many of them. At a threshold below the
+        forecast's its word does not count (`analysis.runs.ruled_out`).
         """
         step = self.table[name].to_numpy(dtype=float)
         event = self.table[f"{name}_event"].to_numpy(dtype=bool)
-        step = np.where(event, step, np.fmax(step, self.table["ruled_out"].to_numpy(dtype=float)))
+        step = np.fmax(step, self.believed_until(name))
         never = self.table["outcome"].isin(NEVER).to_numpy()
         return np.where(never & ~event, np.inf, step), event
+
+    def believed_until(self, name: str) -> Array:
+        """Return until which step a forecast's word counts that t_mem or t_gen is not reached; 0 where none does."""
+        return believed_until(self.table, name, self.threshold)
+
+    def unbelieving(self) -> Runs:
+        """Return the same runs, those that were stopped censored at their last steps and nothing more."""
+        return replace(self, table=self.table.assign(ruled_out=0.0))
 
     def lower(self, name: str) -> Array:
         """Return the last evaluations before t_mem or t_gen was reached; NaN where nobody says, or it was not."""
@@ -140,7 +153,7 @@ class Runs:
         """Return the same runs with t_mem and t_gen at another recorded threshold."""
         table = _named_milestones(self.table, threshold)
         events = {name: truths(table, name) for name in ("t_mem_event", "t_gen_event")}
-        return replace(self, table=table.assign(**events))
+        return replace(self, table=table.assign(**events), threshold=threshold)
 
     def rows(self, chosen: npt.NDArray[np.intp]) -> Runs:
         """Return some of the runs, on the same axes."""
@@ -172,6 +185,7 @@ def check_runs(frame: pd.DataFrame, scales: Mapping[str, str], threshold: float,
         raise DataError("\n".join(complaints))
     table["outcome"] = table["outcome"].fillna("").astype(str) if "outcome" in table else ""
     table["ruled_out"] = ruled_out(table)
+    table["ruled_out_accuracy"] = np.where(table["ruled_out"] > 0, accuracies(table), np.nan)
     thresholds = recorded_thresholds(frame) or (threshold,)
     if not recorded_thresholds(frame) and threshold != RegimeRule.threshold:
         warnings.append(f"the table does not say at which accuracy its milestones were reached: read as {threshold:g}.")
@@ -186,6 +200,7 @@ def check_runs(frame: pd.DataFrame, scales: Mapping[str, str], threshold: float,
         thresholds=thresholds,
         budget_limit=int(np.nanmax([*last, *last_steps(table)])),
         warnings=tuple(warnings),
+        threshold=threshold,
     )
 
 
@@ -273,17 +288,34 @@ def check_budget(runs: Runs, rule: RegimeRule) -> list[str]:
                 f"budget {rule.budget:,} is beyond the one these runs had: the longest that did not generalise was "
                 f"followed for {longest:,.0f} steps; ask for at most that."
             )
-        return [f"no run that did not generalise was followed to the budget of {rule.budget:,} steps."]
+        return [
+            f"no run that did not generalise was followed to the budget of {rule.budget:,} steps.",
+            *_forecasts_said(runs),
+        ]
     short = int((open_ended & (step < rule.budget)).sum())
     said = (
         [f"{short} of {len(step)} runs are censored before the budget: their regime is not certain."] if short else []
     )
-    believed = open_ended & (runs.table["t_gen"].to_numpy(dtype=float) < step)
+    return [*said, *_forecasts_said(runs)]
+
+
+def _forecasts_said(runs: Runs) -> list[str]:
+    """Return in sentences which runs a forecast stopped, and where its word is taken, and where it says nothing."""
+    stopped = ~runs.milestone("t_gen")[1] & (runs.table["ruled_out"].to_numpy(dtype=float) > 0)
+    believed = runs.believed_until("t_gen") > 0
+    said, every = [], len(stopped)
     if believed.any():
-        early = int((believed & ~runs.milestone("t_mem")[1]).sum())
+        early = int((runs.believed_until("t_mem") > 0).sum())
         said.append(
-            f"{int(believed.sum())} of {len(step)} runs were stopped by a forecast, and count as not generalising in "
+            f"{int(believed.sum())} of {every} runs were stopped by a forecast, and count as not generalising in "
             f"time; {early} of them had not memorised, and count as not memorising in time either: confusion."
+        )
+    if (stopped & ~believed).any():
+        least = runs.table["ruled_out_accuracy"][stopped & ~believed].min()
+        said.append(
+            f"{int((stopped & ~believed).sum())} of {every} runs were stopped by a forecast of accuracy ≥ {least:g}, "
+            f"which says nothing of ≥ {runs.threshold:g}: censored where they were stopped. Those that went on are "
+            f"likelier to get there, so the map may expect too much; not at {least:g} or above, nor without stopping."
         )
     return said
 

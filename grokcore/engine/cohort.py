@@ -37,7 +37,7 @@ from grokcore.measures.base import Measure, MeasureChoice, columns_of, defined_m
 from grokcore.numerics.flat_parameters import FlatParameters
 from grokcore.numerics.random_streams import generator
 from grokcore.records.environment import describe
-from grokcore.records.run_record import Ending, Outcome, RunRecord
+from grokcore.records.run_record import Ending, Outcome, RuledOut, RunRecord
 from grokcore.run_config import RunConfig
 from grokcore.views.view import View
 
@@ -147,9 +147,9 @@ class Cohort:
         """Say whether every run is over."""
         return not self.runs
 
-    def stop(self, run_id: str, reason: str, at: int = 0, ruled_out: int = 0) -> None:
+    def stop(self, run_id: str, reason: str, at: int = 0, ruled_out: RuledOut | None = None) -> None:
         """Let a run leave at its next evaluation, at step `at` or later, censored there."""
-        self._stops[run_id] = at, Ending(Outcome.STOPPED, reason, ruled_out)
+        self._stops[run_id] = at, Ending(Outcome.STOPPED, reason, *(ruled_out or RuledOut()))
 
     def advance(self, seconds: float = math.inf) -> list[RunRecord]:
         """Train until all runs are over, or about `seconds` have passed; return the records of those now over."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from grokcore.engine.run_state import RunState
-from grokcore.records.run_record import Ending, Outcome, RunRecord
+from grokcore.records.run_record import Ending, Outcome, RuledOut, RunRecord
 from grokcore.run_config import RunConfig
 
 
@@ -24,8 +24,8 @@ class Judge(Protocol):
     def verdicts(self, runs: Sequence[tuple[RunConfig, Mapping[str, Any]]], step: int) -> list[str]:
         """Return why each run need not go on after `step`, from its curves so far; empty where it should."""
 
-    def rules_out(self, config: RunConfig) -> int:
-        """Return the step until which a verdict rules out that a run generalises; 0 if it says nothing of the kind."""
+    def rules_out(self, config: RunConfig) -> RuledOut:
+        """Return until which step, and at which accuracy, a verdict rules out that a run generalises, if it does."""
 
     def audited(self, config: RunConfig) -> bool:
         """Say whether a run goes on whatever the verdict, to see how often that is wrong."""
@@ -41,7 +41,7 @@ def judged(judge: Judge | None, going: Sequence[RunState], step: int) -> dict[in
     asked = [run for run in going if step in judge.looks(run.config) and not judge.audited(run.config)]
     reasons = judge.verdicts([(run.config, run.curves()) for run in asked], step) if asked else []
     return {
-        id(run): Ending(Outcome.STOPPED, why, judge.rules_out(run.config))
+        id(run): Ending(Outcome.STOPPED, why, *judge.rules_out(run.config))
         for run, why in zip(asked, reasons, strict=True)
         if why
     }
@@ -52,4 +52,7 @@ def remarked(judge: Judge | None, record: RunRecord) -> RunRecord:
     if judge is None or record.reason or not judge.audited(record.config):
         return record
     remark = judge.remark(record.config, record.columns)
-    return dataclasses.replace(record, reason=remark, ruled_out=judge.rules_out(record.config)) if remark else record
+    if not remark:
+        return record
+    step, accuracy = judge.rules_out(record.config)
+    return dataclasses.replace(record, reason=remark, ruled_out=step, ruled_out_accuracy=accuracy)

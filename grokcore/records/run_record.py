@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -61,12 +62,20 @@ _SENTENCES = {
 }
 
 
+class RuledOut(NamedTuple):
+    """What a forecast rules out: that a run generalises at an accuracy, or a higher one, by a step; 0 for nothing."""
+
+    step: int = 0
+    accuracy: float = RegimeRule.threshold
+
+
 class Ending(NamedTuple):
     """How a run ends, and what a record says beside that."""
 
     outcome: Outcome
     reason: str = ""
     ruled_out: int = 0
+    ruled_out_accuracy: float = RegimeRule.threshold
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +104,8 @@ class RunRecord:
     """What went wrong, for a failed run; why it was stopped, for a stopped one, or would have been, for an audited."""
     ruled_out: int = 0
     """Step until which a forecast ruled out that it generalises, if one stopped it, or would have; 0 where none did."""
+    ruled_out_accuracy: float = RegimeRule.threshold
+    """Validation accuracy that the forecast was about; the shipped forecaster's where an older record does not say."""
     trained: tuple[float, float] | None = None
     """When a worker began and ended training it, in seconds of Unix time; None where nobody looked at a clock."""
 
@@ -124,6 +135,11 @@ class RunRecord:
         if not len(self.columns["step"]):
             return Milestone(event=False, step=0)
         return first_passage(self.columns["step"], self.columns[f"{split}_accuracy"], threshold)
+
+    @property
+    def word(self) -> RuledOut:
+        """Return what a forecast ruled out of it."""
+        return RuledOut(self.ruled_out, self.ruled_out_accuracy)
 
     def forgetting(self, threshold: float) -> Milestone:
         """Return when validation accuracy, reached and kept, fell below `threshold` for good; censored if it did not.
@@ -194,6 +210,7 @@ class RunRecord:
                 row |= {name: milestone.step, f"{name}_event": milestone.event}
         row |= {"regime": self.verdict_under(rule), "outcome": str(self.outcome), "last_step": self.steps}
         row |= {"reason": self.reason, "ruled_out": self.ruled_out}
+        row |= {"ruled_out_accuracy": self.ruled_out_accuracy if self.ruled_out else math.nan}
         row |= {"environment": json.dumps(dict(self.environment), sort_keys=True)}
         return row | self.final
 
@@ -202,7 +219,7 @@ class RunRecord:
         columns = {name: _listed(values) for name, values in self.columns.items()}
         some: dict[str, Any] = {} if self.trained is None else {"trained": list(self.trained)}
         if self.ruled_out:
-            some["ruled_out"] = self.ruled_out
+            some |= {"ruled_out": self.ruled_out, "ruled_out_accuracy": self.ruled_out_accuracy}
         return json.dumps(
             {
                 "config": self.config.to_dict(),
@@ -235,6 +252,7 @@ class RunRecord:
                 environment=dict(values["environment"]),
                 reason=str(values["reason"]),
                 ruled_out=int(values.get("ruled_out", ruled_out_until(values["reason"]))),
+                ruled_out_accuracy=float(values.get("ruled_out_accuracy", RegimeRule.threshold)),
                 trained=_moments(values.get("trained")),
             )
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:

@@ -12,6 +12,7 @@ from analysis.forecast.forecaster import Forecaster, KnownRun
 from analysis.forecast.hazard_rule import HazardRule
 from analysis.forecast.landmarks import landmarks
 from grokcore.records.regimes import RegimeRule
+from grokcore.records.run_record import RuledOut
 from grokcore.run_config import RunConfig
 from sweeps.stopping._known_runs import known_run
 from sweeps.stopping.base import NOTHING, Expected
@@ -31,16 +32,16 @@ class HazardJudge:
 
     def looks(self, config: RunConfig) -> frozenset[int]:
         """Return the landmarks."""
-        return _landmarks(self.rules_out(config))
+        return _landmarks(self.rules_out(config).step)
 
     def verdicts(self, runs: Sequence[tuple[RunConfig, Mapping[str, Any]]], step: int) -> list[str]:
         """Return why each run is stopped; empty where it goes on."""
         found = self._rule.verdicts([self._known(config, curves) for config, curves in runs], step)
         return ["" if verdict is None else verdict.sentence for verdict in found]
 
-    def rules_out(self, config: RunConfig) -> int:
-        """Return the budget that a forecast is asked about."""
-        return min(config.steps, self._regimes.budget)
+    def rules_out(self, config: RunConfig) -> RuledOut:
+        """Return the budget that a forecast is asked about, and the accuracy."""
+        return RuledOut(min(config.steps, self._regimes.budget), self._rule.forecaster.threshold)
 
     def audited(self, config: RunConfig) -> bool:
         """Draw by the run's identity: the same run is audited wherever it is trained."""

@@ -15,6 +15,7 @@ from grokcore.config.component import Component
 from grokcore.config.registry import ComponentRegistry
 from grokcore.engine.judging import Judge
 from grokcore.records.regimes import RegimeRule
+from grokcore.records.run_record import RuledOut
 from grokcore.run_config import RunConfig
 
 if TYPE_CHECKING:
@@ -115,9 +116,9 @@ class PeerJudge(abc.ABC):
         now = np.array([curve[-1] if len(curve) else 0.0 for curve in known])
         return self.losers(best, now, step)
 
-    def rules_out(self, config: RunConfig) -> int:  # noqa: ARG002
-        """Return 0: being worse than others now says nothing of later."""
-        return 0
+    def rules_out(self, config: RunConfig) -> RuledOut:  # noqa: ARG002
+        """Return nothing: being worse than others now says nothing of later."""
+        return RuledOut()
 
     def audited(self, config: RunConfig) -> bool:  # noqa: ARG002
         """Return False."""

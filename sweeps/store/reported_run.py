@@ -8,7 +8,7 @@ from typing import Any
 
 from grokcore.records.milestones import Milestone, Split
 from grokcore.records.regimes import Regime, RegimeRule
-from grokcore.records.run_record import Outcome, RunRecord
+from grokcore.records.run_record import Outcome, RuledOut, RunRecord
 from grokcore.run_config import RunConfig
 
 
@@ -19,7 +19,7 @@ def report(record: RunRecord, threshold: float) -> dict[str, Any]:
         "run_id": record.run_id,
         "outcome": str(record.outcome),
         "reason": record.reason,
-        "ruled_out": record.ruled_out,
+        "ruled_out": record.word,
         "threshold": threshold,
         "steps": record.steps,
         **{split: [milestone.event, milestone.step] for split, milestone in milestones.items()},
@@ -37,8 +37,8 @@ class ReportedRun:
     """How it ended."""
     reason: str
     """Why, where there is something to say."""
-    ruled_out: int
-    """Step until which a forecast ruled out that it generalises, if one stopped it; 0 where none did."""
+    word: RuledOut
+    """What a forecast ruled out of it, if one stopped it."""
     threshold: float
     """Accuracy at which its milestones are known."""
     milestones: Mapping[Split, Milestone]
@@ -59,7 +59,7 @@ class ReportedRun:
             config=config or RunRecord.from_json(values["record"]).config,
             outcome=Outcome(values["outcome"]),
             reason=values["reason"],
-            ruled_out=values["ruled_out"],
+            word=RuledOut(*values["ruled_out"]),
             threshold=values["threshold"],
             milestones=milestones,
             steps=values["steps"],

@@ -122,7 +122,7 @@ def _tags(record: RunRecord, spec: SweepSpec, sweep_id: str, map_at: str) -> dic
         + (f"\n\n[The sweep, with its map under Artifacts]({map_at})" if map_at else ""),
     }
     if record.ruled_out:
-        tags["ruled_out"] = str(record.ruled_out)
+        tags |= {"ruled_out": str(record.ruled_out), "ruled_out_accuracy": f"{record.ruled_out_accuracy:g}"}
     return {**tags, "reason": record.reason} if record.reason else tags
 
 

@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 
 from analysis import RegimeMap
+from analysis.figures import laws
 from analysis.forecast.hazard_rule import Verdict
-from analysis.runs.censoring import ruled_out
+from analysis.runs.ruled_out import ruled_out
 from analysis.runs.run_table import allowed_regimes, check_runs
 from grokcore.records.older_reasons import ruled_out_until
 from grokcore.records.regimes import RegimeRule
@@ -73,3 +74,79 @@ def test_a_map_says_how_many_were_stopped_and_how_many_of_them_before_memorising
 def test_a_foreign_column_of_that_name_does_no_harm(reason):
     table, _ = runs(reason)
     assert len(check_runs(table.assign(ruled_out="no"), SCALES, 0.9).table) == 60
+
+
+def recorded(accuracy=0.9):
+    """Return `runs` with all milestones: those stopped reached .5 in training, half of them .9 and .5 in validation."""
+    table, late = runs(WHY)
+    half = np.arange(len(table)) % 2 == 0
+    reached = {("train", 0.5): late, ("train", 0.9): late & half, ("val", 0.5): late & half}
+    for split in ("train", "val"):
+        for threshold in (0.5, 0.9, 0.95, 0.99):
+            event = ~late | reached.get((split, threshold), np.zeros(60, dtype=bool))
+            name = f"t_{split}_{round(100 * threshold):03d}"
+            step = np.where(event, 60 if split == "train" else 300, 400)
+            table[name], table[f"{name}_event"] = np.where(late, step, 60 if split == "train" else 900), event
+    return table.assign(ruled_out=3000, ruled_out_accuracy=accuracy), late, half
+
+
+@pytest.mark.parametrize("threshold", [0.5, 0.9, 0.95, 0.99])
+@pytest.mark.parametrize("accuracy", [0.5, 0.9, 0.95])
+def test_the_word_counts_for_its_accuracy_and_higher_ones_and_of_memorising_where_that_was_asked(threshold, accuracy):
+    table, late, half = recorded(accuracy)
+    for checked in (check_runs(table, SCALES, threshold), check_runs(table, SCALES, 0.9).at_threshold(threshold)):
+        for name, split in (("t_mem", "train"), ("t_gen", "val")):
+            column = f"t_{split}_{round(100 * threshold):03d}"
+            step, event = checked.milestone(name)
+            assert event.tolist() == table[f"{column}_event"].tolist()
+            open_ended = late & ~event
+            counts = open_ended & (threshold >= accuracy)
+            if name == "t_mem":
+                # It was asked of those that had not memorised by the forecast's accuracy when they were stopped.
+                counts &= ~table[f"t_train_{round(100 * accuracy):03d}_event"].to_numpy()
+            assert (step[counts] == 3000).all()
+            assert (step[~counts] == table[column][~counts]).all()
+    assert half.any()
+
+
+def test_at_a_lower_threshold_a_stopped_run_is_censored_where_it_was_stopped_and_the_map_says_so():
+    table, late, half = recorded()
+    low, own, high = (
+        RegimeMap.fit(table, SCALES, rule=RegimeRule(threshold=t, budget=3000, ratio=5)) for t in (0.5, 0.9, 0.95)
+    )
+    said = " ".join(low.warnings)
+    assert f"{(late & ~half).sum()} of 60 runs were stopped by a forecast of accuracy ≥ 0.9, which says nothing" in said
+    assert "count as not generalising" not in said
+    assert f"{late.sum()} of 60 runs were stopped by a forecast, and count as not" in " ".join(own.warnings)
+    assert all("says nothing of" not in said for one in (own, high) for said in one.warnings)
+    # Of those that reached .5 all is known; of the others nothing beyond the step at which they were stopped.
+    assert low.runs["known"].tolist() == (~late | half).tolist()
+    assert not own.runs["known"][late].any()
+    # At .95 those that had memorised by .9 may yet memorise: only the others are ruled out there.
+    allowed = allowed_regimes(high.checked, high.rule)
+    assert (allowed[late & half] == [True, True, False, False]).all()
+    assert (allowed[late & ~half] == [True, False, False, False]).all()
+    # The page relabels the same runs, and models ask the same of them.
+    for threshold, fitted in ((0.5, low), (0.95, high)):
+        again = own.checked.at_threshold(threshold)
+        assert again.milestone("t_mem")[0].tolist() == fitted.checked.milestone("t_mem")[0].tolist()
+        assert again.milestone("t_gen")[0].tolist() == fitted.checked.milestone("t_gen")[0].tolist()
+
+
+def test_survival_curves_take_the_word_where_the_map_does():
+    table, late, _ = recorded()
+    for threshold, until in ((0.9, 3000), (0.5, 900)):
+        fitted = RegimeMap.fit(table, SCALES, rule=RegimeRule(threshold=threshold, budget=3000, ratio=5))
+        found = laws.info(fitted)
+        steps = {step for axis in found.axes for third in axis.thirds for step in third.curve["step"]}
+        assert max(steps) == until
+        assert (laws.STOPPED in found.caption) == (threshold == 0.9)
+    assert late.any()
+
+
+def test_a_word_without_its_accuracy_is_the_shipped_forecasters_and_a_foreign_column_does_no_harm():
+    table, late, _ = recorded()
+    for given in (table.drop(columns="ruled_out_accuracy"), table.assign(ruled_out_accuracy="high")):
+        checked = check_runs(given, SCALES, 0.9)
+        assert (checked.believed_until("t_gen") == np.where(late, 3000, 0)).all()
+        assert not checked.at_threshold(0.5).believed_until("t_gen").any()

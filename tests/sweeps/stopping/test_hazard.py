@@ -3,6 +3,7 @@
 import dataclasses
 import json
 
+import numpy as np
 import pytest
 
 from analysis.forecast.hazard_rule import Verdict
@@ -17,6 +18,8 @@ from sweeps.spec.space import Choice
 from sweeps.spec.sweep_spec import SweepSpec
 from sweeps.stopping.base import STOPPING, judge_of, told
 from sweeps.stopping.hazard import Hazard
+from sweeps.store.reported_run import ReportedRun, report
+from sweeps.study import told_of
 
 RULE = RegimeRule(budget=1500, ratio=5)
 CONFIGS = [
@@ -61,12 +64,16 @@ def test_random_labels_are_stopped_and_are_no_memorization(undisturbed):
         assert "chance to generalise by step 1,500" in record.reason
         assert row["ruled_out"] == 1500
         assert RunRecord.from_json(record.to_json()).ruled_out == 1500
+        assert row["ruled_out_accuracy"] == RULE.threshold
+        assert RunRecord.from_json(record.to_json()).word == (1500, RULE.threshold)
 
 
 def test_a_record_from_before_the_field_says_in_its_reason_until_when(undisturbed):
     record = next(iter(undisturbed.values()))
     old = {name: value for name, value in json.loads(record.to_json()).items() if name != "ruled_out"}
     assert RunRecord.from_json(json.dumps(old)).ruled_out == 1500
+    older = {name: value for name, value in old.items() if name != "ruled_out_accuracy"}
+    assert RunRecord.from_json(json.dumps(older)).word == (1500, 0.9)
 
 
 def test_a_killed_and_continued_cohort_and_other_company_stop_the_same_runs_at_the_same_steps(undisturbed):
@@ -84,7 +91,7 @@ def test_a_stopped_run_is_reproduced_to_its_last_step(undisturbed):
     again = train_again(record)
     assert again.columns["step"].tolist() == record.columns["step"].tolist()
     assert again.columns["val_loss"].tolist() == record.columns["val_loss"].tolist()
-    assert (again.outcome, again.reason, again.ruled_out) == (record.outcome, record.reason, record.ruled_out)
+    assert (again.outcome, again.reason, again.word) == (record.outcome, record.reason, record.word)
 
 
 def test_an_audited_run_takes_its_budget_and_says_where_it_would_have_been_stopped(undisturbed):
@@ -166,3 +173,22 @@ def test_a_sweep_of_a_task_that_the_forecaster_knows_nothing_of_is_refused():
     with pytest.raises(ConfigError, match="learned from operations and knows nothing of Boolean functions"):
         SweepSpec(run=run, **spec)
     assert SweepSpec(run=run, **spec | {"stopping": "none"}).judge is None
+
+
+def test_a_study_takes_the_word_at_the_forecasts_accuracy_and_above_and_of_memorising_where_that_was_asked():
+    config = CONFIGS[0]
+    columns = {"step": np.array([0, 40, 63]), "train_accuracy": np.array([0.1, 0.6, 0.93]), "val_accuracy": np.zeros(3)}
+    ended = {"outcome": Outcome.STOPPED, "reason": "a forecast", "ruled_out": 1500}
+    seen = {  # (forecast's accuracy, threshold): steps of t_mem and t_gen
+        (0.9, 0.5): (40, 63),
+        (0.9, 0.9): (63, 1500),
+        (0.9, 0.95): (63, 1500),
+        (0.95, 0.9): (63, 63),
+        (0.95, 0.95): (1500, 1500),
+    }
+    for (accuracy, threshold), steps in seen.items():
+        record = RunRecord(config=config, columns=columns, **ended, ruled_out_accuracy=accuracy)
+        for run in (record, ReportedRun.of(report(record, 0.9), config)):
+            _, mem, gen = told_of(run, threshold)
+            assert (mem.step, gen.step) == steps
+            assert not gen.event

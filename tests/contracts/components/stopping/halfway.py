@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from grokcore.records.run_record import RuledOut
 from sweeps.stopping.base import Stopping
 
 
@@ -15,7 +16,7 @@ class HalfwayJudge:
         return ["" if max(curves["val_accuracy"]) > 0.9 else "had not generalised by half" for _, curves in runs]
 
     def rules_out(self, config):
-        return 0
+        return RuledOut()
 
     def audited(self, config):
         return False
