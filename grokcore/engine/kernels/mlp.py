@@ -13,8 +13,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from grokcore.data.batch import Batch
-from grokcore.engine.kernels._first_layer import first_layer_for
-from grokcore.engine.kernels._first_layer_loops import LoopedTables
+from grokcore.engine.kernels._first_layer import LoopedTables, first_layer_for
 from grokcore.engine.kernels._read_out import add_weight_gradient, read_out
 from grokcore.engine.kernels.base import Kernel, Serves
 from grokcore.lazy_torch import torch

@@ -7,8 +7,7 @@ import torch
 
 from grokcore.data.batch import Batch
 from grokcore.engine.cohort import Cohort
-from grokcore.engine.kernels._first_layer import Bags
-from grokcore.engine.kernels._first_layer_loops import LoopedTables
+from grokcore.engine.kernels._first_layer import Bags, LoopedTables
 from grokcore.numerics import loops
 from grokcore.run_config import RunConfig
 
