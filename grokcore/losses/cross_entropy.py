@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from grokcore.lazy_torch import torch
+from grokcore.losses import _softmax
 from grokcore.losses.base import Loss
 
 if TYPE_CHECKING:
@@ -41,13 +42,22 @@ def _margins(logits: Tensor, targets: Tensor) -> Tensor:
 def _from_margins(margins: Tensor) -> tuple[Tensor, Tensor]:
     """Return log1p(Σ_{j≠y} exp(z_j − z_y)) of each example, and its largest margin, (...) both; uses `margins` up."""
     top = margins.detach().amax(-1, keepdim=True)
-    # As a logarithm of the sum it is safe for any size of the rest; softplus is log1p ∘ exp (the identity beyond 40).
-    others = margins.sub_(top).mul_(LOG2_E).exp2_().sum(-1).log() + top.squeeze(-1)
-    return torch.nn.functional.softplus(others, threshold=40.0), top.squeeze(-1)
+    sums = margins.sub_(top).mul_(LOG2_E).exp2_().sum(-1)
+    return _from_sums(sums, top.squeeze(-1)), top.squeeze(-1)
+
+
+def _from_sums(sums: Tensor, top: Tensor) -> Tensor:
+    """Return log1p(sum · exp(top)) of the largest margin and the others' sum as shares of it.
+
+    As a logarithm of the sum it is safe for any size of the rest; softplus is log1p ∘ exp (the identity beyond 40).
+    """
+    return torch.nn.functional.softplus(sums.log() + top, threshold=40.0)
 
 
 def cross_entropy_gradient_(logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
     """Turn logits (K, N, C) in place into the gradient of Σ_n weights · cross-entropy; exact at the target."""
+    if _softmax.may_loop(logits):
+        return _softmax.gradient_(logits, targets, weights)
     index = targets.unsqueeze(-1)
     powers = logits.sub_(logits.amax(-1, keepdim=True)).mul_(LOG2_E).exp2_()
     own = powers.gather(-1, index)
@@ -64,6 +74,9 @@ class CrossEntropy(Loss):
 
     def examine(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Read the outputs once for both: an answer is right if no margin of another class is positive."""
+        if _softmax.may_loop(outputs):
+            sums, margins, right = _softmax.margins(outputs, targets)
+            return _from_sums(sums, margins), right
         losses, largest = _from_margins(_margins(outputs, targets))
         return losses, (largest < 0) | ((largest == 0) & (self.answers(outputs) == targets))
 

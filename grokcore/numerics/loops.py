@@ -6,7 +6,8 @@ program besides Python, and keeps what it compiled beside the module. Whoever ha
 operations too: the specification, what all other devices and precisions take, and what the loop is tested against.
 
 A loop goes run by run and never adds up over runs, so that a run's bits do not depend on its company. It calls nothing
-that lies in another file, since numba looks at its own file alone when it asks whether what it kept is still true.
+that lies in another file, since numba looks at its own file alone when it asks whether what it kept is still true; what
+lies in its own file is a `part` of it.
 To become vector instructions a loop must see that memory lies in one piece and that indices are not negative: cut out
 a run's row before the innermost loop, and count through it from 0.
 """
@@ -15,8 +16,9 @@ from __future__ import annotations
 
 import functools
 import os
+import types
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -64,6 +66,12 @@ def rows(tensor: Tensor) -> Rows:
     return memory.numpy(), apart
 
 
+def part(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Mark a function that loops of its file call."""
+    _PARTS.add(function)
+    return function
+
+
 def loop(function: Callable[..., None]) -> Callable[..., None]:
     """Compile a function when it is first called. Products may be fused with sums; no sum is taken in another order."""
 
@@ -71,12 +79,17 @@ def loop(function: Callable[..., None]) -> Callable[..., None]:
     def compiled() -> Callable[..., None]:
         import numba  # takes half a second, which only what trains has to wait for
 
+        _take_whole_vectors()
         compile_ = functools.partial(numba.njit, nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
+        known = function.__globals__
+        parts = {name: compile_(forceinline=True)(value) for name, value in known.items() if _is_part(value)}
+        whole = types.FunctionType(function.__code__, {**known, **parts}, function.__name__)
+        whole.__module__, whole.__qualname__ = function.__module__, function.__qualname__
         made: Callable[..., None]
         try:
-            made = compile_(cache=True)(function)
+            made = compile_(cache=True)(whole)
         except RuntimeError:  # there is no folder where anything could be kept
-            made = compile_()(function)
+            made = compile_()(whole)
         return made
 
     @functools.wraps(function)
@@ -84,3 +97,24 @@ def loop(function: Callable[..., None]) -> Callable[..., None]:
         compiled()(*args)
 
     return call
+
+
+_PARTS: set[Callable[..., Any]] = set()
+
+
+def _is_part(value: object) -> bool:
+    return isinstance(value, types.FunctionType) and value in _PARTS
+
+
+def _take_whole_vectors() -> None:
+    """Let loops take registers of 512 bits where there are some: by itself the compiler takes halves of them.
+
+    It holds for what else this process compiles afterwards, and changes no bits. Who has told numba of a processor is
+    heeded.
+    """
+    from numba.core import codegen, config
+
+    given, host = cast("Any", config), cast("Any", codegen)
+    able: str = host.get_host_cpu_features()
+    if given.CPU_NAME is None and given.CPU_FEATURES is None and "+avx512f" in able.split(","):
+        given.CPU_FEATURES = f"{able},-prefer-256-bit"

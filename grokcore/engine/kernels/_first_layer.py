@@ -2,7 +2,8 @@
 
 Three ways to the same numbers. Where a batch is a grid, a table lies along its axis and its gradient is a sum over the
 others. Where gradients are collected, a row is looked up as an embedding bag, and each table row collects the examples
-it occurs in, which are sorted once. Otherwise rows are looked up, and gradients are products with one-hot inputs.
+it occurs in, which are sorted once; `LoopedTables` does the same as loops. Otherwise rows are looked up, and gradients
+are products with one-hot inputs.
 
 Shapes: K runs, N examples, P positions, S symbols, W width.
 """
@@ -11,10 +12,14 @@ from __future__ import annotations
 
 import abc
 import functools
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from grokcore.data.batch import Batch
 from grokcore.lazy_torch import torch
+from grokcore.numerics.loops import Rows, loop, rows
 from grokcore.numerics.matmul import matmul
 
 if TYPE_CHECKING:
@@ -87,6 +92,46 @@ class Bags(FirstLayer):
         return example[wanted][order], torch.searchsorted(rows, every)
 
 
+class LoopedTables:
+    """What embedding bags do there and back, of one batch, in one pass each: float32 in a CPU's memory.
+
+    On the way out a sum of rows goes straight through bias and ReLU, on the way back a gradient through the ReLU's
+    slope to the table rows of its operands, example by example in order: nothing is sorted, and chunks of examples add
+    up to the bits of all at once.
+    """
+
+    def __init__(self, batch: Batch, symbols: int, width: int, *, shared: bool) -> None:
+        inputs = batch.inputs[:1] if batch.inputs.stride(0) == 0 else batch.inputs
+        self.positions, self.width, self.weights = inputs.shape[-1], width, batch.weights
+        shift = torch.zeros(1, dtype=torch.long) if shared else torch.arange(self.positions) * symbols
+        self.places = (inputs + shift).flatten(1).expand(len(batch.inputs), -1)
+        """(K, N · P): where the table row of every operand begins in its run's tables."""
+
+    def forward(self, tables: Tensor, bias: Tensor | None, part: slice, out: Tensor, *, relu: bool) -> Tensor:
+        """Write the sums, bias included, of some examples into `out` (K, n, W), cut off at 0 for a ReLU.
+
+        `tables` are (K, tables · S, W), `bias` is (K, W).
+        """
+        bias = out.new_zeros(1, self.width).expand(len(out), -1) if bias is None else bias
+        memory = rows(tables.flatten(1)), rows(self._places(part)), rows(bias), rows(out.flatten(1))
+        _look_up(*memory, len(out), out.shape[1], self.positions, self.width, 0.0 if relu else -math.inf)
+        return out
+
+    def collect(self, delta: Tensor, after: Tensor, part: slice, total: Tensor, *, relu: bool) -> None:
+        """Add the gradients of some examples, those of no weight left out, to those of the tables.
+
+        `delta` (K, n, W) is the gradient at the sums, or `after` a ReLU that gave that; `total` (K, tables · S, W) is
+        the sum over the examples before.
+        """
+        weights = rows(self.weights[:, part])
+        memory = (rows(delta.flatten(1)), rows(after.flatten(1)), rows(self._places(part)), weights)
+        sizes = (len(delta), delta.shape[1], self.positions, self.width)
+        _collect(*memory, rows(total.flatten(1)), *sizes, relu)
+
+    def _places(self, part: slice) -> Tensor:
+        return self.places[:, part.start * self.positions : part.stop * self.positions]
+
+
 class OnGrid(FirstLayer):
     """Tables along the axes of a grid."""
 
@@ -99,10 +144,10 @@ class OnGrid(FirstLayer):
         along = []
         for position, size in enumerate(grid.sizes):
             sizes = [size if axis == position else 1 for axis in range(len(grid.sizes))]
-            rows = self._table(tables, position)[:, grid.symbols(position)]
+            own = self._table(tables, position)[:, grid.symbols(position)]
             if position == 0 and bias is not None:
-                rows = rows + bias.unsqueeze(1)  # to a table's few rows, not to all combinations
-            along.append(rows.reshape(runs, *sizes, width))
+                own = own + bias.unsqueeze(1)  # to a table's few rows, not to all combinations
+            along.append(own.reshape(runs, *sizes, width))
         return functools.reduce(torch.add, along).view(runs, grid.examples, width)
 
     def backward(self, delta: Tensor, batch: Batch) -> Tensor:
@@ -117,8 +162,8 @@ class OnGrid(FirstLayer):
         if self.shared and len({*zip(grid.starts, grid.sizes, strict=True)}) == 1 and grid.sizes[0] == self.symbols:
             return functools.reduce(torch.add, sums).unsqueeze(1)
         found = delta.new_zeros(runs, self.tables, self.symbols, width)
-        for position, rows in enumerate(sums):
-            found[:, 0 if self.shared else position, grid.symbols(position)] += rows
+        for position, own in enumerate(sums):
+            found[:, 0 if self.shared else position, grid.symbols(position)] += own
         return found
 
 
@@ -148,3 +193,74 @@ def first_layer_for(batch: Batch, positions: int, symbols: int, *, shared: bool)
         batch.prepared["first layer"] = kind(positions, symbols, shared=shared)
     found: FirstLayer = batch.prepared["first layer"]
     return found
+
+
+@loop
+def _look_up(  # noqa: PLR0917
+    tables: Rows, places: Rows, bias: Rows, out: Rows, runs: int, examples: int, positions: int, width: int, least: Any
+) -> None:
+    """Do what `forward` does."""
+    floor = np.float32(least)
+    length = (len(tables[0]) - (runs - 1) * tables[1]) // width
+    for k in range(runs):
+        table = tables[0][k * tables[1] : k * tables[1] + length * width].reshape(length, width)
+        own = places[0][k * places[1] : k * places[1] + examples * positions].reshape(examples, positions)
+        b = bias[0][k * bias[1] : k * bias[1] + width]
+        found = out[0][k * out[1] : k * out[1] + examples * width].reshape(examples, width)
+        for n in range(examples):
+            if positions == 2:
+                first, last = own[n, 0], own[n, 1]
+                for i in range(width):
+                    x = table[first, i] + table[last, i] + b[i]
+                    found[n, i] = floor if x < floor else x
+            else:
+                for i in range(width):
+                    found[n, i] = table[own[n, 0], i]
+                for p in range(1, positions):
+                    for i in range(width):
+                        found[n, i] += table[own[n, p], i]
+                for i in range(width):
+                    x = found[n, i] + b[i]
+                    found[n, i] = floor if x < floor else x
+
+
+@loop
+def _collect(  # noqa: PLR0917
+    delta: Rows,
+    after: Rows,
+    places: Rows,
+    weights: Rows,
+    total: Rows,
+    runs: int,
+    examples: int,
+    positions: int,
+    width: int,
+    relu: Any,
+) -> None:
+    """Do what `collect` does."""
+    before = np.empty(width, np.float32)
+    length = (len(total[0]) - (runs - 1) * total[1]) // width
+    for k in range(runs):
+        d = delta[0][k * delta[1] : k * delta[1] + examples * width].reshape(examples, width)
+        a = after[0][k * after[1] : k * after[1] + examples * width].reshape(examples, width)
+        own = places[0][k * places[1] : k * places[1] + examples * positions].reshape(examples, positions)
+        w = weights[0][k * weights[1] : k * weights[1] + examples]
+        table = total[0][k * total[1] : k * total[1] + length * width].reshape(length, width)
+        for n in range(examples):
+            if w[n] == 0:
+                continue
+            row = own[n, 0]
+            if relu:
+                for i in range(width):
+                    x = np.float32(0) if a[n, i] <= 0 else d[n, i]
+                    before[i] = x
+                    table[row, i] += x
+            else:
+                for i in range(width):
+                    x = d[n, i]
+                    before[i] = x
+                    table[row, i] += x
+            for p in range(1, positions):
+                row = own[n, p]
+                for i in range(width):
+                    table[row, i] += before[i]

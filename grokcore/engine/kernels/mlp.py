@@ -13,13 +13,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from grokcore.data.batch import Batch
-from grokcore.engine.kernels._first_layer import first_layer_for
+from grokcore.engine.kernels._first_layer import LoopedTables, first_layer_for
 from grokcore.engine.kernels._read_out import add_weight_gradient, read_out
 from grokcore.engine.kernels.base import Kernel, Serves
 from grokcore.lazy_torch import torch
 from grokcore.losses.base import Loss
 from grokcore.models.base import Parameters
 from grokcore.models.mlp import MLP
+from grokcore.numerics.loops import serves
 from grokcore.numerics.matmul import matmul, matmul_into
 from grokcore.tasks.base import Task
 
@@ -57,8 +58,31 @@ class MLPKernel(Kernel):
         """Return what each symbol at each position adds to the first hidden layer, (K, tables · S, W)."""
         if self.mlp.inputs == "real":
             return None
+        if self.mlp.inputs == "one_hot":
+            return parameters["weight_0"]
         blocks = self.mlp.tables(parameters, self.positions)
         return blocks[0] if self.shared else torch.cat(blocks, dim=1)
+
+    def _looped(self, tables: Tensor | None, batch: Batch) -> LoopedTables | None:
+        """Return the loops of a batch's first layer, if they serve it."""
+        if tables is None or batch.grid is not None or not batch.collects or not serves(tables, batch.weights):
+            return None
+        if "loops" not in batch.prepared:
+            batch.prepared["loops"] = LoopedTables(batch, self.symbols, self.mlp.width, shared=self.shared)
+        found: LoopedTables = batch.prepared["loops"]
+        return found
+
+    def _enter(
+        self, parameters: Parameters, tables: Tensor | None, batch: Batch, part: slice, looped: LoopedTables | None
+    ) -> tuple[Tensor, Tensor]:
+        """Return the first layer's output before and after the activation, (K, n, W), of some of a batch's examples."""
+        if tables is None or looped is None:
+            pre = self._first(parameters, tables, batch, part)
+            return pre, self._activate(pre)
+        examples, relu = part.stop - part.start, self.mlp.activation == "relu"
+        buffer = self.buffer(f"first {examples}", tables, len(tables), examples, self.mlp.width)
+        pre = looped.forward(tables, parameters["bias_0"] if self.mlp.bias else None, part, buffer, relu=relu)
+        return pre, pre if relu else self._activate(pre)
 
     def _first(self, parameters: Parameters, tables: Tensor | None, batch: Batch, part: slice) -> Tensor:
         """Return the first layer's output (K, n, W) of some of a batch's examples; there is no table of numbers."""
@@ -81,17 +105,20 @@ class MLPKernel(Kernel):
                 out["bias_0"].copy_(delta.sum(1))
             return
         layer = first_layer_for(batch, self.positions, self.symbols, shared=self.shared)
-        table = layer.backward(delta, batch)
+        self._table_gradient(parameters, layer.backward(delta, batch), out)
+
+    def _table_gradient(self, parameters: Parameters, table: Tensor, out: Mapping[str, Tensor]) -> None:
+        """Turn the gradient of the tables, (K, tables, S, W), into those of the first layer's parameters."""
         if self.mlp.bias:
             # Every example occurs once at the first position, or `positions` times in a shared table.
             total = table[:, 0].sum(1)
             out["bias_0"].copy_(total.div_(self.positions) if self.shared else total)
         if self.mlp.inputs == "one_hot":
-            out["weight_0"].copy_(table.reshape(len(delta), -1, self.mlp.width))
+            out["weight_0"].copy_(table.flatten(1, 2))
             return
-        weight = torch.unflatten(parameters["weight_0"], 1, (layer.tables, -1))
+        weight = torch.unflatten(parameters["weight_0"], 1, (table.shape[1], -1))
         embedding = parameters["embedding"]
-        torch.matmul(embedding.mT.unsqueeze(1), table, out=torch.unflatten(out["weight_0"], 1, (layer.tables, -1)))
+        torch.matmul(embedding.mT.unsqueeze(1), table, out=torch.unflatten(out["weight_0"], 1, (table.shape[1], -1)))
         # Transposed, since a product with a single column (embeddings of width 1) rounds otherwise in a lone run.
         out["embedding"].copy_((weight @ table.mT).sum(1).mT)
 
@@ -100,27 +127,47 @@ class MLPKernel(Kernel):
     def gradients(self, parameters: Parameters, batch: Batch, out: Mapping[str, Tensor]) -> None:
         """Go forward and back, chunk by chunk; see `Kernel.gradients`."""
         tables = self._tables(parameters)
-        deltas = self.buffer("deltas", parameters["weight_0"], *batch.targets.shape, self.mlp.width)
+        looped = self._looped(tables, batch)
+        gathered = (
+            self.buffer("deltas", parameters["weight_0"], *batch.targets.shape, self.mlp.width)
+            if tables is None or looped is None
+            else self.buffer("tables", tables, *tables.shape).zero_()
+        )
         last = out[f"weight_{self.mlp.depth}"]
         totals = {**out, "leave": self.buffer("leave", last, *last.mT.shape)}
         widest = max(outputs for _, outputs in self.mlp.layers(self.task))
         for part in self.chunks(batch.targets.shape[1], widest):
-            pre = self._first(parameters, tables, batch, part)
-            self._forward_and_backward(parameters, batch, part, pre, totals, deltas[:, part])
+            pre, hidden = self._enter(parameters, tables, batch, part, looped)
+            delta = self._forward_and_backward(parameters, batch, part, pre, hidden, totals)
+            if looped is None:
+                self._activation_gradient(delta, pre, hidden, gathered[:, part])
+            else:
+                self._collect(looped, delta, pre, hidden, part, gathered)
         last.copy_(totals["leave"].mT)
         for i in range(1, self.mlp.depth):
             if totals[f"weight_{i}"] is not out[f"weight_{i}"]:
                 out[f"weight_{i}"].copy_(totals[f"weight_{i}"])
-        self._first_gradient(parameters, batch, deltas, out)
+        if looped is None:
+            self._first_gradient(parameters, batch, gathered, out)
+        else:
+            self._table_gradient(parameters, gathered.unflatten(1, (-1, self.symbols)), out)
 
     def _forward_and_backward(
-        self, parameters: Parameters, batch: Batch, part: slice, pre: Tensor, totals: dict[str, Tensor], first: Tensor
-    ) -> None:
-        """Add a chunk's gradients to `totals`; write that at its first layer's output, `pre`, into `first`."""
+        self,
+        parameters: Parameters,
+        batch: Batch,
+        part: slice,
+        pre: Tensor,
+        first: Tensor,
+        totals: dict[str, Tensor],
+    ) -> Tensor:
+        """Add a chunk's gradients to `totals`; return that after its first layer's activation.
+
+        `pre` and `first` are the layer's output before and after the activation.
+        """
         beta = 1 if part.start else 0
         depth, examples = self.mlp.depth, pre.shape[1]
-        inputs = [pre]
-        hidden = [self._activate(pre)]
+        inputs, hidden = [pre], [first]
         for i in range(1, depth):
             before = self.buffer(f"before {i} {examples}", pre, *pre.shape[:2], parameters[f"weight_{i}"].shape[-1])
             inputs.append(self._affine(parameters, i, hidden[-1], before))
@@ -141,7 +188,18 @@ class MLPKernel(Kernel):
                 torch.add(delta.sum(1), bias, alpha=beta, out=bias) if beta else bias.copy_(delta.sum(1))
             back = self.buffer(f"back {i} {examples}", delta, *hidden[i - 1].shape)
             delta = matmul(delta, parameters[f"weight_{i}"].mT, out=back)
-            self._activation_gradient(delta, inputs[i - 1], hidden[i - 1], first if i == 1 else delta)
+            if i > 1:
+                self._activation_gradient(delta, inputs[i - 1], hidden[i - 1], delta)
+        return delta
+
+    def _collect(
+        self, looped: LoopedTables, delta: Tensor, pre: Tensor, hidden: Tensor, part: slice, total: Tensor
+    ) -> None:
+        """Add a chunk's gradient after the first layer's activation to that of the tables."""
+        relu = self.mlp.activation == "relu"
+        if not relu:
+            self._activation_gradient(delta, pre, hidden, delta)
+        looped.collect(delta, hidden, part, total, relu=relu)
 
     def _outputs(self, parameters: Parameters, x: Tensor, buffer: Tensor | None = None) -> Tensor:
         """Return the last layer's outputs (K, N, C), classes outermost in memory."""
@@ -172,7 +230,8 @@ class MLPKernel(Kernel):
 
     def logits(self, parameters: Parameters, batch: Batch) -> Tensor:
         """Return the logits (K, N, C) of a batch."""
-        x = self._activate(self._first(parameters, self._tables(parameters), batch, slice(0, batch.targets.shape[1])))
+        tables = self._tables(parameters)
+        _, x = self._enter(parameters, tables, batch, slice(0, batch.targets.shape[1]), self._looped(tables, batch))
         for i in range(1, self.mlp.depth):
             x = self._activate(self._affine(parameters, i, x))
         return self._outputs(parameters, x)
