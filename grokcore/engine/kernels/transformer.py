@@ -28,12 +28,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from grokcore.data.batch import Batch
+from grokcore.engine.kernels import _attention_loops as loops
 from grokcore.engine.kernels._read_out import add_weight_gradient, read_out
 from grokcore.engine.kernels.base import Kernel, Serves
 from grokcore.lazy_torch import torch
 from grokcore.losses.base import Loss
 from grokcore.models.base import Parameters
 from grokcore.models.transformer import Transformer
+from grokcore.numerics.loops import serves
 from grokcore.numerics.matmul import matmul, matmul_into
 from grokcore.tasks.base import Task
 
@@ -142,8 +144,12 @@ class TransformerKernel(Kernel):
             batch.prepared["places"] = torch.cat([batch.inputs + shift, equals], dim=-1)
         return cast("Tensor", batch.prepared["places"])
 
-    def _attend(self, batch: Batch, t: _Tables) -> tuple[Tensor, Tensor]:
-        """Return attention (K, N, H, P) and mixtures of values (K, N, D)."""
+    def _attend(self, batch: Batch, t: _Tables) -> tuple[Tensor | loops.Seen, Tensor]:
+        """Return attention, (K, N, H, P) or what loops keep of it, and mixtures of values (K, N, D)."""
+        if serves(t.value):
+            if "index" not in batch.prepared:
+                batch.prepared["index"] = self._places(batch).transpose(1, 2).contiguous()
+            return loops.attend_to_tables(t.scores, t.value, batch.prepared["index"])
         places = self._places(batch)
         runs, examples, _ = places.shape
         heads = self.net.heads
@@ -179,8 +185,12 @@ class TransformerKernel(Kernel):
             batch.prepared["reverse"] = order, order // positions, torch.searchsorted(rows[order], every)
         return cast("tuple[Tensor, Tensor, Tensor]", batch.prepared["reverse"])
 
-    def _attention_gradient(self, batch: Batch, t: _Tables, attention: Tensor, delta: Tensor) -> tuple[Tensor, Tensor]:
+    def _attention_gradient(
+        self, batch: Batch, t: _Tables, attention: Tensor | loops.Seen, delta: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Return the gradients of the value table (K, R, D) and the score table (K, R, H); `delta` (K, N, D) is z's."""
+        if isinstance(attention, loops.Seen):
+            return loops.attend_to_tables_back(attention, t.scores, t.value, delta)
         runs, _, heads, positions = attention.shape
         order, owner, starts = self._reverse(batch)
         flat = delta.reshape(-1, self.head)
