@@ -20,6 +20,7 @@ from grokcore.engine.kernels import _attention_loops as loops
 from grokcore.engine.kernels._attention import Mix, mix, mix_back
 from grokcore.engine.kernels._norms import Norm, normalise, normalise_back
 from grokcore.engine.kernels._prefixes import Places, Prefixes, hand_back, look_up
+from grokcore.engine.kernels._relu_loops import cut_back_, cut_off_
 from grokcore.engine.kernels._unembedding import unembed, unembed_back
 from grokcore.engine.kernels.base import Kernel, Serves
 from grokcore.lazy_torch import torch
@@ -279,9 +280,15 @@ class PrefixKernel(Kernel):
         names = self.net.layer(i)
         after, hidden = torch.empty_like(x), self.buffer(f"hidden {i}", x, *x.shape[:2], self.net.mlp_width)
         for part in self.chunks(x.shape[1], self.net.mlp_width):
-            bias = w[names["mlp_in_bias"]].unsqueeze(1) if self.net.bias else None
-            matmul_into(hidden[:, part], x[:, part], w[names["mlp_in"]], bias)
-            matmul_into(after[:, part], hidden[:, part].relu_(), w[names["mlp_out"]], x[:, part])
+            some = hidden[:, part]
+            if self.net.bias and serves(x):
+                matmul_into(some, x[:, part], w[names["mlp_in"]])
+                cut_off_(some, w[names["mlp_in_bias"]])
+            else:
+                bias = w[names["mlp_in_bias"]].unsqueeze(1) if self.net.bias else None
+                matmul_into(some, x[:, part], w[names["mlp_in"]], bias)
+                some.relu_()
+            matmul_into(after[:, part], some, w[names["mlp_out"]], x[:, part])
         if self.net.bias:
             after += w[names["mlp_out_bias"]].unsqueeze(1)
         return after, hidden
@@ -299,10 +306,13 @@ class PrefixKernel(Kernel):
             buffer = self.buffer(f"inner {rows.shape[1]}", delta, *rows.shape[:2], self.net.mlp_width)
             leave = matmul(hidden.mT, rows, leave if beta else None, leave)
             inner = matmul(rows, w[names["mlp_out"]].mT, out=buffer)
-            torch.ops.aten.threshold_backward.grad_input(inner, hidden, 0, grad_input=inner)
+            if self.net.bias and serves(inner):
+                cut_back_(inner, hidden, out[names["mlp_in_bias"]], first=beta == 0)
+            else:
+                torch.ops.aten.threshold_backward.grad_input(inner, hidden, 0, grad_input=inner)
+                if self.net.bias:
+                    out[names["mlp_in_bias"]] += inner.sum(1)
             enter = matmul(layer.middle[:, part].mT, inner, enter if beta else None, enter)
-            if self.net.bias:
-                out[names["mlp_in_bias"]] += inner.sum(1)
             matmul_into(before[:, part], inner, w[names["mlp_in"]].mT, rows)
         for name, total in (("mlp_in", enter), ("mlp_out", leave)):
             if total is not out[names[name]]:

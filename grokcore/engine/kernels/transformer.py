@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, cast
 from grokcore.data.batch import Batch
 from grokcore.engine.kernels import _attention_loops as loops
 from grokcore.engine.kernels._read_out import add_weight_gradient, read_out
+from grokcore.engine.kernels._relu_loops import cut_back_, cut_off_
 from grokcore.engine.kernels.base import Kernel, Serves
 from grokcore.lazy_torch import torch
 from grokcore.losses.base import Loss
@@ -231,6 +232,8 @@ class TransformerKernel(Kernel):
 
     def _hidden(self, m: _Merged, z: Tensor, buffer: Tensor | None = None) -> Tensor:
         """Return the MLP's activations (K, n, M) of mixtures of values z (K, n, D)."""
+        if serves(z):
+            return cut_off_(matmul(z, m.enter, out=buffer), m.inner[:, 0])
         return matmul(z, m.enter, m.inner, buffer).relu_()
 
     def _outputs(self, m: _Merged, z: Tensor, hidden: Tensor) -> Tensor:
@@ -250,9 +253,14 @@ class TransformerKernel(Kernel):
         back.leave = add_weight_gradient(back.leave.mT, hidden, at_logits, first=first).mT
         back.past = add_weight_gradient(back.past.mT, z, at_logits, first=first).mT
         inner = matmul(at_logits, m.leave.mT, out=self.buffer(f"inner {z.shape[1]}", z, *hidden.shape))
-        torch.ops.aten.threshold_backward.grad_input(inner, hidden, 0, grad_input=inner)
+        summed = [(back.outer, at_logits)]
+        if serves(inner):
+            cut_back_(inner, hidden, back.inner[:, 0], first=first)
+        else:
+            torch.ops.aten.threshold_backward.grad_input(inner, hidden, 0, grad_input=inner)
+            summed.append((back.inner, inner))
         back.enter = matmul(z.mT, inner, None if first else back.enter, back.enter)
-        for total, gradient in ((back.inner, inner), (back.outer, at_logits)):
+        for total, gradient in summed:
             added = gradient.sum(1, keepdim=True)
             total.copy_(added) if first else total.add_(added)
         matmul_into(delta, inner, m.enter.mT, matmul(at_logits, m.past.mT, out=delta))
