@@ -254,9 +254,11 @@ class Driver:
         """Write down what is left, at the end of a sweep, and say why a goal was not reached."""
         self._alive = self._alive or self.asked >= self.wanted
         self._give_up()
-        if self.spec.until is not None and self.finished and self.wanted == self.spec.runs:
-            self._goal.enough(self._results(), self._steps, 0)
-            if verdict := self._goal.verdict():
+        if self.spec.until is not None and self.finished and not self.store.reached:
+            finished = self._results()
+            if self._goal.enough(finished, self._steps, 0):
+                self._reach()
+            elif verdict := self._goal.verdict(finished):
                 self._say(verdict)
 
     def _refill(self) -> None:
@@ -277,10 +279,13 @@ class Driver:
         self._looked = self.asked
         if not self._goal.enough(self._results(), self._steps, len(self._numbers)):
             return False
+        self._reach()
+        return True
+
+    def _reach(self) -> None:
         self._wanted = self.asked
         self.store.reach(self.asked, self._goal.said)
         self._say(f"{self.spec.until} is reached: {self._goal.said}")
-        return True
 
     def _results(self) -> list[tuple[Mapping[str, Any], Milestone, Milestone]]:
         """Return parameters and milestones of the finished runs that the sampler knows."""

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 FLAT = 0.05
 """Power of the number of runs below which the width of a band is taken not to fall any more."""
+EARLIER = (0.75, 0.55)
+"""Shares of the runs, those that were chosen first, whose maps are looked at where too few waves were seen."""
+Run = tuple[Mapping[str, Any], Milestone, Milestone]
+"""Parameters of a finished run, and when it memorised and generalised."""
 
 
 class GoalWatch:
@@ -30,17 +34,18 @@ class GoalWatch:
         self.said = ""
         """How the goal stands, in a sentence."""
 
-    def enough(self, runs: Sequence[tuple[Mapping[str, Any], Milestone, Milestone]], steps: int, running: int) -> bool:
+    def enough(self, runs: Sequence[Run], steps: int, running: int) -> bool:
         """Say whether the goal is reached by finished `runs` that took `steps` in all, while others are running."""
         if self._goal is None or not runs:
             return False
         if self._goal.kind == "steps":
             expected = steps + running * steps / len(runs)
-            self.said = f"{steps:,} steps spent of {self._goal.value:,.0f}, in {len(runs)} runs"
+            ahead = f", and at the mean {expected:,.0f} when {running} more are over" if running else ""
+            self.said = f"{steps:,} steps spent of {self._goal.value:,.0f}, in {len(runs)} runs{ahead}"
             return expected >= self._goal.value
         return self._narrow(runs)
 
-    def _narrow(self, runs: Sequence[tuple[Mapping[str, Any], Milestone, Milestone]]) -> bool:
+    def _narrow(self, runs: Sequence[Run]) -> bool:
         from analysis.maps.band_width import band_widths
 
         fitted = self._search.tell(runs)
@@ -60,10 +65,19 @@ class GoalWatch:
         self._say(self.said)
         return widest <= self._goal.value
 
-    def verdict(self) -> str:
-        """Return why the goal was not reached with all runs spent, and what would reach it; empty for one of steps."""
-        if self._goal is None or self._goal.kind != "boundary" or not self._seen:
+    def verdict(self, finished: Sequence[Run]) -> str:
+        """Return why the goal was not reached with all runs spent, and what would reach it; empty for one of steps.
+
+        What was not looked at in this session is looked at now: the map of the runs that finished first.
+        """
+        if self._goal is None or self._goal.kind != "boundary":
             return ""
+        if not self._seen:
+            return (
+                f"{self.said or 'no run has finished'}, so nothing can be said of {self._goal.value:g}: give more runs."
+            )
+        if self._seen[-1][1] > self._goal.value:
+            self._look_back(finished)
         runs, widest = self._seen[-1]
         if widest <= self._goal.value:
             return ""
@@ -75,6 +89,16 @@ class GoalWatch:
             return f"{wanted}; it no longer falls with more runs, so none would do: choose a wider band."
         needed = runs * (self._goal.value / widest) ** (1 / power)
         return f"{wanted}; as it fell so far, about {math.ceil(needed / 10) * 10:,} runs would reach it."
+
+    def _look_back(self, finished: Sequence[Run]) -> None:
+        from analysis.maps.band_width import band_widths
+
+        for share in EARLIER[: max(3 - len(self._seen), 0)]:
+            runs = int(share * len(finished))
+            search = SearchMap(self._spec.rule, self._spec.chosen_space.distributions, self._spec.seed)
+            fitted = search.tell(finished[:runs]) if runs < self._seen[0][0] else None
+            if fitted is not None and (widths := band_widths(fitted)):
+                self._seen.insert(0, (runs, next(iter(widths.values()))))
 
     def _power(self) -> float | None:
         """Return the power of the number of runs by which the widest band changed so far, from three looks on."""

@@ -66,6 +66,8 @@ class Watcher:
     """Processor time spent training in this session."""
     busy_seconds: float = 0.0
     """Time spent training in this session, summed over slots."""
+    wanted: int | None = None
+    """Runs wanted in all, where it is known that they are not those of the specification."""
     regimes: Counter[Regime] = field(default_factory=Counter)
     """Runs by regime."""
     cells_at: dict[Level, dict[tuple[int, int], Counter[Regime]]] = field(default_factory=dict)
@@ -124,6 +126,11 @@ class Watcher:
         return self.done - before
 
     @property
+    def total(self) -> int:
+        """Return how many runs are wanted in all: fewer than were asked for once a goal is reached."""
+        return self.spec.runs if self.wanted is None else self.wanted
+
+    @property
     def cells(self) -> dict[tuple[int, int], Counter[Regime]]:
         """Return the runs by cell and regime of a sweep without choices."""
         return self.cells_at.get((), {})
@@ -148,7 +155,7 @@ class Watcher:
         """Return the seconds that the runs to come will take, if they take as long as those of this session."""
         if not self._new:
             return None
-        return (self.spec.runs - self.done) * self.seconds / self._new
+        return max(self.total - self.done, 0) * self.seconds / self._new
 
     def line(self) -> str:
         """Return the state in one line."""
@@ -157,7 +164,7 @@ class Watcher:
         left = f", {_duration(self.remaining)} left" if self.remaining is not None else ""
         counts = ", ".join(f"{regime} {self.regimes[regime]}" for regime in REGIMES if self.regimes[regime])
         done = max(self.done, self.there)
-        state = f"{done}/{self.spec.runs} runs, {self.running} running{failed}, {self.rate:,.0f} run-steps/s{left}"
+        state = f"{done}/{self.total} runs, {self.running} running{failed}, {self.rate:,.0f} run-steps/s{left}"
         return f"{state} | {counts}" if counts else state
 
     def picture(self) -> Group:
@@ -168,7 +175,7 @@ class Watcher:
         from rich.text import Text
 
         head = Text.assemble((f"{self.spec.name}  ", "bold"), self._numbers())
-        bar = ProgressBar(total=self.spec.runs, completed=max(self.done, self.there), width=COLUMNS * 2 + 10)
+        bar = ProgressBar(total=self.total, completed=max(self.done, self.there), width=COLUMNS * 2 + 10)
         parts: list[Any] = [head, bar] if len(self.axes) < 2 else [head, bar, Padding(self._maps(), (1, 0, 0, 0))]
         return Group(*parts, self._legend())
 
@@ -180,7 +187,7 @@ class Watcher:
         failed += f" · {self.failed} failed" if self.failed else ""
         left = f" · {_duration(self.remaining)} left" if self.remaining is not None else ""
         done = max(self.done, self.there)
-        return f"{done}/{self.spec.runs} runs · {self.running} running{failed} · {self.rate:,.0f} run-steps/s{left}"
+        return f"{done}/{self.total} runs · {self.running} running{failed} · {self.rate:,.0f} run-steps/s{left}"
 
     def _legend(self) -> Text:
         from rich.text import Text

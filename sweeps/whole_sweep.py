@@ -172,10 +172,24 @@ def run_sweep(spec: SweepSpec, options: SweepOptions | None = None, *, watcher: 
 def _read(store: Store, watcher: Watcher) -> bool:
     """Count the runs of a sweep that is complete, with no driver: Optuna and Ray take long to import."""
     watcher.known(store.records())
+    watcher.wanted = store.wanted
     watcher.stop()
+    if store.spec.until is not None:
+        _look_back(store, watcher)
     for name in store.cohorts():
         store.forget(name)
     return True
+
+
+def _look_back(store: Store, watcher: Watcher) -> None:
+    """Say how a complete sweep stands to its goal: that it was reached, or what is wanting."""
+    if said := store.reached:
+        watcher.note(f"{store.spec.until} was reached: {said}")
+        return
+    from sweeps.driver import Driver
+
+    watcher.stage("looking how far its goal is …")
+    Driver(store, key=lambda _: "", width=lambda _: 1, say=watcher.note).close()
 
 
 def new_points(
@@ -192,7 +206,10 @@ def _enqueue(store: Store, points: Sequence[Mapping[str, Any]]) -> str:
     begun, new = new_points(store.path, store.spec, points)
     numbers = itertools.count(begun)
     store.ask(Asked(number=next(numbers), params=params, run_id=run_id) for run_id, params in new.items())
-    return f"{len(new)} of {len(points)} points are new"
+    known = len(points) - len(new)
+    return f"{len(new)} of {len(points)} points are new" + (
+        f"; {known} stand there twice or are run already" * bool(known)
+    )
 
 
 def _driver(
@@ -246,6 +263,7 @@ def _train(store: Store, options: SweepOptions, watcher: Watcher) -> tuple[bool,
                 continue
             watcher.stop()
             driver.close()
+            watcher.wanted = driver.wanted
             return driver.finished, session.slots()
     raise AssertionError("the last life returns or raises")
 
@@ -274,7 +292,7 @@ def _finish(
 
     What prevents one of them is said.
     """
-    if caution := few_generalised(watcher.regimes):
+    if caution := few_generalised(watcher.regimes, watcher.stopped):
         watcher.note(f"caution: {caution}")
     drawn = is_newer(result.path, MAP)
     seconds = draw_map(result.path, watcher) if options.map and not drawn else 0.0
@@ -293,13 +311,19 @@ MOST = 0.8
 """Share of runs that did not generalise from which a sweep is said to show little."""
 
 
-def few_generalised(regimes: Mapping[Regime, int]) -> str:
-    """Return in a sentence that most runs of a sweep, counted by regime, had not generalised; empty if enough had."""
-    runs = sum(regimes.values())
+def few_generalised(regimes: Mapping[Regime, int], stopped: int = 0) -> str:
+    """Return in a sentence that most runs of a sweep, counted by regime, had not generalised; empty if enough had.
+
+    Runs that were `stopped` before that could be seen are not among them, and count as not having.
+    """
+    runs = sum(regimes.values()) + stopped
     late = runs - sum(regimes.get(regime, 0) for regime in (Regime.GROKKING, Regime.COMPREHENSION))
     if not late or late < MOST * runs:
         return ""
-    return f"{late} of {runs} runs had not generalised when they ended; raise steps or the fraction to see where."
+    early = f", {stopped} of which were stopped early" if stopped else ""
+    return (
+        f"{late} of {runs} runs had not generalised when they ended{early}; raise steps or the fraction to see where."
+    )
 
 
 def is_mirrored(path: Path) -> bool:

@@ -74,6 +74,35 @@ def read_table(path: Path) -> tuple[pd.DataFrame, list[str]]:
         raise DataError(f"{path} cannot be read as a run table: {said[:300]}") from error
 
 
+def read_cells(path: Path) -> list[tuple[int, list[str]]]:
+    """Return the rows of a file of text, header first, each with its line: cells as they are written, commas decimal.
+
+    The separator, the encoding and decimal commas are understood as `read_table` does. Raises `DataError`.
+    """
+    try:
+        text, _ = _decoded(path.read_bytes())
+        separator, start = _separator(text)
+        rows = list(_rows(text, separator, start, len(text)))
+        if separator != "," and len(rows) > 1:
+            frame = pd.DataFrame([row for _, row in rows[1:]]).fillna("")
+            commas = with_decimal_commas(frame, lambda: frame)
+            if commas is not None:
+                for place in range(frame.shape[1]):
+                    _write(commas[0][place], place, rows[1:])
+        return rows
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror or error}.") from None
+    except (DataError, UnicodeError, csv.Error) as error:
+        raise DataError(f"{path}: {error}") from None
+
+
+def _write(numbers: pd.Series, place: int, rows: Sequence[tuple[int, list[str]]]) -> None:
+    """Write a column whose commas are understood into the cells that have it."""
+    for (_, row), value in zip(rows, numbers, strict=True):
+        if place < len(row) and not isinstance(value, str):
+            row[place] = "" if pd.isna(value) else repr(float(value))
+
+
 def _absent(path: Path) -> str:
     what = "does not exist"
     if path.is_symlink():
@@ -118,9 +147,9 @@ def _decoded(content: bytes) -> tuple[str, list[str]]:
         return content.decode("cp1252"), ["in Windows-1252, since it is not UTF-8"]
 
 
-def _rows(text: str, separator: str, start: int) -> Iterator[tuple[int, list[str]]]:
+def _rows(text: str, separator: str, start: int, head: int = HEAD) -> Iterator[tuple[int, list[str]]]:
     """Yield the rows that are not blank, from line `start` on, cells stripped, each with the line it ends at."""
-    lines = io.StringIO(text[:HEAD], newline=None)
+    lines = io.StringIO(text[:head], newline=None)
     for _ in range(start):
         lines.readline()
     reader = csv.reader(lines, delimiter=separator, skipinitialspace=True)

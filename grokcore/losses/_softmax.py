@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from grokcore.lazy_torch import torch
-from grokcore.numerics.loops import Rows, loop, part, rows, serves
+from grokcore.numerics.loops import Place, flags, floats, integers, loop, part, place, serves
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 EXAMPLES = 192
 """Examples that are gone through together."""
+LANES = 64
+"""Sums that are taken side by side."""
 
 _LOG2_E = np.float32(1.0 / math.log(2.0))
 _ROUND = np.float32(3 << 22)
@@ -38,23 +40,28 @@ def may_loop(outputs: Tensor) -> bool:
     return serves(outputs) and outputs.dim() == 3 and outputs.shape[-1] > 1 and outputs.mT.is_contiguous()
 
 
-def gradient_(outputs: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
-    """Turn outputs (K, N, C) in place into the gradient of Σ_n weights · cross-entropy."""
-    _gradient(_memory(outputs), *_sizes(outputs), rows(targets), rows(weights))
+def gradient_(outputs: Tensor, targets: Tensor, weights: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Turn outputs (K, N, C) in place, plus a bias (K, C) if given, into the gradient of Σ_n weights · loss."""
+    bias = torch.zeros(1, outputs.shape[-1]).expand(len(outputs), -1) if bias is None else bias
+    _gradient(place(outputs.mT), *_sizes(outputs), place(targets), place(weights), place(bias))
     return outputs
+
+
+def sums_over_examples(gradient: Tensor) -> Tensor:
+    """Return the sums (K, C) over the examples of a gradient (K, N, C)."""
+    runs, _, classes = gradient.shape
+    found = gradient.new_empty(runs, classes)
+    _sums(place(gradient.mT), *_sizes(gradient), place(found))
+    return found
 
 
 def margins(outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return Σ_{j≠y} exp(z_j − max), max_{j≠y} z_j − z_y, and whether the answer is right, of each example: (K, N)."""
     sums, largest = torch.empty_like(targets, dtype=outputs.dtype), torch.empty_like(targets, dtype=outputs.dtype)
     right = torch.empty_like(targets, dtype=torch.bool)
-    found = (rows(each) for each in (sums, largest, right))
-    _margins(_memory(outputs), *_sizes(outputs), rows(targets), *found)
+    found = (place(each) for each in (sums, largest, right))
+    _margins(place(outputs.mT), *_sizes(outputs), place(targets), *found)
     return sums, largest, right
-
-
-def _memory(outputs: Tensor) -> Rows:
-    return rows(outputs.mT.flatten(1))
 
 
 def _sizes(outputs: Tensor) -> tuple[int, int, int]:
@@ -80,13 +87,15 @@ def _exp(x: Any) -> Any:
 
 
 @part
-def _largest(z: Any, classes: int, length: int, top: Any) -> None:
-    """Write the largest logit of each example into `top`, or what is no number if the first is none."""
-    top[:] = z[: len(top)]
-    for c in range(1, classes):
-        row = z[c * length : c * length + len(top)]
+def _largest(z: Any, bias: Any, length: int, top: Any) -> None:
+    """Write the largest logit of each example, bias included, into `top`, or what is no number if the first is none."""
+    for i in range(len(top)):
+        top[i] = z[i] + bias[0]
+    for c in range(1, len(bias)):
+        row, own = z[c * length : c * length + len(top)], bias[c]
         for i in range(len(top)):
-            top[i] = row[i] if row[i] > top[i] else top[i]
+            x = row[i] + own
+            top[i] = x if x > top[i] else top[i]
 
 
 @part
@@ -105,22 +114,25 @@ def _put_back(z: Any, targets: Any, length: int, own: Any) -> None:
 
 
 @loop
-def _gradient(logits: Rows, runs: int, classes: int, length: int, targets: Rows, weights: Rows) -> None:
+def _gradient(logits: Place, runs: int, classes: int, length: int, targets: Place, weights: Place, bias: Place) -> None:
     """Do what `gradient_` does."""
     top, others, own = np.empty(EXAMPLES, np.float32), np.empty(EXAMPLES, np.float32), np.empty(EXAMPLES, np.float32)
     for k in range(runs):
-        z = logits[0][k * logits[1] : k * logits[1] + classes * length]
+        b = floats(bias, k, classes)
+        z = floats(logits, k, classes * length)
         for start in range(0, length, EXAMPLES):
             n = min(EXAMPLES, length - start)
-            y = targets[0][k * targets[1] + start : k * targets[1] + start + n]
-            w = weights[0][k * weights[1] + start : k * weights[1] + start + n]
-            _largest(z[start:], classes, length, top[:n])
+            y = integers(targets, k, length)[start : start + n]
+            w = floats(weights, k, length)[start : start + n]
+            _largest(z[start:], b, length, top[:n])
             _take_out(z[start:], y, length, own)
+            for i in range(n):
+                own[i] += b[y[i]]
             others[:n] = 0
             for c in range(classes):
-                row = z[c * length + start : c * length + start + n]
+                row, shift = z[c * length + start : c * length + start + n], b[c]
                 for i in range(n):
-                    power = _exp(row[i] - top[i])
+                    power = _exp(row[i] + shift - top[i])
                     row[i] = power
                     others[i] += power
             for i in range(n):
@@ -135,26 +147,48 @@ def _gradient(logits: Rows, runs: int, classes: int, length: int, targets: Rows,
 
 
 @loop
+def _sums(gradient: Place, runs: int, classes: int, length: int, sums: Place) -> None:
+    """Do what `sums_over_examples` does: some lanes by themselves, and these one after another."""
+    lanes = np.empty(LANES, np.float32)
+    for k in range(runs):
+        own = floats(gradient, k, classes * length)
+        for c in range(classes):
+            row = own[c * length : (c + 1) * length]
+            lanes[:] = 0
+            whole = length - length % LANES
+            for start in range(0, whole, LANES):
+                for i in range(LANES):
+                    lanes[i] += row[start + i]
+            for i in range(length - whole):
+                lanes[i] += row[whole + i]
+            total = np.float32(0)
+            for i in range(LANES):
+                total += lanes[i]
+            floats(sums, k, classes)[c] = total
+
+
+@loop
 def _margins(  # noqa: PLR0917
-    logits: Rows, runs: int, classes: int, length: int, targets: Rows, sums: Rows, largest: Rows, right: Rows
+    logits: Place, runs: int, classes: int, length: int, targets: Place, sums: Place, largest: Place, right: Place
 ) -> None:
     """Do what `margins` does; the logits of the targets are taken out and put back."""
+    nothing = np.zeros(classes, np.float32)
     top, others, own = np.empty(EXAMPLES, np.float32), np.empty(EXAMPLES, np.float32), np.empty(EXAMPLES, np.float32)
     for k in range(runs):
-        z = logits[0][k * logits[1] : k * logits[1] + classes * length]
+        z = floats(logits, k, classes * length)
         for start in range(0, length, EXAMPLES):
             n = min(EXAMPLES, length - start)
-            y = targets[0][k * targets[1] + start : k * targets[1] + start + n]
+            y = integers(targets, k, length)[start : start + n]
             _take_out(z[start:], y, length, own)
-            _largest(z[start:], classes, length, top[:n])
+            _largest(z[start:], nothing, length, top[:n])
             others[:n] = 0
             for c in range(classes):
                 row = z[c * length + start : c * length + start + n]
                 for i in range(n):
                     others[i] += _exp(row[i] - top[i])
-            sum_ = sums[0][k * sums[1] + start : k * sums[1] + start + n]
-            margin = largest[0][k * largest[1] + start : k * largest[1] + start + n]
-            answered = right[0][k * right[1] + start : k * right[1] + start + n]
+            sum_ = floats(sums, k, length)[start : start + n]
+            margin = floats(largest, k, length)[start : start + n]
+            answered = flags(right, k, length)[start : start + n]
             for i in range(n):
                 sum_[i], margin[i] = others[i], top[i] - own[i]
                 answered[i] = top[i] < own[i] and others[i] == others[i]

@@ -23,7 +23,7 @@ def extend(  # noqa: PLR0917 - one parameter an option
     ] = None,
     sampler: Annotated[str | None, typer.Option(help="Who chooses further runs: sobol, boundary, ...")] = None,
     enqueue: Annotated[
-        Path | None, typer.Option(help="CSV of points to run: a row each, with a column for what varies.")
+        Path | None, typer.Option(help="Table (CSV, TSV) of points to run: a row each, a column for each varied field.")
     ] = None,
     until: Until = None,
     results: Results = RESULTS,

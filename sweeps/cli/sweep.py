@@ -187,9 +187,16 @@ def _command() -> str:
 
 
 def _where(path: Path, options: Any, console: Any) -> None:
+    import shlex
+
+    from sweeps.whole_sweep import MAP, is_newer
+
     console.print(f"runs: {path / 'runs.parquet'}, {path / 'curves.parquet'}", markup=False, soft_wrap=True)
     if (path / "map.html").exists():
-        console.print(f"map:  {path / 'map.html'} (and .png, .svg, .pdf, .csv, .parquet, .nc)", soft_wrap=True)
+        how = "and .png, .svg, .pdf, .csv, .parquet, .nc"
+        if not is_newer(path, MAP):
+            how = f"of before; draw it of the runs there are now: {shlex.join(['grokmap', 'map', str(path)])}"
+        console.print(f"map:  {path / 'map.html'} ({how})", soft_wrap=True, markup=False)
     if options.mlflow:
         from sweeps.cli.browsing import where_to_browse
 

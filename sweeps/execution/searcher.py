@@ -108,6 +108,7 @@ class Recorder(tune.Callback):
         work = Work(**{name: result[name] for name in ("run_steps", "cpu_seconds", "train_seconds")})
         if work.run_steps:
             self._driver.progressed(trial.config["cohort"])
+        self._watcher.wanted = self._driver.wanted
         self._watcher.trained(work, self._driver.running)
         if result["trouble"]:
             self._watcher.note(f"a checkpoint could not be kept: {result['trouble']}")

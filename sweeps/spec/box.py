@@ -150,7 +150,9 @@ def _part(dimension: Dimension, name: str, low: float, high: float) -> Dimension
             raise ConfigError([f"{name} is no number; its values are {', '.join(map(repr, dimension.values))}."])
         inside = tuple(value for value in dimension.values if low <= value <= high)
         if not inside:
-            raise ConfigError([f"none of its values {', '.join(map(repr, dimension.values))} lies there."])
+            raise ConfigError(
+                [f"none of its values {', '.join(map(repr, dimension.values))} lies there; give some of them."]
+            )
         return Choice(values=inside)
     ends = max(low, dimension.low), min(high, dimension.high)
     if dimension.integer:
@@ -158,5 +160,7 @@ def _part(dimension: Dimension, name: str, low: float, high: float) -> Dimension
         if ends[0] == ends[1]:
             return Choice(values=(int(ends[0]),))
     if not ends[0] < ends[1]:
-        raise ConfigError([f"nothing of its range {dimension.low:g}:{dimension.high:g} lies there."])
+        raise ConfigError(
+            [f"nothing of its range {dimension.low:g}:{dimension.high:g} lies there; give a part, or widen it first."]
+        )
     return Range(low=ends[0], high=ends[1], log=dimension.log, integer=dimension.integer)

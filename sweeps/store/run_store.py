@@ -212,11 +212,19 @@ class Store:
     @property
     def wanted(self) -> int:
         """Return how many runs are wanted: those of the specification, or as many as its goal took."""
+        return min(self.spec.runs, self._reached()[0])
+
+    @property
+    def reached(self) -> str:
+        """Return in a sentence how the goal was reached; empty where there is none, or it was not."""
+        return self._reached()[1]
+
+    def _reached(self) -> tuple[int, str]:
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             found = json.loads((self.path / "until.json").read_text(encoding="utf-8"))
             if self.spec.until is not None and found["until"] == self.spec.until:
-                return min(self.spec.runs, int(found["runs"]))
-        return self.spec.runs
+                return int(found["runs"]), str(found["said"])
+        return self.spec.runs, ""
 
     @property
     def complete(self) -> bool:

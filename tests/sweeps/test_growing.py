@@ -1,6 +1,7 @@
 """Sweeps that grow: extended, looked at closer, given points, merged, and ended once enough is known."""
 
 import json
+import re
 
 import pytest
 
@@ -9,11 +10,12 @@ from grokcore.records.run_record import Outcome
 from sweeps.driver import Driver
 from sweeps.merging import merge_sweeps
 from sweeps.points import read_points
+from sweeps.progress import Watcher
 from sweeps.spec.box import widened
 from sweeps.spec.space import Choice, Range
 from sweeps.spec.sweep_spec import SweepSpec
 from sweeps.store.run_store import Store, read_records
-from sweeps.whole_sweep import _enqueue
+from sweeps.whole_sweep import SweepOptions, _enqueue, run_sweep
 
 
 @pytest.fixture
@@ -109,6 +111,13 @@ def test_points_of_ones_own_are_run_once(run, spec, changed, tmp_path):
         ("fraction,decay,rate,seed\n.4,1,.01,5\n", "line 2: seed = 5: it is none of 0, 1, 2"),
         ("fraction,decay,rate\n.4,one,nan\n", "line 2: optimizer.decay = one: give a number"),
         ("fraction,decay,rate\n.4,1\n", "line 2: optimizer.rate"),
+        ("fraction,decay,rate\n\n.4,,.01\n", "line 3: optimizer.decay is empty: give a number"),
+        ("fraction,decay,rate,seed\n.4,1,.01,\n", "line 2: seed is empty: it is none of 0, 1, 2"),
+        ("fraction,decy,rate\n.4,1,.01\n", "unknown varied field 'decy'. Did you mean 'decay'?"),
+        ("fraction,decay,rate,width\n.4,1,.01,64\n", "Leave out columns of what does not vary"),
+        ("fraction,decay,rate,optimizer.rate\n.4,1,.01,.02\n", "optimizer.rate has 2 columns"),
+        ("fraction,decay,rate\n.4,1,.01,7\n", "line 2: has 4 cells under 3 names"),
+        ("", "has no column fraction, optimizer.decay, optimizer.rate"),
     ],
 )
 def test_points_that_are_none_are_named(spec, tmp_path, text, says):
@@ -117,6 +126,37 @@ def test_points_that_are_none_are_named(spec, tmp_path, text, says):
     with pytest.raises(DataError, match=r"points\.csv") as error:
         read_points(file, spec)
     assert says in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xef\xbb\xbfrate,seed,fraction,decay\r\n0.01,1,0.4,0.5\r\n\r\n0.02,2,0.7,1\r\n",
+        b"rate;seed;fraction;decay\n0,01;1;0,4;0,5\n0,02;2;0,7;1\n",
+        b"sep=;\nrate;seed;fraction;decay;\n0.01;1.0;0.4;0.5;\n0.02;2.0;0.7;1;\n",
+        b"# of my own\noptimizer.rate\tseed\tfraction\tdecay\n0.01\t1\t0.4\t0.5\n0.02\t2\t0.7\t1\n",
+        b",rate,seed,fraction,decay\n0,0.01,1,0.4,0.5\n1,0.02,2,0.7,1\n",
+        "rate,seed,fraction,decay\n0.01,1,0.4,0.5\n0.02,2,0.7,1\n".encode("utf-16"),
+    ],
+)
+def test_points_are_read_as_spreadsheets_write_them(spec, tmp_path, content):
+    (tmp_path / "points.csv").write_bytes(content)
+    points = read_points(tmp_path / "points.csv", spec)
+    assert points == [
+        {"fraction": 0.4, "optimizer.decay": 0.5, "optimizer.rate": 0.01, "seed": 1},
+        {"fraction": 0.7, "optimizer.decay": 1.0, "optimizer.rate": 0.02, "seed": 2},
+    ]
+
+
+def test_words_among_points_are_named_with_the_nearest(spec, tmp_path, changed):
+    space = {**spec.space, "model.activation": Choice(values=("relu", "gelu"))}
+    words = changed(spec, space=space)
+    file = tmp_path / "points.csv"
+    file.write_text("rate,decay,fraction,activation\n0.01,0.5,0.4,gelu\n")
+    assert read_points(file, words)[0]["model.activation"] == "gelu"
+    file.write_text("rate,decay,fraction,activation\n0.01,0.5,0.4,geluu\n")
+    with pytest.raises(DataError, match=r"line 2: model.activation = geluu: .*Did you mean 'gelu'"):
+        read_points(file, words)
 
 
 def test_two_sweeps_become_one_that_can_be_extended(run, spec, changed, tmp_path):
@@ -181,6 +221,48 @@ def test_a_width_out_of_reach_is_said_with_the_width_there_was(run, spec, change
     assert len(trained) == 48
     assert "the widest band is 0." in said[-1]
     assert "0.0001 was wanted" in said[-1]
+
+
+def test_a_goal_that_the_last_runs_reach_is_reached(run, spec, changed, tmp_path):
+    run(changed(spec, runs=32))
+    for until in ("boundary:0.9", "steps:600"):
+        goal = changed(spec, runs=32, until=until)
+        trained, said = run(goal, extend=False)
+        assert trained == []
+        assert said[-1].startswith(f"{until} is reached: ")
+        with Store(goal, tmp_path) as store:
+            assert store.reached in said[-1]
+            assert store.wanted == 32
+
+
+def test_a_sweep_that_is_there_says_how_it_stands_to_a_goal_set_later(run, spec, changed, tmp_path):
+    run(changed(spec, runs=64))
+    goal = changed(spec, runs=64, until="boundary:0.0001")
+    trained, said = run(goal, extend=False)
+    assert trained == []
+    # What no wave of this session has seen is looked at: how the width fell with the runs that there are.
+    assert re.search(r"0\.0001 was wanted; (as it fell so far, about [\d,]+ runs|it no longer falls)", said[-1])
+    notes = []
+    watcher = Watcher(spec=goal)
+    watcher.note = notes.append
+    run_sweep(goal, SweepOptions(results=tmp_path, mlflow=False, map=False), watcher=watcher)
+    assert notes[-1] == said[-1] or said[-1] in notes
+    assert watcher.total == 64
+
+
+def test_fewer_runs_than_show_a_boundary_are_said_to(run, spec, changed):
+    _, said = run(changed(spec, until="boundary:0.1", runs=4, wave=4), extend=False)
+    assert said[-1] == "no boundary seen yet in 4 runs, so nothing can be said of 0.1: give more runs."
+
+
+def test_the_count_of_a_sweep_is_of_the_runs_that_its_goal_took(run, spec, changed, tmp_path):
+    goal = changed(spec, until="steps:500", runs=400, wave=8)
+    trained, _ = run(goal, extend=False)
+    watcher, notes = Watcher(spec=goal), []
+    watcher.note = notes.append
+    run_sweep(goal, SweepOptions(results=tmp_path, mlflow=False, map=False), watcher=watcher)
+    assert watcher.line().startswith(f"{len(trained)}/{len(trained)} runs, ")
+    assert any(note.startswith("steps:500 was reached: ") for note in notes)
 
 
 @pytest.mark.parametrize("text", ["boundary", "boundary:2", "boundary:nan", "steps:-1", "steps:inf", "time:3", ""])
