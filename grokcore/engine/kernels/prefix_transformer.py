@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from grokcore.data.batch import Batch
-from grokcore.engine.kernels import _attention_loops as loops
 from grokcore.engine.kernels._attention import Mix, mix, mix_back
 from grokcore.engine.kernels._norms import Norm, normalise, normalise_back
 from grokcore.engine.kernels._prefixes import Places, Prefixes, hand_back, look_up
-from grokcore.engine.kernels._relu_loops import cut_back_, cut_off_
 from grokcore.engine.kernels._unembedding import unembed, unembed_back
 from grokcore.engine.kernels.base import Kernel, Serves
+from grokcore.engine.kernels.loops import attention as loops
+from grokcore.engine.kernels.loops.relu import cut_back_, cut_off_
 from grokcore.lazy_torch import torch
 from grokcore.losses.base import Loss
 from grokcore.models.base import Parameters

@@ -28,10 +28,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from grokcore.data.batch import Batch
-from grokcore.engine.kernels import _attention_loops as loops
 from grokcore.engine.kernels._read_out import add_weight_gradient, read_out
-from grokcore.engine.kernels._relu_loops import cut_back_, cut_off_
 from grokcore.engine.kernels.base import Kernel, Serves
+from grokcore.engine.kernels.loops import attention as loops
+from grokcore.engine.kernels.loops.relu import cut_back_, cut_off_
 from grokcore.lazy_torch import torch
 from grokcore.losses.base import Loss
 from grokcore.models.base import Parameters

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from grokcore.engine.kernels import _attention_loops as loops
 from grokcore.engine.kernels._attention import mix, mix_back
+from grokcore.engine.kernels.loops import attention as loops
 
 CASES = [
     # runs, rows, heads, a head's width, memories, rate

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from grokcore.engine.kernels import _relu_loops as loops
+from grokcore.engine.kernels.loops import relu as loops
 
 SIZES = [(2, 150, 48), (3, 5, 7), (1, 64, 512)]
 
