@@ -58,20 +58,20 @@ class Seen:
 def weigh(scores: Tensor, rate: float, own: Tensor, index: Tensor) -> Seen:
     """Turn scores (K, J, R, H) in place into shares, and these into attention."""
     runs, seen, length, heads = scores.shape
-    _softmax(rows(scores.flatten(1)), runs, seen, length * heads)
-    return Seen(own, index, scores, scores if rate == 1 else scores * rate + (1 - rate), rate)
+    attention = scores if rate == 1 else torch.empty_like(scores)
+    _weigh(rows(scores.flatten(1)), rows(attention.flatten(1)), rate, runs, seen, length * heads)
+    return Seen(own, index, scores, attention, rate)
 
 
 def attend(heads: int, rate: float, query: Tensor, memory: Tensor, own: Tensor, index: Tensor, out: Tensor) -> Seen:
     """Write the mixtures of values into `out` (K, R, D), of queries (K, T, D) and keys and values (K, T', 2 D)."""
     runs, seen, length = index.shape
-    width = query.shape[-1]
-    scores = query.new_empty(runs, seen, length, heads)
-    scale = 1 / math.sqrt(width // heads)
-    dots(query, own, memory[..., :width], index, scores, scale)
-    found = weigh(scores, rate, own, index)
-    mix(found.attention, memory[..., width:], index, out)
-    return found
+    shares = query.new_empty(runs, seen, length, heads)
+    attention = shares if rate == 1 else torch.empty_like(shares)
+    weights = rows(shares.flatten(1)), rows(attention.flatten(1))
+    places = rows(own), rows(index.flatten(1))
+    _attend(tables(query), tables(memory), *places, *weights, tables(out), rate, *_sizes(shares, query.shape[-1]))
+    return Seen(own, index, shares, attention, rate)
 
 
 def attend_back(
@@ -81,13 +81,15 @@ def attend_back(
 
     `at_mixed` (K, R, D) is the gradient at the mixtures.
     """
-    width = query.shape[-1]
-    every = torch.arange(at_mixed.shape[1]).expand(len(at_mixed), -1)
-    scale = 1 / math.sqrt(width // seen.shares.shape[-1])
-    at_scores = scores_back(seen, memory[..., width:], at_mixed, every, scale)
-    mix_back(at_scores, memory[..., :width], seen.index, at_query, seen.own)
-    spread(at_scores, query, seen.own, at_memory[..., :width], seen.index)
-    spread(seen.attention, at_mixed, every, at_memory[..., width:], seen.index)
+    weights = (
+        rows(seen.shares.flatten(1)),
+        rows(seen.attention.flatten(1)),
+        rows(torch.empty_like(seen.shares).flatten(1)),
+    )
+    gradients = (tables(each) for each in (at_mixed, at_query, at_memory))
+    places = rows(seen.own), rows(seen.index.flatten(1))
+    sizes = _sizes(seen.shares, query.shape[-1])
+    _attend_back(tables(query), tables(memory), *places, *weights, *gradients, seen.rate, *sizes)
 
 
 def attend_to_tables(scores: Tensor, values: Tensor, index: Tensor) -> tuple[Seen, Tensor]:
@@ -98,63 +100,31 @@ def attend_to_tables(scores: Tensor, values: Tensor, index: Tensor) -> tuple[See
     runs, seen, length = index.shape
     found = scores.new_empty(runs, seen, length, scores.shape[-1])
     take(scores, index.flatten(1), found.flatten(1, 2))
-    every = torch.arange(length).expand(runs, -1)
-    weighed, mixed = weigh(found, 1.0, every, index), values.new_empty(runs, length, values.shape[-1])
-    mix(weighed.attention, values, index, mixed)
+    weighed = weigh(found, 1.0, torch.arange(length).expand(runs, -1), index)
+    mixed = values.new_empty(runs, length, values.shape[-1])
+    memory = rows(found.flatten(1)), tables(values), rows(index.flatten(1)), tables(mixed)
+    _mix_alone(*memory, *_sizes(found, values.shape[-1]))
     return weighed, mixed
 
 
 def attend_to_tables_back(seen: Seen, scores: Tensor, values: Tensor, at_mixed: Tensor) -> tuple[Tensor, Tensor]:
     """Return the gradients of the tables of values and of scores, in this order."""
-    at_values, at_table = torch.zeros_like(values), torch.zeros_like(scores)
-    at_scores = scores_back(seen, values, at_mixed, seen.own)
-    spread(seen.attention, at_mixed, seen.own, at_values, seen.index)
+    at_values, at_table, at_scores = torch.zeros_like(values), torch.zeros_like(scores), torch.empty_like(seen.shares)
+    weights = rows(seen.shares.flatten(1)), rows(at_scores.flatten(1))
+    memory = tables(values), rows(seen.own), rows(seen.index.flatten(1)), *weights, tables(at_mixed), tables(at_values)
+    _values_back(*memory, *_sizes(at_scores, values.shape[-1]))
     give(at_scores.flatten(1, 2), seen.index.flatten(1), at_table)
     return at_values, at_table
 
 
-def scores_back(seen: Seen, values: Tensor, at_mixed: Tensor, every: Tensor, scale: float = 1.0) -> Tensor:
-    """Return the gradient at the scores before they were multiplied by `scale`, (K, J, R, H)."""
-    runs, number, length, heads = seen.shares.shape
-    at_scores = torch.empty_like(seen.shares)
-    dots(at_mixed, every, values, seen.index, at_scores, 1.0)
-    memory = rows(at_scores.flatten(1)), rows(seen.shares.flatten(1))
-    _softmax_back(*memory, seen.rate * scale, runs, number, length * heads)
-    return at_scores
-
-
-def dots(a: Tensor, own: Tensor, b: Tensor, index: Tensor, out: Tensor, scale: float) -> None:
-    """Write the products of rows of a (K, T, D) and b (K, T', D), head by head and times `scale`, to (K, J, R, H)."""
-    sizes = _sizes(out, a.shape[-1])
-    _dots(_tables(a), rows(own), _tables(b), rows(index.flatten(1)), rows(out.flatten(1)), scale, *sizes)
-
-
-def mix(attention: Tensor, values: Tensor, index: Tensor, out: Tensor) -> None:
-    """Write sums of rows of values (K, T, D), each with its attention (K, J, R, H), into `out` (K, R, D)."""
-    memory = rows(attention.flatten(1)), _tables(values), rows(index.flatten(1)), _tables(out)
-    _mix(*memory, *_sizes(attention, out.shape[-1]))
-
-
-def mix_back(at_scores: Tensor, keys: Tensor, index: Tensor, at_query: Tensor, own: Tensor) -> None:
-    """Add to rows of `at_query` (K, T, D) the keys that were attended to, each with its gradient (K, J, R, H)."""
-    memory = rows(at_scores.flatten(1)), _tables(keys), rows(index.flatten(1)), _tables(at_query), rows(own)
-    _mix_back(*memory, *_sizes(at_scores, keys.shape[-1]))
-
-
-def spread(attention: Tensor, x: Tensor, own: Tensor, total: Tensor, index: Tensor) -> None:
-    """Add rows of x (K, T, D), each with its attention (K, J, R, H), to those of `total` (K, T', D) attended to."""
-    memory = rows(attention.flatten(1)), _tables(x), rows(own), _tables(total), rows(index.flatten(1))
-    _spread(*memory, *_sizes(attention, x.shape[-1]))
-
-
 def take(table: Tensor, own: Tensor, out: Tensor) -> None:
     """Write the rows of a table (K, T, D) that are named (K, R) into `out` (K, R, D)."""
-    _take(_tables(table), rows(own), _tables(out), *out.shape)
+    _take(tables(table), rows(own), tables(out), *out.shape)
 
 
 def give(x: Tensor, own: Tensor, total: Tensor) -> None:
     """Add x (K, R, D) to the rows of `total` (K, T, D) that are named (K, R)."""
-    _give(_tables(x), rows(own), _tables(total), *x.shape)
+    _give(tables(x), rows(own), tables(total), *x.shape)
 
 
 def _sizes(attention: Tensor, width: int) -> tuple[int, int, int, int, int]:
@@ -163,7 +133,8 @@ def _sizes(attention: Tensor, width: int) -> tuple[int, int, int, int, int]:
     return runs, seen, length, heads, width // heads
 
 
-def _tables(tensor: Tensor) -> Tables:
+def tables(tensor: Tensor) -> Tables:
+    """Return tables (K, T, D), of which each row lies in one piece."""
     (runs, length, width), (apart, row, one) = tensor.shape, tensor.stride()
     if one != 1:
         raise ValueError(f"strides of {tensor.stride()}: elements of a row are not neighbours")
@@ -191,7 +162,7 @@ def _exp(x: Any) -> Any:
     return found if x == x else x  # noqa: PLR0124, what is no number stays none
 
 
-@loop
+@part
 def _softmax(scores: Rows, runs: int, seen: int, length: int) -> None:
     """Turn scores into shares, in place."""
     top, total = np.empty(SOME, np.float32), np.empty(SOME, np.float32)
@@ -217,7 +188,17 @@ def _softmax(scores: Rows, runs: int, seen: int, length: int) -> None:
                     row[i] /= total[i]
 
 
-@loop
+@part
+def _rest(shares: Any, attention: Any, rate: float, runs: int, length: int) -> None:
+    """Write shares times the rate, and the rest, into `attention` where it is not the shares."""
+    by, rest = np.float32(rate), np.float32(1 - rate)
+    for k in range(runs if rate != 1 else 0):
+        a, s = attention[0][k * attention[1] :][:length], shares[0][k * shares[1] :][:length]
+        for i in range(length):
+            a[i] = s[i] * by + rest
+
+
+@part
 def _softmax_back(gradient: Rows, shares: Rows, scale: float, runs: int, seen: int, length: int) -> None:
     """Turn gradients at the attention into those at the scores: ∂/∂s_j = a_j (g_j − Σ_i a_i g_i), times `scale`."""
     total, by = np.empty(SOME, np.float32), np.float32(scale)
@@ -250,7 +231,7 @@ def _sum(x: Any, start: Any, count: Any, sums: Any) -> Any:
     return ((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]))
 
 
-@loop
+@part
 def _dots(  # noqa: PLR0917
     a: Tables,
     own: Rows,
@@ -264,7 +245,7 @@ def _dots(  # noqa: PLR0917
     heads: int,
     head: int,
 ) -> None:
-    """Do what `dots` does, with eight partial sums of a head's products."""
+    """Write the products of rows of a and b, head by head and times `scale`, from eight partial sums each."""
     n, h_n, head_n, width = _u(length), _u(heads), _u(head), _u(heads * head)
     p, q, places, mine, found = a[0], b[0], index[0], own[0], out[0]
     by = np.float32(scale)
@@ -281,7 +262,7 @@ def _dots(  # noqa: PLR0917
                     found[k * _u(out[1]) + (j * n + r) * h_n + h] = by * total
 
 
-@loop
+@part
 def _mix(  # noqa: PLR0917
     attention: Rows,
     values: Tables,
@@ -293,7 +274,7 @@ def _mix(  # noqa: PLR0917
     heads: int,
     head: int,
 ) -> None:
-    """Do what `mix` does, two memories at a time."""
+    """Write sums of rows of values, each with its attention, into `out`, two memories at a time."""
     n, h_n, head_n, j_n = _u(length), _u(heads), _u(head), _u(seen)
     w, v, places, o = attention[0], values[0], index[0], out[0]
     for k in range(_u(runs)):
@@ -314,7 +295,7 @@ def _mix(  # noqa: PLR0917
                         o[to + at + i] += s * v[x + at + i] + t * v[y + at + i]
 
 
-@loop
+@part
 def _mix_back(  # noqa: PLR0917
     at_scores: Rows,
     keys: Tables,
@@ -327,7 +308,7 @@ def _mix_back(  # noqa: PLR0917
     heads: int,
     head: int,
 ) -> None:
-    """Do what `mix_back` does."""
+    """Add to rows of `at_query` the keys that were attended to, each with its gradient."""
     n, h_n, head_n, j_n = _u(length), _u(heads), _u(head), _u(seen)
     w, v, places, o, mine = at_scores[0], keys[0], index[0], at_query[0], own[0]
     for k in range(_u(runs)):
@@ -342,7 +323,7 @@ def _mix_back(  # noqa: PLR0917
                         o[to + at + i] += s * v[x + at + i]
 
 
-@loop
+@part
 def _spread(  # noqa: PLR0917
     attention: Rows,
     x: Tables,
@@ -355,7 +336,7 @@ def _spread(  # noqa: PLR0917
     heads: int,
     head: int,
 ) -> None:
-    """Do what `spread` does."""
+    """Add rows of x, each with its attention, to those of `total` attended to."""
     n, h_n, head_n = _u(length), _u(heads), _u(head)
     w, v, mine, o, places = attention[0], x[0], own[0], total[0], index[0]
     for k in range(_u(runs)):
@@ -392,3 +373,93 @@ def _give(x: Tables, own: Rows, total: Tables, runs: int, length: int, width: in
             to = k * _u(total[1]) + _u(mine[k * _u(own[1]) + r]) * _u(total[2])
             for i in range(n):
                 o[to + i] += t[at + i]
+
+
+@loop
+def _weigh(scores: Rows, attention: Rows, rate: float, runs: int, seen: int, length: int) -> None:
+    """Do what `weigh` does."""
+    _softmax(scores, runs, seen, length)
+    _rest(scores, attention, rate, runs, seen * length)
+
+
+@loop
+def _mix_alone(  # noqa: PLR0917
+    attention: Rows, values: Tables, index: Rows, out: Tables, runs: int, seen: int, length: int, heads: int, head: int
+) -> None:
+    """Write sums of rows of values, each with its attention."""
+    _mix(attention, values, index, out, runs, seen, length, heads, head)
+
+
+@loop
+def _attend(  # noqa: PLR0917
+    query: Tables,
+    memory: Tables,
+    own: Rows,
+    index: Rows,
+    shares: Rows,
+    attention: Rows,
+    out: Tables,
+    rate: float,
+    runs: int,
+    seen: int,
+    length: int,
+    heads: int,
+    head: int,
+) -> None:
+    """Do what `attend` does."""
+    _dots(query, own, memory, index, shares, 1 / math.sqrt(head), runs, seen, length, heads, head)
+    _softmax(shares, runs, seen, length * heads)
+    _rest(shares, attention, rate, runs, seen * length * heads)
+    values = (memory[0][heads * head :], memory[1], memory[2])
+    _mix(attention, values, index, out, runs, seen, length, heads, head)
+
+
+@loop
+def _attend_back(  # noqa: PLR0917
+    query: Tables,
+    memory: Tables,
+    own: Rows,
+    index: Rows,
+    shares: Rows,
+    attention: Rows,
+    at_scores: Rows,
+    at_mixed: Tables,
+    at_query: Tables,
+    at_memory: Tables,
+    rate: float,
+    runs: int,
+    seen: int,
+    length: int,
+    heads: int,
+    head: int,
+) -> None:
+    """Do what `attend_back` does."""
+    every = (np.arange(length), 0)
+    values = (memory[0][heads * head :], memory[1], memory[2])
+    _dots(at_mixed, every, values, index, at_scores, 1.0, runs, seen, length, heads, head)
+    _softmax_back(at_scores, shares, rate / math.sqrt(head), runs, seen, length * heads)
+    _mix_back(at_scores, memory, index, at_query, own, runs, seen, length, heads, head)
+    _spread(at_scores, query, own, at_memory, index, runs, seen, length, heads, head)
+    at_values = (at_memory[0][heads * head :], at_memory[1], at_memory[2])
+    _spread(attention, at_mixed, every, at_values, index, runs, seen, length, heads, head)
+
+
+@loop
+def _values_back(  # noqa: PLR0917
+    values: Tables,
+    own: Rows,
+    index: Rows,
+    shares: Rows,
+    at_scores: Rows,
+    at_mixed: Tables,
+    at_values: Tables,
+    runs: int,
+    seen: int,
+    length: int,
+    heads: int,
+    head: int,
+) -> None:
+    """Write the gradients at scores, and add those at values."""
+    _dots(at_mixed, own, values, index, at_scores, 1.0, runs, seen, length, heads, head)
+    _softmax_back(at_scores, shares, 1.0, runs, seen, length * heads)
+    _spread(shares, at_mixed, own, at_values, index, runs, seen, length, heads, head)
