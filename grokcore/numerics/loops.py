@@ -17,7 +17,7 @@ from __future__ import annotations
 import functools
 import os
 import types
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -99,7 +99,7 @@ def flags(at: Place, k: int, length: int) -> npt.NDArray[np.bool_]:
 
 
 def part(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Mark a function that loops of its file call."""
+    """Mark a function that loops of its file call, and parts below it."""
     _PARTS.add(function)
     return function
 
@@ -114,12 +114,11 @@ def loop(function: Callable[..., None]) -> Callable[..., None]:
         _take_whole_vectors()
         compile_ = functools.partial(numba.njit, nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
         known = function.__globals__
-        parts: dict[str, Any] = {
-            name: compile_(forceinline=True)(value) for name, value in known.items() if _is_in(_PARTS, value)
-        }
-        parts |= {name: _readers()[value] for name, value in known.items() if _is_in(_readers(), value)}
-        whole = types.FunctionType(function.__code__, {**known, **parts}, function.__name__)
-        whole.__module__, whole.__qualname__ = function.__module__, function.__qualname__
+        parts: dict[str, Any] = {name: _readers()[value] for name, value in known.items() if _is_in(_readers(), value)}
+        for name, value in known.items():
+            if _is_in(_PARTS, value):
+                parts[name] = compile_(forceinline=True)(_knowing(cast("types.FunctionType", value), parts))
+        whole = _knowing(cast("types.FunctionType", function), parts)
         made: Callable[..., None]
         try:
             made = compile_(cache=True)(whole)
@@ -132,6 +131,13 @@ def loop(function: Callable[..., None]) -> Callable[..., None]:
         compiled()(*args)
 
     return call
+
+
+def _knowing(function: types.FunctionType, parts: Mapping[str, Any]) -> Callable[..., Any]:
+    """Return a copy of a function that calls these compiled parts."""
+    whole = types.FunctionType(function.__code__, {**function.__globals__, **parts}, function.__name__)
+    whole.__module__, whole.__qualname__ = function.__module__, function.__qualname__
+    return whole
 
 
 _PARTS: set[Callable[..., Any]] = set()
