@@ -111,6 +111,15 @@ def _put_back(z: Any, targets: Any, length: int, own: Any) -> None:
 
 
 @part
+def _scale(z: Any, classes: int, length: int, shares: Any) -> None:
+    """Multiply all classes of each example with its share."""
+    for c in range(classes):
+        row = z[c * length : c * length + len(shares)]
+        for i in range(len(shares)):
+            row[i] *= shares[i]
+
+
+@part
 def _add_up(z: Any, length: int, examples: int, lanes: Any) -> None:
     """Add each class's first examples to its lanes, side by side."""
     whole = examples - examples % 32
@@ -175,10 +184,7 @@ def _gradient(  # noqa: PLR0917
                 share = w[i] / (others[i] + _exp(own[i] - top[i]))
                 own[i] = -others[i] * share
                 top[i] = share
-            for c in range(classes):
-                row = z[c * length + start : c * length + start + n]
-                for i in range(n):
-                    row[i] *= top[i]
+            _scale(z[start:], classes, length, top[:n])
             _put_back(z[start:], y, length, own)
             if summed:
                 _add_up(z[start:], length, n, lanes)
