@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 EXAMPLES = 192
 """Examples that are gone through together."""
-LANES = 64
-"""Sums that are taken side by side."""
 
 _LOG2_E = np.float32(1.0 / math.log(2.0))
 _ROUND = np.float32(3 << 22)
@@ -40,34 +38,33 @@ def may_loop(outputs: Tensor) -> bool:
     return serves(outputs) and outputs.dim() == 3 and outputs.shape[-1] > 1 and outputs.mT.is_contiguous()
 
 
-def gradient_(outputs: Tensor, targets: Tensor, weights: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Turn outputs (K, N, C) in place, plus a bias (K, C) if given, into the gradient of Σ_n weights · loss."""
-    bias = torch.zeros(1, outputs.shape[-1]).expand(len(outputs), -1) if bias is None else bias
-    _gradient(place(outputs.mT), *_sizes(outputs), place(targets), place(weights), place(bias))
+def gradient_(outputs: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+    """Turn outputs (K, N, C) in place into the gradient of Σ_n weights · loss."""
+    runs, _, classes = outputs.shape
+    bias = torch.zeros(1, classes).expand(runs, -1)
+    _gradient(*_where(outputs, targets, weights), place(bias), place(bias), False)
     return outputs
 
 
-def sums_over_examples(gradient: Tensor) -> Tensor:
-    """Return the sums (K, C) over the examples of a gradient (K, N, C)."""
-    runs, _, classes = gradient.shape
-    found = gradient.new_empty(runs, classes)
-    _sums(place(gradient.mT), *_sizes(gradient), place(found))
-    return found
+def biased_gradient_(outputs: Tensor, bias: Tensor, targets: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """Do the same to outputs that lack a bias (K, C); return the gradient at the bias too."""
+    at_bias = torch.empty(bias.shape)
+    _gradient(*_where(outputs, targets, weights), place(bias), place(at_bias), True)
+    return outputs, at_bias
 
 
 def margins(outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return Σ_{j≠y} exp(z_j − max), max_{j≠y} z_j − z_y, and whether the answer is right, of each example: (K, N)."""
     sums, largest = torch.empty_like(targets, dtype=outputs.dtype), torch.empty_like(targets, dtype=outputs.dtype)
     right = torch.empty_like(targets, dtype=torch.bool)
-    found = (place(each) for each in (sums, largest, right))
-    _margins(place(outputs.mT), *_sizes(outputs), place(targets), *found)
+    _margins(*_where(outputs, targets, sums, largest, right))
     return sums, largest, right
 
 
-def _sizes(outputs: Tensor) -> tuple[int, int, int]:
-    """Return runs, classes and examples, as the memory lies."""
+def _where(outputs: Tensor, *others: Tensor) -> tuple[int | Place, ...]:
+    """Return runs, classes and examples, as the memory lies, and where tensors lie."""
     runs, examples, classes = outputs.shape
-    return runs, classes, examples
+    return (runs, classes, examples, place(outputs.mT), *map(place, others))
 
 
 @part
@@ -113,13 +110,61 @@ def _put_back(z: Any, targets: Any, length: int, own: Any) -> None:
         z[targets[i] * length + i] = own[i]
 
 
+@part
+def _scale(z: Any, classes: int, length: int, shares: Any) -> None:
+    """Multiply all classes of each example with its share."""
+    for c in range(classes):
+        row = z[c * length : c * length + len(shares)]
+        for i in range(len(shares)):
+            row[i] *= shares[i]
+
+
+@part
+def _add_up(z: Any, length: int, examples: int, lanes: Any) -> None:
+    """Add each class's first examples to its lanes, side by side."""
+    whole = examples - examples % 32
+    for c in range(len(lanes)):
+        row, own = z[c * length : c * length + examples], lanes[c]
+        for start in range(0, whole, 32):
+            for i in range(32):
+                own[i] += row[start + i]
+        for i in range(examples - whole):
+            own[i] += row[whole + i]
+
+
+@part
+def _sum(lanes: Any, sums: Any) -> None:
+    """Write the sum of each class's 32 lanes, half by half."""
+    for c in range(len(lanes)):
+        own = lanes[c]
+        for i in range(16):
+            own[i] += own[i + 16]
+        for i in range(8):
+            own[i] += own[i + 8]
+        for i in range(4):
+            own[i] += own[i + 4]
+        sums[c] = (own[0] + own[2]) + (own[1] + own[3])
+
+
 @loop
-def _gradient(logits: Place, runs: int, classes: int, length: int, targets: Place, weights: Place, bias: Place) -> None:
-    """Do what `gradient_` does."""
+def _gradient(  # noqa: PLR0917
+    runs: int,
+    classes: int,
+    length: int,
+    logits: Place,
+    targets: Place,
+    weights: Place,
+    bias: Place,
+    at_bias: Place,
+    summed: Any,
+) -> None:
+    """Do what `gradient_` and `biased_gradient_` do."""
+    lanes = np.empty((classes, 32), np.float32)
     top, others, own = np.empty(EXAMPLES, np.float32), np.empty(EXAMPLES, np.float32), np.empty(EXAMPLES, np.float32)
     for k in range(runs):
         b = floats(bias, k, classes)
         z = floats(logits, k, classes * length)
+        lanes[:] = 0
         for start in range(0, length, EXAMPLES):
             n = min(EXAMPLES, length - start)
             y = integers(targets, k, length)[start : start + n]
@@ -139,37 +184,17 @@ def _gradient(logits: Place, runs: int, classes: int, length: int, targets: Plac
                 share = w[i] / (others[i] + _exp(own[i] - top[i]))
                 own[i] = -others[i] * share
                 top[i] = share
-            for c in range(classes):
-                row = z[c * length + start : c * length + start + n]
-                for i in range(n):
-                    row[i] *= top[i]
+            _scale(z[start:], classes, length, top[:n])
             _put_back(z[start:], y, length, own)
-
-
-@loop
-def _sums(gradient: Place, runs: int, classes: int, length: int, sums: Place) -> None:
-    """Do what `sums_over_examples` does: some lanes by themselves, and these one after another."""
-    lanes = np.empty(LANES, np.float32)
-    for k in range(runs):
-        own = floats(gradient, k, classes * length)
-        for c in range(classes):
-            row = own[c * length : (c + 1) * length]
-            lanes[:] = 0
-            whole = length - length % LANES
-            for start in range(0, whole, LANES):
-                for i in range(LANES):
-                    lanes[i] += row[start + i]
-            for i in range(length - whole):
-                lanes[i] += row[whole + i]
-            total = np.float32(0)
-            for i in range(LANES):
-                total += lanes[i]
-            floats(sums, k, classes)[c] = total
+            if summed:
+                _add_up(z[start:], length, n, lanes)
+        if summed:
+            _sum(lanes, floats(at_bias, k, classes))
 
 
 @loop
 def _margins(  # noqa: PLR0917
-    logits: Place, runs: int, classes: int, length: int, targets: Place, sums: Place, largest: Place, right: Place
+    runs: int, classes: int, length: int, logits: Place, targets: Place, sums: Place, largest: Place, right: Place
 ) -> None:
     """Do what `margins` does; the logits of the targets are taken out and put back."""
     nothing = np.zeros(classes, np.float32)

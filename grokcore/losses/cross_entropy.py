@@ -98,8 +98,7 @@ class CrossEntropy(Loss):
         """Add the bias while an output is in a register, and up while its gradient is in the cache."""
         if not _softmax.may_loop(outputs):
             return super().biased_gradient_(outputs, bias, targets, weights)
-        gradient = _softmax.gradient_(outputs, targets, weights, bias)
-        return gradient, _softmax.sums_over_examples(gradient)
+        return _softmax.biased_gradient_(outputs, bias, targets, weights)
 
     def gradient_at_hot_(self, outputs: Tensor, targets: Tensor, hot: Tensor, weights: Tensor) -> Tensor:  # noqa: ARG002
         """Return the same by torch's softmax, whose shares of the others are as exact, in half as many operations."""
