@@ -41,15 +41,18 @@ def may_loop(outputs: Tensor) -> bool:
 def gradient_(outputs: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
     """Turn outputs (K, N, C) in place into the gradient of Σ_n weights · loss."""
     runs, _, classes = outputs.shape
-    bias = torch.zeros(1, classes).expand(runs, -1)
-    _gradient(*_where(outputs, targets, weights), place(bias), place(bias), False)
+    bias, scale = torch.zeros(1, classes).expand(runs, -1), torch.ones(1, 1).expand(runs, -1)
+    _gradient(*_where(outputs, targets, weights), place(bias), place(bias), place(scale), False)
     return outputs
 
 
-def biased_gradient_(outputs: Tensor, bias: Tensor, targets: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """Do the same to outputs that lack a bias (K, C); return the gradient at the bias too."""
+def biased_gradient_(
+    outputs: Tensor, bias: Tensor, targets: Tensor, weights: Tensor, scale: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Do the same to outputs that lack a bias (K, C), then a scale (K, 1, 1); return the gradient at the bias too."""
     at_bias = torch.empty(bias.shape)
-    _gradient(*_where(outputs, targets, weights), place(bias), place(at_bias), True)
+    scale = torch.ones(1, 1).expand(len(bias), -1) if scale is None else scale
+    _gradient(*_where(outputs, targets, weights), place(bias), place(at_bias), place(scale), True)
     return outputs, at_bias
 
 
@@ -84,14 +87,14 @@ def _exp(x: Any) -> Any:
 
 
 @part
-def _largest(z: Any, bias: Any, length: int, top: Any) -> None:
-    """Write the largest logit of each example, bias included, into `top`, or what is no number if the first is none."""
+def _largest(z: Any, bias: Any, scale: Any, length: int, top: Any) -> None:
+    """Write the largest logit of each example, biased and scaled, into `top`, or no number if the first is none."""
     for i in range(len(top)):
-        top[i] = z[i] + bias[0]
+        top[i] = (z[i] + bias[0]) * scale
     for c in range(1, len(bias)):
         row, own = z[c * length : c * length + len(top)], bias[c]
         for i in range(len(top)):
-            x = row[i] + own
+            x = (row[i] + own) * scale
             top[i] = x if x > top[i] else top[i]
 
 
@@ -156,28 +159,29 @@ def _gradient(  # noqa: PLR0917
     weights: Place,
     bias: Place,
     at_bias: Place,
+    scales: Place,
     summed: Any,
 ) -> None:
     """Do what `gradient_` and `biased_gradient_` do."""
     lanes = np.empty((classes, 32), np.float32)
     top, others, own = np.empty(EXAMPLES, np.float32), np.empty(EXAMPLES, np.float32), np.empty(EXAMPLES, np.float32)
     for k in range(runs):
-        b = floats(bias, k, classes)
+        b, scale = floats(bias, k, classes), floats(scales, k, 1)[0]
         z = floats(logits, k, classes * length)
         lanes[:] = 0
         for start in range(0, length, EXAMPLES):
             n = min(EXAMPLES, length - start)
             y = integers(targets, k, length)[start : start + n]
             w = floats(weights, k, length)[start : start + n]
-            _largest(z[start:], b, length, top[:n])
+            _largest(z[start:], b, scale, length, top[:n])
             _take_out(z[start:], y, length, own)
             for i in range(n):
-                own[i] += b[y[i]]
+                own[i] = (own[i] + b[y[i]]) * scale
             others[:n] = 0
             for c in range(classes):
                 row, shift = z[c * length + start : c * length + start + n], b[c]
                 for i in range(n):
-                    power = _exp(row[i] + shift - top[i])
+                    power = _exp((row[i] + shift) * scale - top[i])
                     row[i] = power
                     others[i] += power
             for i in range(n):
@@ -205,7 +209,7 @@ def _margins(  # noqa: PLR0917
             n = min(EXAMPLES, length - start)
             y = integers(targets, k, length)[start : start + n]
             _take_out(z[start:], y, length, own)
-            _largest(z[start:], nothing, length, top[:n])
+            _largest(z[start:], nothing, np.float32(1), length, top[:n])
             others[:n] = 0
             for c in range(classes):
                 row = z[c * length + start : c * length + start + n]

@@ -43,10 +43,14 @@ class Loss(Component, abc.ABC):
         return False
 
     def biased_gradient_(
-        self, outputs: Tensor, bias: Tensor, targets: Tensor, weights: Tensor
+        self, outputs: Tensor, bias: Tensor, targets: Tensor, weights: Tensor, scale: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Return the gradients at outputs that lack a bias (K, C), and at the bias; `outputs` may be overwritten."""
-        gradient = self.gradient_(outputs.add_(bias.unsqueeze(1)), targets, weights)
+        """Return the gradients at outputs that lack a bias (K, C) and then a scale (K, 1, 1), and at the bias.
+
+        The loss's own slope by the scale is in the weights; `outputs` may be overwritten.
+        """
+        outputs = outputs.add_(bias.unsqueeze(1))
+        gradient = self.gradient_(outputs if scale is None else outputs.mul_(scale), targets, weights)
         return gradient, gradient.sum(1)
 
     def answers(self, outputs: Tensor) -> Tensor:

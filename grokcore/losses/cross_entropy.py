@@ -93,12 +93,12 @@ class CrossEntropy(Loss):
         return _softmax.may_loop(outputs)
 
     def biased_gradient_(
-        self, outputs: Tensor, bias: Tensor, targets: Tensor, weights: Tensor
+        self, outputs: Tensor, bias: Tensor, targets: Tensor, weights: Tensor, scale: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Add the bias while an output is in a register, and up while its gradient is in the cache."""
+        """Add the bias, and scale, while an output is in a register, and up while its gradient is in the cache."""
         if not _softmax.may_loop(outputs):
-            return super().biased_gradient_(outputs, bias, targets, weights)
-        return _softmax.biased_gradient_(outputs, bias, targets, weights)
+            return super().biased_gradient_(outputs, bias, targets, weights, scale)
+        return _softmax.biased_gradient_(outputs, bias, targets, weights, scale)
 
     def gradient_at_hot_(self, outputs: Tensor, targets: Tensor, hot: Tensor, weights: Tensor) -> Tensor:  # noqa: ARG002
         """Return the same by torch's softmax, whose shares of the others are as exact, in half as many operations."""

@@ -52,6 +52,17 @@ def loops_by() -> str:
     return asked
 
 
+@functools.cache
+def loops_for() -> str:
+    """Return who computes what loops do, for a run's record: with the processor that loops are compiled for."""
+    if loops_by() == "torch":
+        return "torch"
+    from numba.core import codegen, config
+
+    given, host = cast("Any", config), cast("Any", codegen)
+    return f"compiled for {given.CPU_NAME or host.ll.get_host_cpu_name()}"
+
+
 def serves(*tensors: Tensor) -> bool:
     """Say whether loops compute with tensors: float32 in a CPU's memory, which torch does not differentiate."""
     return loops_by() == "compiled" and all(

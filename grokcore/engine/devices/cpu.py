@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 from grokcore.engine.devices.base import Device
 from grokcore.lazy_torch import torch
 from grokcore.numerics.kept_memory import keep_freed_memory
-from grokcore.numerics.loops import loops_by
+from grokcore.numerics.loops import loops_for
 from grokcore.numerics.matmul import matmul_library
 from grokcore.numerics.processor import processor
 from grokcore.run_config import RunConfig
@@ -80,12 +80,12 @@ class Cpu(Device):
         return free if limit is None or used is None else min(free, max(0, limit - used))
 
     def facts(self) -> dict[str, Any]:
-        """Return processor, instructions, the library of large products, and what MKL promises."""
+        """Return processor, instructions, the library of large products, who computes loops, and what MKL promises."""
         return {
             "processor": processor(),
             "capability": torch.backends.cpu.get_cpu_capability(),
             "matmul": matmul_library(),
-            "loops": loops_by(),
+            "loops": loops_for(),
             "mkl_cbwr": mkl_mode(),
             "threads": torch.get_num_threads(),
         }

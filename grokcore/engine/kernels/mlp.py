@@ -119,7 +119,7 @@ class MLPKernel(Kernel):
         embedding = parameters["embedding"]
         # The embedding's is taken transposed: a product with a single column (embeddings of width 1) rounds otherwise
         # in a lone run.
-        if table.shape[1] == 1:
+        if table.shape[1] == 1 and embedding.shape[-1] > 1:
             # Not into the gradients themselves, which lie apart: torch would multiply run by run.
             out["weight_0"].copy_(torch.bmm(embedding.mT, table[:, 0]))
             out["embedding"].copy_(torch.bmm(parameters["weight_0"], table[:, 0].mT).mT)
@@ -200,11 +200,12 @@ class MLPKernel(Kernel):
         self, parameters: Parameters, x: Tensor, batch: Batch, buffer: Tensor
     ) -> tuple[Tensor, Tensor | None]:
         """Return the loss's gradient at the outputs of hidden activations `x`, and at their bias if it is known."""
-        late = batch.watched is None and batch.scale is None and self.loss.adds_bias(buffer.mT)
+        late = batch.watched is None and self.loss.adds_bias(buffer.mT)
         if not (self.mlp.bias and late):
             return self.output_gradient(self._outputs(parameters, x, buffer), batch), None
         weight, bias = (parameters[f"{name}_{self.mlp.depth}"] for name in ("weight", "bias"))
-        return self.loss.biased_gradient_(read_out(x, weight, None, buffer), bias, batch.targets, batch.weights)
+        outputs = read_out(x, weight, None, buffer)
+        return self.loss.biased_gradient_(outputs, bias, batch.targets, batch.weights, batch.scale)
 
     def _collect(
         self, looped: LoopedTables, delta: Tensor, pre: Tensor, hidden: Tensor, part: slice, total: Tensor
