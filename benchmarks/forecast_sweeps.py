@@ -77,6 +77,16 @@ LATER: dict[str, tuple[dict[str, Any], dict[str, tuple[float, float]], int]] = {
         SPACE,
         96,
     ),
+    "transformer-29": (
+        {
+            "optimizer": ADAMW,
+            "task": {"name": "modular_subtraction", "modulus": 29},
+            "model": {"name": "transformer", "width": 32, "heads": 4, "mlp_width": 128},
+            "steps": 4000,
+        },
+        {"fraction": (0.3, 0.9), "decay": (0.03, 10.0), "rate": (0.001, 0.03)},
+        96,
+    ),
 }
 """Sweeps that were trained after a forecast's settings had been chosen on the others: no choice was made on them."""
 LINEAR = {"fraction"}

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from grokcore.lazy_torch import torch
-from grokcore.numerics.loops import Rows, loop, part, rows, serves
+from grokcore.numerics.loops import Place, flags, floats, integers, loop, part, place, serves
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,28 +39,32 @@ def may_loop(outputs: Tensor) -> bool:
 
 
 def gradient_(outputs: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
-    """Turn outputs (K, N, C) in place into the gradient of Σ_n weights · cross-entropy."""
-    _gradient(_memory(outputs), *_sizes(outputs), rows(targets), rows(weights))
+    """Turn outputs (K, N, C) in place into the gradient of Σ_n weights · loss."""
+    runs, _, classes = outputs.shape
+    bias = torch.zeros(1, classes).expand(runs, -1)
+    _gradient(*_where(outputs, targets, weights), place(bias), place(bias), False)
     return outputs
+
+
+def biased_gradient_(outputs: Tensor, bias: Tensor, targets: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """Do the same to outputs that lack a bias (K, C); return the gradient at the bias too."""
+    at_bias = torch.empty(bias.shape)
+    _gradient(*_where(outputs, targets, weights), place(bias), place(at_bias), True)
+    return outputs, at_bias
 
 
 def margins(outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return Σ_{j≠y} exp(z_j − max), max_{j≠y} z_j − z_y, and whether the answer is right, of each example: (K, N)."""
     sums, largest = torch.empty_like(targets, dtype=outputs.dtype), torch.empty_like(targets, dtype=outputs.dtype)
     right = torch.empty_like(targets, dtype=torch.bool)
-    found = (rows(each) for each in (sums, largest, right))
-    _margins(_memory(outputs), *_sizes(outputs), rows(targets), *found)
+    _margins(*_where(outputs, targets, sums, largest, right))
     return sums, largest, right
 
 
-def _memory(outputs: Tensor) -> Rows:
-    return rows(outputs.mT.flatten(1))
-
-
-def _sizes(outputs: Tensor) -> tuple[int, int, int]:
-    """Return runs, classes and examples, as the memory lies."""
+def _where(outputs: Tensor, *others: Tensor) -> tuple[int | Place, ...]:
+    """Return runs, classes and examples, as the memory lies, and where tensors lie."""
     runs, examples, classes = outputs.shape
-    return runs, classes, examples
+    return (runs, classes, examples, place(outputs.mT), *map(place, others))
 
 
 @part
@@ -80,13 +84,15 @@ def _exp(x: Any) -> Any:
 
 
 @part
-def _largest(z: Any, classes: int, length: int, top: Any) -> None:
-    """Write the largest logit of each example into `top`, or what is no number if the first is none."""
-    top[:] = z[: len(top)]
-    for c in range(1, classes):
-        row = z[c * length : c * length + len(top)]
+def _largest(z: Any, bias: Any, length: int, top: Any) -> None:
+    """Write the largest logit of each example, bias included, into `top`, or what is no number if the first is none."""
+    for i in range(len(top)):
+        top[i] = z[i] + bias[0]
+    for c in range(1, len(bias)):
+        row, own = z[c * length : c * length + len(top)], bias[c]
         for i in range(len(top)):
-            top[i] = row[i] if row[i] > top[i] else top[i]
+            x = row[i] + own
+            top[i] = x if x > top[i] else top[i]
 
 
 @part
@@ -104,57 +110,110 @@ def _put_back(z: Any, targets: Any, length: int, own: Any) -> None:
         z[targets[i] * length + i] = own[i]
 
 
+@part
+def _scale(z: Any, classes: int, length: int, shares: Any) -> None:
+    """Multiply all classes of each example with its share."""
+    for c in range(classes):
+        row = z[c * length : c * length + len(shares)]
+        for i in range(len(shares)):
+            row[i] *= shares[i]
+
+
+@part
+def _add_up(z: Any, length: int, examples: int, lanes: Any) -> None:
+    """Add each class's first examples to its lanes, side by side."""
+    whole = examples - examples % 32
+    for c in range(len(lanes)):
+        row, own = z[c * length : c * length + examples], lanes[c]
+        for start in range(0, whole, 32):
+            for i in range(32):
+                own[i] += row[start + i]
+        for i in range(examples - whole):
+            own[i] += row[whole + i]
+
+
+@part
+def _sum(lanes: Any, sums: Any) -> None:
+    """Write the sum of each class's 32 lanes, half by half."""
+    for c in range(len(lanes)):
+        own = lanes[c]
+        for i in range(16):
+            own[i] += own[i + 16]
+        for i in range(8):
+            own[i] += own[i + 8]
+        for i in range(4):
+            own[i] += own[i + 4]
+        sums[c] = (own[0] + own[2]) + (own[1] + own[3])
+
+
 @loop
-def _gradient(logits: Rows, runs: int, classes: int, length: int, targets: Rows, weights: Rows) -> None:
-    """Do what `gradient_` does."""
+def _gradient(  # noqa: PLR0917
+    runs: int,
+    classes: int,
+    length: int,
+    logits: Place,
+    targets: Place,
+    weights: Place,
+    bias: Place,
+    at_bias: Place,
+    summed: Any,
+) -> None:
+    """Do what `gradient_` and `biased_gradient_` do."""
+    lanes = np.empty((classes, 32), np.float32)
     top, others, own = np.empty(EXAMPLES, np.float32), np.empty(EXAMPLES, np.float32), np.empty(EXAMPLES, np.float32)
     for k in range(runs):
-        z = logits[0][k * logits[1] : k * logits[1] + classes * length]
+        b = floats(bias, k, classes)
+        z = floats(logits, k, classes * length)
+        lanes[:] = 0
         for start in range(0, length, EXAMPLES):
             n = min(EXAMPLES, length - start)
-            y = targets[0][k * targets[1] + start : k * targets[1] + start + n]
-            w = weights[0][k * weights[1] + start : k * weights[1] + start + n]
-            _largest(z[start:], classes, length, top[:n])
+            y = integers(targets, k, length)[start : start + n]
+            w = floats(weights, k, length)[start : start + n]
+            _largest(z[start:], b, length, top[:n])
             _take_out(z[start:], y, length, own)
+            for i in range(n):
+                own[i] += b[y[i]]
             others[:n] = 0
             for c in range(classes):
-                row = z[c * length + start : c * length + start + n]
+                row, shift = z[c * length + start : c * length + start + n], b[c]
                 for i in range(n):
-                    power = _exp(row[i] - top[i])
+                    power = _exp(row[i] + shift - top[i])
                     row[i] = power
                     others[i] += power
             for i in range(n):
                 share = w[i] / (others[i] + _exp(own[i] - top[i]))
                 own[i] = -others[i] * share
                 top[i] = share
-            for c in range(classes):
-                row = z[c * length + start : c * length + start + n]
-                for i in range(n):
-                    row[i] *= top[i]
+            _scale(z[start:], classes, length, top[:n])
             _put_back(z[start:], y, length, own)
+            if summed:
+                _add_up(z[start:], length, n, lanes)
+        if summed:
+            _sum(lanes, floats(at_bias, k, classes))
 
 
 @loop
 def _margins(  # noqa: PLR0917
-    logits: Rows, runs: int, classes: int, length: int, targets: Rows, sums: Rows, largest: Rows, right: Rows
+    runs: int, classes: int, length: int, logits: Place, targets: Place, sums: Place, largest: Place, right: Place
 ) -> None:
     """Do what `margins` does; the logits of the targets are taken out and put back."""
+    nothing = np.zeros(classes, np.float32)
     top, others, own = np.empty(EXAMPLES, np.float32), np.empty(EXAMPLES, np.float32), np.empty(EXAMPLES, np.float32)
     for k in range(runs):
-        z = logits[0][k * logits[1] : k * logits[1] + classes * length]
+        z = floats(logits, k, classes * length)
         for start in range(0, length, EXAMPLES):
             n = min(EXAMPLES, length - start)
-            y = targets[0][k * targets[1] + start : k * targets[1] + start + n]
+            y = integers(targets, k, length)[start : start + n]
             _take_out(z[start:], y, length, own)
-            _largest(z[start:], classes, length, top[:n])
+            _largest(z[start:], nothing, length, top[:n])
             others[:n] = 0
             for c in range(classes):
                 row = z[c * length + start : c * length + start + n]
                 for i in range(n):
                     others[i] += _exp(row[i] - top[i])
-            sum_ = sums[0][k * sums[1] + start : k * sums[1] + start + n]
-            margin = largest[0][k * largest[1] + start : k * largest[1] + start + n]
-            answered = right[0][k * right[1] + start : k * right[1] + start + n]
+            sum_ = floats(sums, k, length)[start : start + n]
+            margin = floats(largest, k, length)[start : start + n]
+            answered = flags(right, k, length)[start : start + n]
             for i in range(n):
                 sum_[i], margin[i] = others[i], top[i] - own[i]
                 answered[i] = top[i] < own[i] and others[i] == others[i]

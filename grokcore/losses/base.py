@@ -38,6 +38,17 @@ class Loss(Component, abc.ABC):
         """Return the same, where `hot` (K or 1, N, C) says which outputs are the targets'; a member may use it."""
         return self.gradient_(outputs, targets, weights)
 
+    def adds_bias(self, outputs: Tensor) -> bool:  # noqa: ARG002
+        """Say whether `biased_gradient_` serves outputs (K, N, C)."""
+        return False
+
+    def biased_gradient_(
+        self, outputs: Tensor, bias: Tensor, targets: Tensor, weights: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return the gradients at outputs that lack a bias (K, C), and at the bias; `outputs` may be overwritten."""
+        gradient = self.gradient_(outputs.add_(bias.unsqueeze(1)), targets, weights)
+        return gradient, gradient.sum(1)
+
     def answers(self, outputs: Tensor) -> Tensor:
         """Return the class that each output answers: the largest."""
         return outputs.argmax(-1)

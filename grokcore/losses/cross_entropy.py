@@ -88,6 +88,18 @@ class CrossEntropy(Loss):
         """Softmax, and minus the others' sum at the target."""
         return cross_entropy_gradient_(outputs, targets, weights)
 
+    def adds_bias(self, outputs: Tensor) -> bool:
+        """Where it is a loop."""
+        return _softmax.may_loop(outputs)
+
+    def biased_gradient_(
+        self, outputs: Tensor, bias: Tensor, targets: Tensor, weights: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Add the bias while an output is in a register, and up while its gradient is in the cache."""
+        if not _softmax.may_loop(outputs):
+            return super().biased_gradient_(outputs, bias, targets, weights)
+        return _softmax.biased_gradient_(outputs, bias, targets, weights)
+
     def gradient_at_hot_(self, outputs: Tensor, targets: Tensor, hot: Tensor, weights: Tensor) -> Tensor:  # noqa: ARG002
         """Return the same by torch's softmax, whose shares of the others are as exact, in half as many operations."""
         shares = outputs.softmax(-1).masked_fill_(hot, 0.0)

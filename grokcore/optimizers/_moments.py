@@ -14,7 +14,7 @@ from annotated_types import Ge, Gt, Lt
 
 from grokcore.config.per_run import Settings
 from grokcore.lazy_torch import torch
-from grokcore.numerics.loops import Numbers, Rows, loop, rows, serves
+from grokcore.numerics.loops import Place, floats, loop, place, serves
 from grokcore.optimizers.base import Floats, Optimizer, scheduled_rate
 
 if TYPE_CHECKING:
@@ -67,8 +67,8 @@ def move_by_moments_(
     if _is_a_loop(flat):
         shrink = torch.ones_like(at["eps"]) if keep is None else keep
         each = (shrink, *(at[name] for name in ("first", "second", "root", "eps", "step")))
-        memory = (rows(tensor) for tensor in (flat, gradient, first, second))
-        _move(*memory, *(numbers.flatten().numpy() for numbers in each), flat.shape[1])
+        memory = (place(tensor) for tensor in (flat, gradient, first, second))
+        _move(*memory, *(place(numbers) for numbers in each), *flat.shape)
         return
     if keep is not None:
         flat.mul_(keep)
@@ -86,25 +86,25 @@ def _is_a_loop(flat: Tensor) -> bool:
 
 @loop
 def _move(  # noqa: PLR0917, loops have no names for what they are given
-    flat: Rows,
-    gradient: Rows,
-    first: Rows,
-    second: Rows,
-    keep: Numbers,
-    new_first: Numbers,
-    new_second: Numbers,
-    root: Numbers,
-    eps: Numbers,
-    step: Numbers,
+    flat: Place,
+    gradient: Place,
+    first: Place,
+    second: Place,
+    keep: Place,
+    new_first: Place,
+    new_second: Place,
+    root: Place,
+    eps: Place,
+    step: Place,
+    runs: int,
     length: int,
 ) -> None:
-    """Do what `move_by_moments_` does, of rows of memory, with numbers (K,) that are each run's."""
-    for k in range(len(keep)):
-        g = gradient[0][k * gradient[1] : k * gradient[1] + length]
-        m = first[0][k * first[1] : k * first[1] + length]
-        v = second[0][k * second[1] : k * second[1] + length]
-        w = flat[0][k * flat[1] : k * flat[1] + length]
-        shrink, share, share_2, scale, floor, move = keep[k], new_first[k], new_second[k], root[k], eps[k], step[k]
+    """Do what `move_by_moments_` does, with numbers (K, 1) that are each run's."""
+    for k in range(runs):
+        w, g = floats(flat, k, length), floats(gradient, k, length)
+        m, v = floats(first, k, length), floats(second, k, length)
+        shrink, share, share_2 = floats(keep, k, 1)[0], floats(new_first, k, 1)[0], floats(new_second, k, 1)[0]
+        scale, floor, move = floats(root, k, 1)[0], floats(eps, k, 1)[0], floats(step, k, 1)[0]
         for i in range(length):
             new = m[i] + share * (g[i] - m[i])
             new_2 = v[i] + share_2 * (g[i] * g[i] - v[i])

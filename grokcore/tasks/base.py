@@ -14,6 +14,7 @@ from annotated_types import Ge, Le, Lt
 from grokcore.algebra.groups import Group
 from grokcore.config.component import Component
 from grokcore.config.registry import ComponentRegistry
+from grokcore.errors import DataError
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -41,10 +42,29 @@ class Table:
     """(classes, d): the vector to regress to for each class, and the nearest is the answer; None: one-hot rows."""
 
     def __post_init__(self) -> None:
+        self._check()
         self.inputs.setflags(write=False)
         self.targets.setflags(write=False)
         if self.templates is not None:
             self.templates.setflags(write=False)
+
+    def _check(self) -> None:
+        """Raise `DataError` for what the engine, which looks rows up by number, could not use."""
+        inputs, targets = self.inputs, self.targets
+        if inputs.ndim != 2 or targets.shape != inputs.shape[:1] or not len(targets):
+            raise DataError(
+                f"a task's table has inputs of shape {inputs.shape} and targets of shape {targets.shape}; "
+                "give (N, positions) and (N,), with at least one row."
+            )
+        for what, values, size in (("inputs", inputs, "symbols"), ("targets", targets, "classes")):
+            count = getattr(self, size)
+            if not np.issubdtype(values.dtype, np.integer):
+                raise DataError(f"a task's table has {what} of type {values.dtype}; give whole numbers (int64).")
+            if values.min() < 0 or values.max() >= count:
+                raise DataError(
+                    f"a task's table has {what} from {values.min()} to {values.max()} and {size} = {count}; "
+                    f"they must lie between 0 and {count - 1}."
+                )
 
     def look_up(self, inputs: Ints) -> Ints:
         """Return the targets of `inputs`, (..., positions), with −1 for those that are no row of the table."""

@@ -2,7 +2,7 @@
 
 Sequences of algorithmic tasks have three to five positions: a product per example and head would be all overhead.
 On a CPU each memory is passed over by itself, in the cache; where few large operations are wanted, all memories of a
-row lie side by side and are passed over at once.
+row lie side by side and are passed over at once. In float32 a CPU does it by loops (loops/attention.py).
 
 Shapes: K runs, R rows, D width, H heads, B = D/H, J memories. A memory is a key and a value side by side, (K, R, 2 D),
 or (K, 1, 2 D) where all rows attend to the same.

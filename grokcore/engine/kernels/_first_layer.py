@@ -19,7 +19,7 @@ import numpy as np
 
 from grokcore.data.batch import Batch
 from grokcore.lazy_torch import torch
-from grokcore.numerics.loops import Rows, loop, rows
+from grokcore.numerics.loops import Place, floats, integers, loop, place
 from grokcore.numerics.matmul import matmul
 
 if TYPE_CHECKING:
@@ -113,8 +113,8 @@ class LoopedTables:
         `tables` are (K, tables · S, W), `bias` is (K, W).
         """
         bias = out.new_zeros(1, self.width).expand(len(out), -1) if bias is None else bias
-        memory = rows(tables.flatten(1)), rows(self._places(part)), rows(bias), rows(out.flatten(1))
-        _look_up(*memory, len(out), out.shape[1], self.positions, self.width, 0.0 if relu else -math.inf)
+        memory = place(tables), place(self._places(part)), place(bias), place(out)
+        _look_up(*memory, *out.shape, self.positions, tables.shape[1], 0.0 if relu else -math.inf)
         return out
 
     def collect(self, delta: Tensor, after: Tensor, part: slice, total: Tensor, *, relu: bool) -> None:
@@ -123,10 +123,8 @@ class LoopedTables:
         `delta` (K, n, W) is the gradient at the sums, or `after` a ReLU that gave that; `total` (K, tables · S, W) is
         the sum over the examples before.
         """
-        weights = rows(self.weights[:, part])
-        memory = (rows(delta.flatten(1)), rows(after.flatten(1)), rows(self._places(part)), weights)
-        sizes = (len(delta), delta.shape[1], self.positions, self.width)
-        _collect(*memory, rows(total.flatten(1)), *sizes, relu)
+        memory = (place(t) for t in (delta, after, self._places(part), self.weights[:, part], total))
+        _collect(*memory, *delta.shape, self.positions, total.shape[1], relu)
 
     def _places(self, part: slice) -> Tensor:
         return self.places[:, part.start * self.positions : part.stop * self.positions]
@@ -197,16 +195,24 @@ def first_layer_for(batch: Batch, positions: int, symbols: int, *, shared: bool)
 
 @loop
 def _look_up(  # noqa: PLR0917
-    tables: Rows, places: Rows, bias: Rows, out: Rows, runs: int, examples: int, positions: int, width: int, least: Any
+    tables: Place,
+    places: Place,
+    bias: Place,
+    out: Place,
+    runs: int,
+    examples: int,
+    width: int,
+    positions: int,
+    symbols: int,
+    least: Any,
 ) -> None:
     """Do what `forward` does."""
     floor = np.float32(least)
-    length = (len(tables[0]) - (runs - 1) * tables[1]) // width
     for k in range(runs):
-        table = tables[0][k * tables[1] : k * tables[1] + length * width].reshape(length, width)
-        own = places[0][k * places[1] : k * places[1] + examples * positions].reshape(examples, positions)
-        b = bias[0][k * bias[1] : k * bias[1] + width]
-        found = out[0][k * out[1] : k * out[1] + examples * width].reshape(examples, width)
+        table = floats(tables, k, symbols * width).reshape(symbols, width)
+        own = integers(places, k, examples * positions).reshape(examples, positions)
+        b = floats(bias, k, width)
+        found = floats(out, k, examples * width).reshape(examples, width)
         for n in range(examples):
             if positions == 2:
                 first, last = own[n, 0], own[n, 1]
@@ -226,26 +232,26 @@ def _look_up(  # noqa: PLR0917
 
 @loop
 def _collect(  # noqa: PLR0917
-    delta: Rows,
-    after: Rows,
-    places: Rows,
-    weights: Rows,
-    total: Rows,
+    delta: Place,
+    after: Place,
+    places: Place,
+    weights: Place,
+    total: Place,
     runs: int,
     examples: int,
-    positions: int,
     width: int,
+    positions: int,
+    symbols: int,
     relu: Any,
 ) -> None:
     """Do what `collect` does."""
     before = np.empty(width, np.float32)
-    length = (len(total[0]) - (runs - 1) * total[1]) // width
     for k in range(runs):
-        d = delta[0][k * delta[1] : k * delta[1] + examples * width].reshape(examples, width)
-        a = after[0][k * after[1] : k * after[1] + examples * width].reshape(examples, width)
-        own = places[0][k * places[1] : k * places[1] + examples * positions].reshape(examples, positions)
-        w = weights[0][k * weights[1] : k * weights[1] + examples]
-        table = total[0][k * total[1] : k * total[1] + length * width].reshape(length, width)
+        d = floats(delta, k, examples * width).reshape(examples, width)
+        a = floats(after, k, examples * width).reshape(examples, width)
+        own = integers(places, k, examples * positions).reshape(examples, positions)
+        w = floats(weights, k, examples)
+        table = floats(total, k, symbols * width).reshape(symbols, width)
         for n in range(examples):
             if w[n] == 0:
                 continue

@@ -1,4 +1,4 @@
-"""Normalisation of the residual stream, forward and backward.
+"""Normalisation of the residual stream, forward and backward: torch's operations, and the same as two loops.
 
 Shapes: K runs, R rows, D width.
 """
@@ -7,17 +7,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from grokcore.lazy_torch import torch
 from grokcore.models.base import Parameters
 from grokcore.models.transformer import Transformer
+from grokcore.numerics.loops import Rows, loop, part, rows, serves
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 LAYER_NORM_EPS = 1e-5
 """What is added to the variance in a normalisation, as torch.nn.LayerNorm does."""
+
+SOME = 64
+"""Rows whose gradients at gain and shift are added up before they are added to the others'."""
+
+_u = np.uintp
 
 
 @dataclass(frozen=True)
@@ -40,6 +48,8 @@ def normalise(
     """Return x (K, R, D) normalised after `which` ("attention", "mlp"), if the network does so."""
     if net.norm == "none":
         return x, None
+    if serves(x):
+        return _normalised(w, names, which, x)
     normal, mean, scale = torch.native_layer_norm(x, (net.width,), None, None, LAYER_NORM_EPS)
     gain, shift = (w[names[f"{which}_{kind}"]].unsqueeze(1) for kind in ("gain", "shift"))
     return torch.addcmul(shift, normal, gain), Norm(x, normal, mean, scale)
@@ -57,6 +67,12 @@ def normalise_back(
     """Turn the gradient after a normalisation into that before it; write those of gain and shift into `out`."""
     if norm is None:
         return delta
+    if serves(delta):
+        before = torch.empty_like(delta, memory_format=torch.contiguous_format)
+        at = rows(out[names[f"{which}_gain"]]), rows(out[names[f"{which}_shift"]])
+        seen = rows(norm.normal.flatten(1)), rows(norm.scale.flatten(1)), rows(w[names[f"{which}_gain"]])
+        _normalise_back(rows(delta.flatten(1)), *seen, *at, rows(before.flatten(1)), *delta.shape)
+        return before
     torch.sum(delta, 1, out=out[names[f"{which}_shift"]])
     torch.sum(delta * norm.normal, 1, out=out[names[f"{which}_gain"]])
     delta = delta * w[names[f"{which}_gain"]].unsqueeze(1)
@@ -64,3 +80,109 @@ def normalise_back(
         delta, norm.before, [net.width], norm.mean, norm.scale, None, None, [True, False, False]
     )[0]
     return back
+
+
+def _normalised(w: Parameters, names: Mapping[str, str], which: str, x: Tensor) -> tuple[Tensor, Norm]:
+    """Do what `normalise` does, by a loop."""
+    found, normal = (torch.empty_like(x, memory_format=torch.contiguous_format) for _ in range(2))
+    mean, scale = x.new_empty(*x.shape[:2], 1), x.new_empty(*x.shape[:2], 1)
+    gain, shift = (rows(w[names[f"{which}_{kind}"]]) for kind in ("gain", "shift"))
+    each = (rows(value.flatten(1)) for value in (found, normal, mean, scale))
+    _normalise(rows(x.flatten(1)), gain, shift, *each, *x.shape)
+    return found, Norm(x, normal, mean, scale)
+
+
+@part
+def _sum(x: Any, sums: Any) -> Any:
+    """Return the sum of some numbers, from 64 partial ones in `sums`, which are added in halves."""
+    sums[:] = 0
+    blocks = len(x) // 64
+    for c in range(blocks):
+        for i in range(_u(64)):
+            sums[i] += x[_u(c) * _u(64) + i]
+    for i in range(_u(len(x) - 64 * blocks)):
+        sums[i] += x[_u(64 * blocks) + i]
+    for i in range(_u(32)):
+        sums[i] += sums[i + _u(32)]
+    for i in range(_u(16)):
+        sums[i] += sums[i + _u(16)]
+    for i in range(_u(8)):
+        sums[i] += sums[i + _u(8)]
+    return ((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]))
+
+
+@loop
+def _normalise(  # noqa: PLR0917
+    x: Rows,
+    gain: Rows,
+    shift: Rows,
+    found: Rows,
+    normal: Rows,
+    mean: Rows,
+    scale: Rows,
+    runs: int,
+    length: int,
+    width: int,
+) -> None:
+    """Do what `normalise` does."""
+    away, sums, share = np.empty(width, np.float32), np.empty(64, np.float32), np.float32(1 / width)
+    squares, eps = np.empty(width, np.float32), np.float32(LAYER_NORM_EPS)
+    for k in range(runs):
+        g, s = gain[0][k * gain[1] :][:width], shift[0][k * shift[1] :][:width]
+        for r in range(length):
+            before = x[0][k * x[1] + r * width :][:width]
+            middle = _sum(before, sums) * share
+            for i in range(width):
+                away[i] = before[i] - middle
+            for i in range(width):
+                squares[i] = away[i] * away[i]
+            by = np.float32(1) / np.sqrt(_sum(squares, sums) * share + eps)
+            one, after = normal[0][k * normal[1] + r * width :][:width], found[0][k * found[1] + r * width :][:width]
+            for i in range(width):
+                one[i] = away[i] * by
+            for i in range(width):
+                after[i] = one[i] * g[i] + s[i]
+            mean[0][k * mean[1] + r], scale[0][k * scale[1] + r] = middle, by
+
+
+@loop
+def _normalise_back(  # noqa: PLR0917
+    delta: Rows,
+    normal: Rows,
+    scale: Rows,
+    gain: Rows,
+    at_gain: Rows,
+    at_shift: Rows,
+    before: Rows,
+    runs: int,
+    length: int,
+    width: int,
+) -> None:
+    """Do what `normalise_back` does: with n the normal and g = gain · delta, (g − mean(g) − n · mean(g n)) · scale."""
+    each, times, sums = np.empty(width, np.float32), np.empty(width, np.float32), np.empty(64, np.float32)
+    gains, shifts, share = np.empty(width, np.float32), np.empty(width, np.float32), np.float32(1 / width)
+    for k in range(runs):
+        by = gain[0][k * gain[1] :][:width]
+        to_gain, to_shift = at_gain[0][k * at_gain[1] :][:width], at_shift[0][k * at_shift[1] :][:width]
+        to_gain[:] = 0
+        to_shift[:] = 0
+        for start in range(0, length, SOME):
+            gains[:] = 0
+            shifts[:] = 0
+            for r in range(start, min(start + SOME, length)):
+                d, n = delta[0][k * delta[1] + r * width :][:width], normal[0][k * normal[1] + r * width :][:width]
+                for i in range(width):
+                    each[i] = d[i] * by[i]
+                for i in range(width):
+                    times[i] = each[i] * n[i]
+                for i in range(width):
+                    gains[i] += d[i] * n[i]
+                for i in range(width):
+                    shifts[i] += d[i]
+                mean, slope, s = _sum(each, sums) * share, _sum(times, sums) * share, scale[0][k * scale[1] + r]
+                o = before[0][k * before[1] + r * width :][:width]
+                for i in range(width):
+                    o[i] = s * (each[i] - mean - n[i] * slope)
+            for i in range(width):
+                to_gain[i] += gains[i]
+                to_shift[i] += shifts[i]

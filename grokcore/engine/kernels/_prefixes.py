@@ -88,6 +88,24 @@ class Prefixes:
         places: Places = batch.prepared[key]
         return places
 
+    def index(self, batch: Batch, read: int, position: int, *, entering: bool) -> Tensor:
+        """Return where the rows of prefix `read` find what enters a layer at a position and before, (K, J, R).
+
+        They count through the rows of all positions; `entering` says that the layer is the first.
+        """
+        key = f"index {read} {position} {entering}"
+        if key not in batch.prepared:
+            runs, length, _ = self._rows(batch, read).shape
+            sizes = self.entries() if entering else self.states(batch)
+            every, found = torch.arange(length), []
+            for earlier in range(position + 1):
+                places = (self.entry if entering else self.state)(batch, read, earlier)
+                own = every * (sizes[earlier] > 1) if places is None else places.own
+                found.append((own + sum(sizes[:earlier])).expand(runs, -1))
+            batch.prepared[key] = torch.stack(found, dim=1)
+        index: Tensor = batch.prepared[key]
+        return index
+
     def _places(self, own: Tensor, rows: int) -> Places:
         """Return places (K, R) in a table of so many rows a run."""
         known = (len(own), rows, own.device)

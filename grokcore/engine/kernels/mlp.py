@@ -116,10 +116,16 @@ class MLPKernel(Kernel):
         if self.mlp.inputs == "one_hot":
             out["weight_0"].copy_(table.flatten(1, 2))
             return
-        weight = torch.unflatten(parameters["weight_0"], 1, (table.shape[1], -1))
         embedding = parameters["embedding"]
+        # The embedding's is taken transposed: a product with a single column (embeddings of width 1) rounds otherwise
+        # in a lone run.
+        if table.shape[1] == 1:
+            # Not into the gradients themselves, which lie apart: torch would multiply run by run.
+            out["weight_0"].copy_(torch.bmm(embedding.mT, table[:, 0]))
+            out["embedding"].copy_(torch.bmm(parameters["weight_0"], table[:, 0].mT).mT)
+            return
+        weight = torch.unflatten(parameters["weight_0"], 1, (table.shape[1], -1))
         torch.matmul(embedding.mT.unsqueeze(1), table, out=torch.unflatten(out["weight_0"], 1, (table.shape[1], -1)))
-        # Transposed, since a product with a single column (embeddings of width 1) rounds otherwise in a lone run.
         out["embedding"].copy_((weight @ table.mT).sum(1).mT)
 
     # The rest -------------------------------------------------------------------------------------------------------
@@ -173,10 +179,8 @@ class MLPKernel(Kernel):
             inputs.append(self._affine(parameters, i, hidden[-1], before))
             hidden.append(self._activate(inputs[-1]))
         classes = parameters[f"weight_{depth}"].shape[-1]
-        outputs = self._outputs(
-            parameters, hidden[-1], self.buffer(f"out {examples}", pre, len(pre), classes, examples)
-        )
-        delta = self.output_gradient(outputs, batch.chunk(part.start, part.stop))
+        buffer = self.buffer(f"out {examples}", pre, len(pre), classes, examples)
+        delta, at_bias = self._at_outputs(parameters, hidden[-1], batch.chunk(part.start, part.stop), buffer)
         for i in range(depth, 0, -1):
             if i == depth:
                 totals["leave"] = add_weight_gradient(totals["leave"], hidden[-1], delta, first=beta == 0)
@@ -184,13 +188,23 @@ class MLPKernel(Kernel):
                 weight = totals[f"weight_{i}"]
                 totals[f"weight_{i}"] = matmul(hidden[i - 1].mT, delta, weight if beta else None, weight)
             if self.mlp.bias:
-                bias = totals[f"bias_{i}"]
-                torch.add(delta.sum(1), bias, alpha=beta, out=bias) if beta else bias.copy_(delta.sum(1))
+                bias, at_bias = totals[f"bias_{i}"], delta.sum(1) if i < depth or at_bias is None else at_bias
+                torch.add(at_bias, bias, alpha=beta, out=bias) if beta else bias.copy_(at_bias)
             back = self.buffer(f"back {i} {examples}", delta, *hidden[i - 1].shape)
             delta = matmul(delta, parameters[f"weight_{i}"].mT, out=back)
             if i > 1:
                 self._activation_gradient(delta, inputs[i - 1], hidden[i - 1], delta)
         return delta
+
+    def _at_outputs(
+        self, parameters: Parameters, x: Tensor, batch: Batch, buffer: Tensor
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return the loss's gradient at the outputs of hidden activations `x`, and at their bias if it is known."""
+        late = batch.watched is None and batch.scale is None and self.loss.adds_bias(buffer.mT)
+        if not (self.mlp.bias and late):
+            return self.output_gradient(self._outputs(parameters, x, buffer), batch), None
+        weight, bias = (parameters[f"{name}_{self.mlp.depth}"] for name in ("weight", "bias"))
+        return self.loss.biased_gradient_(read_out(x, weight, None, buffer), bias, batch.targets, batch.weights)
 
     def _collect(
         self, looped: LoopedTables, delta: Tensor, pre: Tensor, hidden: Tensor, part: slice, total: Tensor

@@ -11,7 +11,7 @@ Shapes: K runs, N examples, S symbols, D width, V vocabulary, R rows of all posi
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,10 +21,13 @@ from grokcore.engine.kernels._norms import Norm, normalise, normalise_back
 from grokcore.engine.kernels._prefixes import Places, Prefixes, hand_back, look_up
 from grokcore.engine.kernels._unembedding import unembed, unembed_back
 from grokcore.engine.kernels.base import Kernel, Serves
+from grokcore.engine.kernels.loops import attention as loops
+from grokcore.engine.kernels.loops.relu import cut_back_, cut_off_
 from grokcore.lazy_torch import torch
 from grokcore.losses.base import Loss
 from grokcore.models.base import Parameters
 from grokcore.models.transformer import Transformer
+from grokcore.numerics.loops import serves
 from grokcore.numerics.matmul import matmul, matmul_into
 from grokcore.tasks.base import Task
 
@@ -42,7 +45,9 @@ class _Layer:
     """(K, R, 2 D): keys and values of all rows."""
     asked: list[int]
     """The positions that attend."""
-    mixes: list[Mix]
+    query: Tensor
+    """(K, R'', D): their queries, as rows of what entered."""
+    mixes: Sequence[Mix | loops.Seen]
     """Their attention."""
     mixed: Tensor
     """(K, R', D): mixtures of values, of the positions that attend."""
@@ -143,15 +148,29 @@ class PrefixKernel(Kernel):
         net, names, asked = self.net, self.net.layer(i), self._asked(i)
         memory = matmul(x, torch.cat([w[names["key"]], w[names["value"]]], dim=2))
         sizes, states = self._sizes(i, batch), self.prefixes.states(batch)
-        begin = sum(sizes[: asked[0]])
-        rows = x[:, begin:].split(sizes[asked[0] :], 1)
-        queries = self._scaled(matmul(x[:, begin:], w[names["query"]]), batch).split(sizes[asked[0] :], 1)
-        memories = memory.split(sizes, 1)
+        query = matmul(x[:, sum(sizes[: asked[0]]) :], w[names["query"]])
         mixed = x.new_empty(len(x), sum(states[p] for p in asked), net.width)
         attended = torch.empty_like(mixed)
+        attend = self._attend_by_loops if batch.collects and serves(x, query) else self._attend
+        mixes = attend(i, batch, x, query, memory, mixed, attended)
+        attended = matmul(mixed, w[names["out"]], attended)
+        middle, first = normalise(self.net, w, names, "attention", attended)
+        after, hidden = self._mlp(w, i, middle)
+        after, second = normalise(self.net, w, names, "mlp", after)
+        return after, _Layer(x, memory, asked, query, mixes, mixed, middle, hidden, (first, second))
+
+    def _attend(
+        self, i: int, batch: Batch, x: Tensor, query: Tensor, memory: Tensor, mixed: Tensor, attended: Tensor
+    ) -> list[Mix]:
+        """Write the mixtures of values into `mixed` (K, R', D), and what they are to be added to into `attended`."""
+        net, asked, sizes, states = self.net, self._asked(i), self._sizes(i, batch), self.prefixes.states(batch)
+        begin = sum(sizes[: asked[0]])
+        rows = x[:, begin:].split(sizes[asked[0] :], 1)
+        queries = self._scaled(query, batch).split(sizes[asked[0] :], 1)
+        memories = memory.split(sizes, 1)
         found: dict[tuple[int, int], Tensor] = {}
         mixes, start = [], 0
-        for position, row, query in zip(asked, rows, queries, strict=True):
+        for position, row, own in zip(asked, rows, queries, strict=True):
             read = self.prefixes.order[position][0]
             for earlier in range(position + 1):
                 if (earlier, read) not in found:
@@ -160,16 +179,27 @@ class PrefixKernel(Kernel):
                     )
             where, index = slice(start, start + states[position]), self._where(i, batch, read, position)
             seen = [found[earlier, read] for earlier in range(position + 1)]
-            asking = look_up(query, index, collects=batch.collects)
+            asking = look_up(own, index, collects=batch.collects)
             at_once = not batch.collects
             mixes.append(mix(net.heads, net.attention_rate, asking, seen, mixed[:, where], at_once=at_once))
             attended[:, where] = look_up(row, index, collects=batch.collects)
             start = where.stop
-        attended = matmul(mixed, w[names["out"]], attended)
-        middle, first = normalise(self.net, w, names, "attention", attended)
-        after, hidden = self._mlp(w, i, middle)
-        after, second = normalise(self.net, w, names, "mlp", after)
-        return after, _Layer(x, memory, asked, mixes, mixed, middle, hidden, (first, second))
+        return mixes
+
+    def _attend_by_loops(
+        self, i: int, batch: Batch, x: Tensor, query: Tensor, memory: Tensor, mixed: Tensor, attended: Tensor
+    ) -> list[loops.Seen]:
+        """Do what `_attend` does."""
+        states, start, mixes = self.prefixes.states(batch), 0, []
+        begin = x.shape[1] - query.shape[1]
+        for position in self._asked(i):
+            where, read = slice(start, start + states[position]), self.prefixes.order[position][0]
+            index = self.prefixes.index(batch, read, position, entering=i == 0)
+            own, rate = index[:, -1] - begin, self.net.attention_rate
+            mixes.append(loops.attend(self.net.heads, rate, query, memory, own, index, mixed[:, where]))
+            loops.take(x, index[:, -1], attended[:, where])
+            start = where.stop
+        return mixes
 
     def _backward(
         self, w: Parameters, i: int, batch: Batch, layer: _Layer, delta: Tensor, out: Mapping[str, Tensor]
@@ -202,20 +232,29 @@ class PrefixKernel(Kernel):
         memory, entered = torch.zeros_like(layer.memory), torch.zeros_like(layer.entered)
         begin = sum(sizes[: layer.asked[0]])
         query = torch.zeros_like(entered[:, begin:])
+        if looped := [seen for seen in layer.mixes if isinstance(seen, loops.Seen)]:
+            start = 0
+            for seen in looped:
+                where = slice(start, start + seen.own.shape[1])
+                loops.attend_back(seen, layer.query, layer.memory, at_mixed[:, where], query, memory)
+                loops.give(added[:, where], seen.index[:, -1], entered)
+                start = where.stop
+            return entered, query, memory
+        mixes = [seen for seen in layer.mixes if isinstance(seen, Mix)]
         memories, rows = memory.split(sizes, 1), entered[:, begin:].split(sizes[layer.asked[0] :], 1)
         queries = query.split(sizes[layer.asked[0] :], 1)
         totals: dict[tuple[int, int], Tensor] = {}
         start = 0
-        for k, (position, seen) in enumerate(zip(layer.asked, layer.mixes, strict=True)):
+        for k, (position, mixed) in enumerate(zip(layer.asked, mixes, strict=True)):
             read, where = self.prefixes.order[position][0], slice(start, start + states[position])
             own = [(earlier, read) for earlier in range(position + 1)]
-            if not seen.at_once:
+            if not mixed.at_once:
                 for earlier, _ in own:
                     if (earlier, read) not in totals:
                         index = self._where(i, batch, read, earlier)
                         totals[earlier, read] = self._total(memories[earlier], index, states[position])
             index = self._where(i, batch, read, position)
-            at_query = mix_back(seen, at_mixed[:, where], totals, own)
+            at_query = mix_back(mixed, at_mixed[:, where], totals, own)
             hand_back(queries[k], at_query, index, collects=batch.collects)
             hand_back(rows[k], added[:, where], index, collects=batch.collects)
             start = where.stop
@@ -241,9 +280,15 @@ class PrefixKernel(Kernel):
         names = self.net.layer(i)
         after, hidden = torch.empty_like(x), self.buffer(f"hidden {i}", x, *x.shape[:2], self.net.mlp_width)
         for part in self.chunks(x.shape[1], self.net.mlp_width):
-            bias = w[names["mlp_in_bias"]].unsqueeze(1) if self.net.bias else None
-            matmul_into(hidden[:, part], x[:, part], w[names["mlp_in"]], bias)
-            matmul_into(after[:, part], hidden[:, part].relu_(), w[names["mlp_out"]], x[:, part])
+            some = hidden[:, part]
+            if self.net.bias and serves(x):
+                matmul_into(some, x[:, part], w[names["mlp_in"]])
+                cut_off_(some, w[names["mlp_in_bias"]])
+            else:
+                bias = w[names["mlp_in_bias"]].unsqueeze(1) if self.net.bias else None
+                matmul_into(some, x[:, part], w[names["mlp_in"]], bias)
+                some.relu_()
+            matmul_into(after[:, part], some, w[names["mlp_out"]], x[:, part])
         if self.net.bias:
             after += w[names["mlp_out_bias"]].unsqueeze(1)
         return after, hidden
@@ -261,10 +306,13 @@ class PrefixKernel(Kernel):
             buffer = self.buffer(f"inner {rows.shape[1]}", delta, *rows.shape[:2], self.net.mlp_width)
             leave = matmul(hidden.mT, rows, leave if beta else None, leave)
             inner = matmul(rows, w[names["mlp_out"]].mT, out=buffer)
-            torch.ops.aten.threshold_backward.grad_input(inner, hidden, 0, grad_input=inner)
+            if self.net.bias and serves(inner):
+                cut_back_(inner, hidden, out[names["mlp_in_bias"]], first=beta == 0)
+            else:
+                torch.ops.aten.threshold_backward.grad_input(inner, hidden, 0, grad_input=inner)
+                if self.net.bias:
+                    out[names["mlp_in_bias"]] += inner.sum(1)
             enter = matmul(layer.middle[:, part].mT, inner, enter if beta else None, enter)
-            if self.net.bias:
-                out[names["mlp_in_bias"]] += inner.sum(1)
             matmul_into(before[:, part], inner, w[names["mlp_in"]].mT, rows)
         for name, total in (("mlp_in", enter), ("mlp_out", leave)):
             if total is not out[names[name]]:

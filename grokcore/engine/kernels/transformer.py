@@ -30,10 +30,13 @@ from typing import TYPE_CHECKING, cast
 from grokcore.data.batch import Batch
 from grokcore.engine.kernels._read_out import add_weight_gradient, read_out
 from grokcore.engine.kernels.base import Kernel, Serves
+from grokcore.engine.kernels.loops import attention as loops
+from grokcore.engine.kernels.loops.relu import cut_back_, cut_off_
 from grokcore.lazy_torch import torch
 from grokcore.losses.base import Loss
 from grokcore.models.base import Parameters
 from grokcore.models.transformer import Transformer
+from grokcore.numerics.loops import serves
 from grokcore.numerics.matmul import matmul, matmul_into
 from grokcore.tasks.base import Task
 
@@ -142,8 +145,12 @@ class TransformerKernel(Kernel):
             batch.prepared["places"] = torch.cat([batch.inputs + shift, equals], dim=-1)
         return cast("Tensor", batch.prepared["places"])
 
-    def _attend(self, batch: Batch, t: _Tables) -> tuple[Tensor, Tensor]:
-        """Return attention (K, N, H, P) and mixtures of values (K, N, D)."""
+    def _attend(self, batch: Batch, t: _Tables) -> tuple[Tensor | loops.Seen, Tensor]:
+        """Return attention, (K, N, H, P) or what loops keep of it, and mixtures of values (K, N, D)."""
+        if serves(t.value):
+            if "index" not in batch.prepared:
+                batch.prepared["index"] = self._places(batch).transpose(1, 2).contiguous()
+            return loops.attend_to_tables(t.scores, t.value, batch.prepared["index"])
         places = self._places(batch)
         runs, examples, _ = places.shape
         heads = self.net.heads
@@ -179,8 +186,12 @@ class TransformerKernel(Kernel):
             batch.prepared["reverse"] = order, order // positions, torch.searchsorted(rows[order], every)
         return cast("tuple[Tensor, Tensor, Tensor]", batch.prepared["reverse"])
 
-    def _attention_gradient(self, batch: Batch, t: _Tables, attention: Tensor, delta: Tensor) -> tuple[Tensor, Tensor]:
+    def _attention_gradient(
+        self, batch: Batch, t: _Tables, attention: Tensor | loops.Seen, delta: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Return the gradients of the value table (K, R, D) and the score table (K, R, H); `delta` (K, N, D) is z's."""
+        if isinstance(attention, loops.Seen):
+            return loops.attend_to_tables_back(attention, t.scores, t.value, delta)
         runs, _, heads, positions = attention.shape
         order, owner, starts = self._reverse(batch)
         flat = delta.reshape(-1, self.head)
@@ -221,6 +232,8 @@ class TransformerKernel(Kernel):
 
     def _hidden(self, m: _Merged, z: Tensor, buffer: Tensor | None = None) -> Tensor:
         """Return the MLP's activations (K, n, M) of mixtures of values z (K, n, D)."""
+        if serves(z):
+            return cut_off_(matmul(z, m.enter, out=buffer), m.inner[:, 0])
         return matmul(z, m.enter, m.inner, buffer).relu_()
 
     def _outputs(self, m: _Merged, z: Tensor, hidden: Tensor) -> Tensor:
@@ -240,9 +253,14 @@ class TransformerKernel(Kernel):
         back.leave = add_weight_gradient(back.leave.mT, hidden, at_logits, first=first).mT
         back.past = add_weight_gradient(back.past.mT, z, at_logits, first=first).mT
         inner = matmul(at_logits, m.leave.mT, out=self.buffer(f"inner {z.shape[1]}", z, *hidden.shape))
-        torch.ops.aten.threshold_backward.grad_input(inner, hidden, 0, grad_input=inner)
+        summed = [(back.outer, at_logits)]
+        if serves(inner):
+            cut_back_(inner, hidden, back.inner[:, 0], first=first)
+        else:
+            torch.ops.aten.threshold_backward.grad_input(inner, hidden, 0, grad_input=inner)
+            summed.append((back.inner, inner))
         back.enter = matmul(z.mT, inner, None if first else back.enter, back.enter)
-        for total, gradient in ((back.inner, inner), (back.outer, at_logits)):
+        for total, gradient in summed:
             added = gradient.sum(1, keepdim=True)
             total.copy_(added) if first else total.add_(added)
         matmul_into(delta, inner, m.enter.mT, matmul(at_logits, m.past.mT, out=delta))

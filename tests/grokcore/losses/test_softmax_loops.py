@@ -121,6 +121,24 @@ def test_a_runs_bits_do_not_depend_on_who_is_beside_it_nor_on_how_many_examples_
     assert torch.equal(shared[0], found[0])
 
 
+def test_a_bias_is_added_and_its_gradient_summed():
+    logits, targets, weights = _drawn(3, 31, 352)
+    bias = torch.randn(3, 40, generator=torch.Generator().manual_seed(1))[:, 4:35]
+    loss = CrossEntropy()
+    assert loss.adds_bias(logits.mT)
+    assert not loss.adds_bias(logits.double().mT)
+    found, at_bias = loss.biased_gradient_(logits.clone().mT, bias, targets, weights)
+    exact, exactly = loss.biased_gradient_(logits.double().mT, bias.double(), targets, weights.double())
+    torch.testing.assert_close(found.double(), exact, rtol=1e-5, atol=SMALLEST)
+    torch.testing.assert_close(at_bias.double(), exactly, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(at_bias, found.sum(1), rtol=1e-5, atol=1e-6)
+    for k in range(3):
+        own = logits[k : k + 1].clone().mT
+        alone, at_own = loss.biased_gradient_(own, bias[k : k + 1], targets[k : k + 1], weights[k : k + 1])
+        assert torch.equal(alone[0], found[k])
+        assert torch.equal(at_own[0], at_bias[k])
+
+
 def test_outputs_that_lie_otherwise_are_left_to_torch():
     logits, targets, weights = _drawn(2, 5, 32)
     assert not _softmax.may_loop(logits.mT.contiguous())

@@ -77,6 +77,23 @@ def test_rows_are_the_memory_of_a_part_and_no_more():
         loops.rows(whole.mT)
 
 
+def test_a_place_is_where_runs_lie_in_one_piece_each():
+    whole = torch.arange(60.0).view(3, 5, 4)
+    assert loops.place(whole) == (whole.data_ptr(), 20)
+    assert loops.place(whole[:, 2:]) == (whole.data_ptr() + 4 * 8, 20)
+    assert loops.place(whole[:1].expand(6, -1, -1)) == (whole.data_ptr(), 0)
+    assert loops.place(whole[:, :1, :]) == (whole.data_ptr(), 20)
+    for apart in (whole.mT, whole[:, :, :2], whole[:, ::2]):
+        with pytest.raises(ValueError, match="one piece"):
+            loops.place(apart)
+
+
+def test_memory_is_read_in_loops_alone():
+    for reader in (loops.floats, loops.integers, loops.flags):
+        with pytest.raises(NotImplementedError):
+            reader((0, 1), 0, 1)
+
+
 def test_another_word_for_who_computes_is_refused_with_those_there_are():
     command = [sys.executable, "-c", "from grokcore.numerics.loops import loops_by; loops_by()"]
     done = subprocess.run(command, env={loops.CHOICE: "fortran"}, capture_output=True, text=True, check=False)
