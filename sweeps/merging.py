@@ -15,14 +15,20 @@ from sweeps.spec.sweep_spec import SweepSpec
 from sweeps.store.lines import parsed
 from sweeps.store.run_store import FREE, Asked, Store, read_records
 
-OWN = (*FREE, "name", "space", "focus", "sampler", "sampler_options", "seed", "storage", "keep_weights")
-"""Fields in which sweeps that are merged may differ; those of the first are kept."""
+OWN = (
+    *FREE, "name", "space", "focus", "sampler", "sampler_options", "seed", "storage", "keep_weights", "stopping",
+    "stopping_options",
+)  # fmt: skip
+"""Fields in which sweeps that are merged may differ; those of the first are kept. A record says itself who ended it."""
+TOLD = ("rule", "sampler", "sampler_options", "stopping", "stopping_options")
+"""Those of them that somebody who merges two sweeps should know of."""
 
 
 def merge_sweeps(first: Path, second: Path, name: str, results: Path) -> tuple[SweepSpec, int]:
     """Write sweep `name` of the finished runs of the sweeps in two folders; return it and how many runs it has.
 
-    Its space holds both. A run that both have is taken once, from the first unless it failed there. Raises
+    Its space holds both. A run that both have is taken once, from the first unless it was seen longer in the second: it
+    failed in the first, or was stopped there. Raises
     `DataError` if the two are not sweeps of the same runs, `SweepExistsError` if there is something of that name.
     """
     specs = [_spec(folder) for folder in (first, second)]
@@ -65,9 +71,23 @@ def _runs(*folders: Path) -> dict[str, tuple[Asked, RunRecord]]:
         for asked in parsed(folder / "asked.jsonl", Asked.from_json, "its run is left out"):
             record = records.get(asked.run_id)
             there = found.get(asked.run_id)
-            if record is not None and (there is None or there[1].outcome is Outcome.FAILED):
+            if record is not None and (there is None or _knows_more(record, there[1])):
                 found[asked.run_id] = (asked, record)
     return found
+
+
+def _knows_more(record: RunRecord, there: RunRecord) -> bool:
+    """Say whether a record of the same run is of more of it: the other one failed, or was stopped before it was."""
+    if Outcome.FAILED in (record.outcome, there.outcome):
+        return there.outcome is Outcome.FAILED and record.outcome is not Outcome.FAILED
+    return there.outcome is Outcome.STOPPED and (record.outcome is not Outcome.STOPPED or record.steps > there.steps)
+
+
+def kept_of_first(first: Path, second: Path) -> Iterator[str]:
+    """Yield in what two sweeps differ where the first's word counts from now on."""
+    old, new = (_spec(folder).definition() for folder in (first, second))
+    others = [name for name in {**old, **new} if name not in TOLD]
+    yield from toml.differences(old, new, but=others)
 
 
 def _hull(first: Mapping[str, Dimension], second: Mapping[str, Dimension]) -> dict[str, Dimension]:

@@ -90,13 +90,17 @@ def merge(
     It has the finished runs of both, each once, over a space that holds both, and can be extended like any other. For
     example: grokmap merge here there --name both
     """
-    from sweeps.cli.sweep import conduct
-    from sweeps.merging import merge_sweeps, unfinished
+    from sweeps.cli.sweep import conduct, there
+    from sweeps.merging import kept_of_first, merge_sweeps, unfinished
     from sweeps.store.run_store import meant
     from sweeps.whole_sweep import SweepOptions
 
     folders = [meant(folder, results) for folder in (first, second)]
+    for folder in folders:
+        there(folder, results)
     spec, runs = merge_sweeps(folders[0], folders[1], name, results)
     left = sum(unfinished(folder) for folder in folders)
     typer.echo(f"{runs} runs in {results / name}" + (f"; {left} that had not finished are left out" if left else ""))
+    for change in kept_of_first(*folders):
+        typer.echo(f"it goes on as {folders[0].name} does ({folders[0].name} → {folders[1].name}): {change}")
     conduct(spec, SweepOptions(results=results, mlflow=mlflow, map=draw))

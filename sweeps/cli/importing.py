@@ -37,12 +37,12 @@ def import_(
     from grokcore.atomic_files import replacing
     from grokcore.errors import ConfigError
     from grokcore.output_paths import check_outputs
+    from sweeps.store.addresses import address_of, instead_of
 
     if out.suffix.lower() not in (".parquet", ".csv"):
         raise ConfigError([f"--out {out}: give a table to write, as runs.parquet or runs.csv."])
-    if mlflow is None and "://" in source:
-        root = source.partition("#")[0].rstrip("/")
-        raise ConfigError([f"{source}: an address; name an experiment there: grokmap import NAME --mlflow {root}"])
+    if mlflow is None and (address := address_of(source)) is not None:
+        raise ConfigError([instead_of(address)])
     check_outputs([out], [Path(path) for path in (source, settings) if path is not None])
     if out.exists() and not force:
         raise ConfigError([f"{out} is there already: give --force to write over it, or --out another name."])

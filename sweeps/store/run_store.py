@@ -20,7 +20,7 @@ from typing import Any, Protocol, Self, TypeVar
 
 from grokcore.atomic_files import write_text
 from grokcore.config.folders import folders_kept, keep_files, use_folder
-from grokcore.errors import ConfigError, GrokmapError, SweepExistsError
+from grokcore.errors import ConfigError, DataError, GrokmapError, SweepExistsError
 from grokcore.records.run_record import RunRecord
 from sweeps.spec import toml
 from sweeps.spec.box import narrowings
@@ -28,6 +28,7 @@ from sweeps.spec.space import Dimension
 from sweeps.spec.sweep_spec import SweepSpec
 from sweeps.stopping.base import Expected
 from sweeps.store import lines
+from sweeps.store.addresses import address_of, instead_of
 from sweeps.store.checkpoint_store import FOLDER, checkpoint_name
 from sweeps.store.storage import place
 
@@ -265,7 +266,12 @@ def refusal(name: str, changes: Iterable[str], results: Path) -> str:
 
 
 def meant(target: Path, results: Path) -> Path:
-    """Return the folder of the sweep that a user named; the path itself where there is such a file or no such sweep."""
+    """Return the folder of the sweep that a user named; the path itself where there is such a file or no such sweep.
+
+    Raises `DataError` for an address, with what to do instead.
+    """
+    if (address := address_of(target)) is not None:
+        raise DataError(instead_of(address, " --out runs.csv, then: grokmap map runs.csv"))
     named = results / target
     return named if not target.exists() and (named / "spec.toml").exists() else target
 

@@ -1,5 +1,6 @@
 """Sweeps that grow: extended, looked at closer, given points, merged, and ended once enough is known."""
 
+import dataclasses
 import json
 import re
 
@@ -8,14 +9,16 @@ import pytest
 from grokcore.errors import ConfigError, DataError, SweepExistsError
 from grokcore.records.run_record import Outcome
 from sweeps.driver import Driver
-from sweeps.merging import merge_sweeps
+from sweeps.merging import kept_of_first, merge_sweeps
 from sweeps.points import read_points
 from sweeps.progress import Watcher
 from sweeps.spec.box import widened
 from sweeps.spec.space import Choice, Range
 from sweeps.spec.sweep_spec import SweepSpec
-from sweeps.store.run_store import Store, read_records
+from sweeps.store.run_store import Asked, Store, read_records
 from sweeps.whole_sweep import SweepOptions, _enqueue, run_sweep
+
+POINT = {"fraction": 0.5, "optimizer.decay": 1.0, "optimizer.rate": 0.01, "seed": 0}
 
 
 @pytest.fixture
@@ -185,6 +188,29 @@ def test_a_run_that_failed_in_one_sweep_is_taken_from_the_other(spec, changed, p
     found = list(read_records(tmp_path / "both"))
     assert len(found) == 24
     assert all(record.outcome is Outcome.FINISHED for record in found)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "taken"), [(5, 10, 10), (10, 5, 10), (5, 40, 40), (40, 5, 40), (0, 5, 5), (5, 0, 5)]
+)
+def test_a_run_that_both_have_is_taken_where_more_was_seen_of_it(
+    spec, changed, pretend, tmp_path, first, second, taken
+):
+    """Steps at which it was stopped; 40 is its budget, 0 that it failed."""
+    for name, steps in (("one", first), ("two", second)):
+        sweep = changed(spec, name=name, stopping="hazard" if steps < 40 else "none")
+        with Store(sweep, tmp_path) as store:
+            whole = pretend(sweep.whole_space.config(POINT), Outcome.FINISHED)
+            keep = whole.columns["step"] <= steps
+            outcome = {40: Outcome.FINISHED, 0: Outcome.FAILED}.get(steps, Outcome.STOPPED)
+            columns = {column: values[keep] for column, values in whole.columns.items()}
+            store.ask([Asked(number=0, params=POINT, run_id=whole.run_id)])
+            store.add([dataclasses.replace(whole, columns=columns, outcome=outcome)])
+    merge_sweeps(tmp_path / "one", tmp_path / "two", "both", tmp_path)
+    (record,) = read_records(tmp_path / "both")
+    assert record.steps == taken
+    said = list(kept_of_first(tmp_path / "one", tmp_path / "two"))
+    assert said == [] if 40 not in (first, second) else ["stopping: " in line for line in said] == [True]
 
 
 def test_sweeps_of_other_runs_are_not_merged(run, spec, changed, tmp_path):

@@ -83,6 +83,19 @@ def test_a_comparison_of_tables_takes_the_same_options_and_says_the_same(grokmap
     assert grokmap(*shlex.split(command)[1:])[0] == 0
 
 
+@pytest.mark.parametrize(
+    "command", [["map"], ["compare", "runs.csv"], ["extend", "--runs", "+4"], ["import"], ["track"]]
+)
+def test_an_address_is_answered_with_what_to_do_with_one(grokmap, command):
+    code, _, err = grokmap(*command, "http://127.0.0.1:5000/#/experiments/1")
+    assert code == 2
+    said = " ".join(err.split())
+    assert "http://127.0.0.1:5000/#/experiments/1: an address; name an experiment there: grokmap import NAME" in said
+    assert "--mlflow http://127.0.0.1:5000" in said
+    code, _, err = grokmap("map", "s3://bucket/results/mine")
+    assert (code, "s3://bucket/results/mine: an address; copy the sweep's folder here" in err) == (2, True)
+
+
 def test_where_no_axis_can_be_guessed_the_options_named_are_the_remedy(grokmap):
     names = {"train_frac": "a", "weight_decay": "b"}
     frame = theirs().rename(columns=names).assign(c=1.5 * np.arange(24), d=np.arange(24) ** 2, e=np.arange(24)[::-1])
