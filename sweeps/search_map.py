@@ -1,12 +1,15 @@
 """SearchMap: the map that a search goes by, told new runs in less than a fit's time and fitted anew now and then.
 
-It is a function of the runs in their order, whatever was told before: a restored search goes on as it would have.
+It is a function of the runs in their order, whatever was told before: a restored search goes on as it would have, and
+whoever asks for the map of the same runs (the sampler, what is expected of runs that begin, a goal) gets the same one.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
@@ -27,20 +30,33 @@ GROWTH: Final = 1.4
 """Factor between these numbers."""
 
 
+Row = tuple[tuple[str, Any], ...]
+"""A run's columns and values."""
+
+
+@dataclass(frozen=True)
+class _Space:
+    """What a map is fitted over."""
+
+    axes: tuple[tuple[str, str], ...]
+    box: tuple[tuple[str, tuple[float, float]], ...]
+    rule: RegimeRule
+    seed: int
+
+
 class SearchMap:
     """A regime map of what a study was told so far."""
 
     def __init__(self, rule: RegimeRule, distributions: Mapping[str, BaseDistribution], seed: int) -> None:
         self.axes = axes_of(distributions)
         self.map: RegimeMap | None = None
-        self._rule, self._seed = rule, seed
-        self._base: tuple[int, RegimeMap] | None = None
         ranged = (FloatDistribution, IntDistribution)
-        self._box = {
+        box = {
             name: (float(distribution.low), float(distribution.high))
             for name, distribution in distributions.items()
             if name in self.axes and isinstance(distribution, ranged)
         }
+        self._space = _Space(tuple(self.axes.items()), tuple(box.items()), rule, seed)
 
     @property
     def drawable(self) -> bool:
@@ -49,34 +65,41 @@ class SearchMap:
 
     def tell(self, runs: Sequence[tuple[Mapping[str, Any], Milestone, Milestone]]) -> RegimeMap | None:
         """Return the map of all `runs`, (parameters, t_mem, t_gen) each; None where they do not make one yet."""
-        rows: list[dict[str, Any]] = []
+        rows: list[Row] = []
         for params, mem, gen in runs:
             row = {name: params[name] for name in self.axes}
             row |= {"t_mem": mem.step, "t_mem_event": mem.event, "t_gen": gen.step, "t_gen_event": gen.event}
             # A run censored before the budget was stopped there.
-            row["outcome"] = "finished" if gen.event or gen.step >= self._rule.budget else "stopped"
-            rows.append(row)
+            row["outcome"] = "finished" if gen.event or gen.step >= self._space.rule.budget else "stopped"
+            rows.append(tuple(row.items()))
         try:
-            self.map = self._fitted(rows) if rows else None
+            self.map = _fitted(tuple(rows), self._space) if rows else None
         except DataError:
             # Too few runs, or an axis without two values yet.
             self.map = None
         return self.map
 
-    def _fitted(self, rows: list[dict[str, Any]]) -> RegimeMap:
-        """Return the map of all runs, with what was learned from the first so many of them."""
-        size = learned_from(len(rows))
-        if self._base is None or self._base[0] != size:
-            try:
-                self._base = size, self._fit(rows[:size])
-            except DataError:
-                return self._fit(rows)
-        return self._base[1].with_runs(pd.DataFrame(rows)) if size < len(rows) else self._base[1]
 
-    def _fit(self, rows: list[dict[str, Any]]) -> RegimeMap:
-        from analysis.maps.regime_map import RegimeMap
+@functools.lru_cache(maxsize=1)
+def _fitted(rows: tuple[Row, ...], space: _Space) -> RegimeMap:
+    """Return the map of all runs, with what was learned from the first so many of them."""
+    size = learned_from(len(rows))
+    try:
+        learned = _learned(rows[:size], space)
+    except DataError:
+        return _learned(rows, space)
+    return learned.with_runs(_table(rows)) if size < len(rows) else learned
 
-        return RegimeMap.fit(pd.DataFrame(rows), self.axes, rule=self._rule, seed=self._seed, box=self._box)
+
+@functools.lru_cache(maxsize=1)
+def _learned(rows: tuple[Row, ...], space: _Space) -> RegimeMap:
+    from analysis.maps.regime_map import RegimeMap
+
+    return RegimeMap.fit(_table(rows), dict(space.axes), rule=space.rule, seed=space.seed, box=dict(space.box))
+
+
+def _table(rows: tuple[Row, ...]) -> pd.DataFrame:
+    return pd.DataFrame([dict(row) for row in rows])
 
 
 def learned_from(runs: int) -> int:

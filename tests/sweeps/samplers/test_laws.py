@@ -219,6 +219,25 @@ def test_a_search_keeps_no_map_but_those_it_needs():
     assert max(alive) <= 2
 
 
+def test_who_asks_for_the_map_of_the_same_runs_gets_the_same_one(monkeypatch):
+    space = {name: axis.distribution for name, axis in SPACE.items()}
+    rng, sizes, fit = np.random.default_rng(1), [], RegimeMap.fit.__func__
+
+    def counted(cls, frame, *args, **options):
+        sizes.append(len(frame))
+        return fit(cls, frame, *args, **options)
+
+    monkeypatch.setattr(RegimeMap, "fit", classmethod(counted))
+    runs = [{"fraction": rng.uniform(0.2, 0.9), "decay": 10 ** rng.uniform(-2, 1), "seed": 0} for _ in range(40)]
+    told = [(run, *(Milestone(event=e, step=s) for s, e in oracle(run))) for run in runs]
+    sampler, expected = SearchMap(RULE, space, 0), SearchMap(RULE, dict(space), 0)
+    assert sampler.tell(told) is expected.tell(list(told))
+    assert sizes == [32]
+    assert SearchMap(RULE, space, 1).tell(told) is not sampler.map
+    assert sampler.tell(told[:36]) is not expected.map
+    assert sizes == [32, 32, 32]
+
+
 def test_two_hundred_refits_take_no_more_memory_than_forty():
     space = {name: axis.distribution for name, axis in SPACE.items()}
     rng, search, used = np.random.default_rng(0), SearchMap(RULE, space, 0), []
