@@ -1,8 +1,8 @@
 """What choosing a wave costs beside the runs it chooses: ``python -m benchmarks.wave_cost``.
 
 Runs the default sweep (sweep.py) with the boundary sampler, in a temporary folder and without MLflow. For each hand-out
-of a cohort that took more than a tenth of a second it prints what the driver's thread took (refitting the map, choosing,
-what the map expects of runs that begin) beside the processor time of the runs that ended until the next one.
+of a cohort that took more than a tenth of a second it prints what the driver's thread took (refitting the map,
+choosing, what the map expects of runs that begin) beside the processor time of the runs that ended until the next one.
 """
 
 from __future__ import annotations
@@ -57,9 +57,10 @@ def main() -> None:
     for (took, before), end in zip(waves, ends, strict=True):
         print(f"{took:>12.2f}{end - before:>28.1f}{took / max(end - before, 1e-9):>8.1%}")
     spent = sum(took for took, _ in waves)
-    share = (spent + others) / result.cpu_seconds
+    whole = result.cpu_seconds
     print(
-        f"all: {spent:.1f} s, and {others:.1f} s of other hand-outs, beside {result.cpu_seconds:.1f} s of runs: {share:.1%}"
+        f"all: {spent:.1f} s, and {others:.1f} s of other hand-outs, beside {whole:.1f} s of runs: "
+        f"{(spent + others) / whole:.1%}"
     )
 
 
