@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-PACKAGES = ("ray", "torch", "numpy", "optuna", "mlflow", "pandas", "pyarrow")
+PACKAGES = ("ray", "torch", "numpy", "numba", "optuna", "mlflow", "pandas", "pyarrow")
 """Packages whose versions decide whether hosts understand each other and give the same bits."""
 
 

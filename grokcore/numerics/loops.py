@@ -54,13 +54,14 @@ def loops_by() -> str:
 
 @functools.cache
 def loops_for() -> str:
-    """Return who computes what loops do, for a run's record: with the processor that loops are compiled for."""
+    """Return who computes what loops do, for a run's record: with the processor that numba compiles loops for."""
     if loops_by() == "torch":
         return "torch"
+    import numba
     from numba.core import codegen, config
 
     given, host = cast("Any", config), cast("Any", codegen)
-    return f"compiled for {given.CPU_NAME or host.ll.get_host_cpu_name()}"
+    return f"numba {numba.__version__} for {given.CPU_NAME or host.ll.get_host_cpu_name()}"
 
 
 def serves(*tensors: Tensor) -> bool:
@@ -194,6 +195,7 @@ def _take_whole_vectors() -> None:
     It holds for what else this process compiles afterwards, and changes no bits. Who has told numba of a processor is
     heeded.
     """
+    import numba
     from numba.core import codegen, config
 
     given, host = cast("Any", config), cast("Any", codegen)
