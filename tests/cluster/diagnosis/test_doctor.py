@@ -20,7 +20,9 @@ def healthy():
         host="a",
         clock=1000.0,
         python="3.11.7",
-        versions={name: pins[name] for name in ("ray", "torch", "numpy", "numba", "optuna", "mlflow", "pandas", "pyarrow")},
+        versions={
+            name: pins[name] for name in ("ray", "torch", "numpy", "numba", "optuna", "mlflow", "pandas", "pyarrow")
+        },
         cpus=8,
         threads=1,
         disk_free=10**11,
