@@ -195,7 +195,6 @@ def _take_whole_vectors() -> None:
     It holds for what else this process compiles afterwards, and changes no bits. Who has told numba of a processor is
     heeded.
     """
-    import numba
     from numba.core import codegen, config
 
     given, host = cast("Any", config), cast("Any", codegen)
