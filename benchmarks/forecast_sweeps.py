@@ -26,20 +26,18 @@ PACKED = Path(__file__).with_suffix(".parquet")
 ADAMW = {"name": "adamw", "betas": [0.9, 0.98]}
 SMALL = {"optimizer": ADAMW, "model": {"name": "mlp", "width": 64}, "steps": 5000}
 SPACE = {"fraction": (0.2, 0.9), "decay": (0.03, 10.0), "rate": (0.001, 0.1)}
+ATTENTION = {
+    "optimizer": ADAMW,
+    "task": {"name": "modular_addition", "modulus": 23},
+    "model": {"name": "transformer", "width": 32, "heads": 2, "mlp_width": 128},
+    "steps": 4000,
+}
+ATTENTION_SPACE = {"fraction": (0.3, 0.9), "decay": (0.03, 10.0), "rate": (0.001, 0.03)}
 SWEEPS: dict[str, tuple[dict[str, Any], dict[str, tuple[float, float]], int]] = {
     "addition-31": ({**SMALL, "task": {"name": "modular_addition", "modulus": 31}}, SPACE, 256),
     "random-labels": ({**SMALL, "task": {"name": "random_labels", "modulus": 23}}, SPACE, 64),
     "addition-47": ({**SMALL, "task": {"name": "modular_addition", "modulus": 47}}, SPACE, 96),
-    "transformer": (
-        {
-            "optimizer": ADAMW,
-            "task": {"name": "modular_addition", "modulus": 23},
-            "model": {"name": "transformer", "width": 32, "heads": 2, "mlp_width": 128},
-            "steps": 4000,
-        },
-        {"fraction": (0.3, 0.9), "decay": (0.03, 10.0), "rate": (0.001, 0.03)},
-        96,
-    ),
+    "transformer": (ATTENTION, ATTENTION_SPACE, 96),
     "multiplication-29": ({**SMALL, "task": {"name": "modular_multiplication", "modulus": 29}}, SPACE, 128),
     "division-29": ({**SMALL, "task": {"name": "modular_division", "modulus": 29}}, SPACE, 128),
     "group-s4": ({**SMALL, "task": {"name": "group_composition", "group": "S4"}}, SPACE, 128),
@@ -79,12 +77,11 @@ LATER: dict[str, tuple[dict[str, Any], dict[str, tuple[float, float]], int]] = {
     ),
     "transformer-29": (
         {
-            "optimizer": ADAMW,
+            **ATTENTION,
             "task": {"name": "modular_subtraction", "modulus": 29},
             "model": {"name": "transformer", "width": 32, "heads": 4, "mlp_width": 128},
-            "steps": 4000,
         },
-        {"fraction": (0.3, 0.9), "decay": (0.03, 10.0), "rate": (0.001, 0.03)},
+        ATTENTION_SPACE,
         96,
     ),
 }

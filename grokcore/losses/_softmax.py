@@ -8,12 +8,12 @@ Shapes: K runs, N examples, C classes, two at least.
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from grokcore.lazy_torch import torch
+from grokcore.numerics.exponential import exponential
 from grokcore.numerics.loops import Place, flags, floats, integers, loop, part, place, serves
 
 if TYPE_CHECKING:
@@ -21,16 +21,6 @@ if TYPE_CHECKING:
 
 EXAMPLES = 192
 """Examples that are gone through together."""
-
-_LOG2_E = np.float32(1.0 / math.log(2.0))
-_ROUND = np.float32(3 << 22)
-"""A sum with it is rounded to a whole number, which then stands in the last bits."""
-_SMALLEST = np.float32(-87.33)
-"""Below its exponential there are only subnormal numbers."""
-_1, _2, _3, _4, _5, _6 = (
-    np.float32(c) for c in (0.69314718, 0.24022648, 0.055503324, 0.009618437, 0.0013398875, 0.00015353362)
-)
-"""2^f = 1 + f · (_1 + f · (_2 + …)) for |f| ≤ 1/2: the least largest relative error, 8e-8 with float32's rounding."""
 
 
 def may_loop(outputs: Tensor) -> bool:
@@ -68,22 +58,6 @@ def _where(outputs: Tensor, *others: Tensor) -> tuple[int | Place, ...]:
     """Return runs, classes and examples, as the memory lies, and where tensors lie."""
     runs, examples, classes = outputs.shape
     return (runs, classes, examples, place(outputs.mT), *map(place, others))
-
-
-@part
-def _exp(x: Any) -> Any:
-    """exp(x) of x ≤ 0, to 8e-8 and the rounding of x · log₂ e; 0 where it would be subnormal."""
-    power = x * _LOG2_E
-    whole = power + _ROUND
-    f = power - (whole - _ROUND)
-    p = _6 * f + _5
-    p = p * f + _4
-    p = p * f + _3
-    p = p * f + _2
-    p = p * f + _1
-    p = p * f + np.float32(1)
-    raised = np.float32(p).view(np.int32) + np.int32(np.float32(whole).view(np.int32) << np.int32(23))
-    return np.float32(0) if x < _SMALLEST else np.int32(raised).view(np.float32)
 
 
 @part
@@ -181,11 +155,11 @@ def _gradient(  # noqa: PLR0917
             for c in range(classes):
                 row, shift = z[c * length + start : c * length + start + n], b[c]
                 for i in range(n):
-                    power = _exp((row[i] + shift) * scale - top[i])
+                    power = exponential((row[i] + shift) * scale - top[i])
                     row[i] = power
                     others[i] += power
             for i in range(n):
-                share = w[i] / (others[i] + _exp(own[i] - top[i]))
+                share = w[i] / (others[i] + exponential(own[i] - top[i]))
                 own[i] = -others[i] * share
                 top[i] = share
             _scale(z[start:], classes, length, top[:n])
@@ -214,7 +188,7 @@ def _margins(  # noqa: PLR0917
             for c in range(classes):
                 row = z[c * length + start : c * length + start + n]
                 for i in range(n):
-                    others[i] += _exp(row[i] - top[i])
+                    others[i] += exponential(row[i] - top[i])
             sum_ = floats(sums, k, length)[start : start + n]
             margin = floats(largest, k, length)[start : start + n]
             answered = flags(right, k, length)[start : start + n]

@@ -5,9 +5,8 @@ a loop does all of it while an element is in a register. numba compiles it for t
 program besides Python, and keeps what it compiled beside the module. Whoever has a loop has the same in torch's
 operations too: the specification, what all other devices and precisions take, and what the loop is tested against.
 
-A loop goes run by run and never adds up over runs, so that a run's bits do not depend on its company. It calls nothing
-that lies in another file, since numba looks at its own file alone when it asks whether what it kept is still true; what
-lies in its own file is a `part` of it.
+A loop goes run by run and never adds up over runs, so that a run's bits do not depend on its company. What it calls is
+a `part`, of its own file or of one it imports from.
 To become vector instructions a loop must see that memory lies in one piece and that indices are not negative: cut out
 a run's row before the innermost loop, and count through it from 0.
 """
@@ -15,9 +14,11 @@ a run's row before the innermost loop, and count through it from 0.
 from __future__ import annotations
 
 import functools
+import hashlib
 import os
 import types
 from collections.abc import Callable, Container, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -33,9 +34,6 @@ CHOICE = "GROKMAP_LOOPS"
 """The environment variable that overrules the choice: "compiled" or "torch"."""
 
 Numbers = npt.NDArray[np.float32]
-Rows = tuple[Numbers, int]
-"""Some rows of one length as a loop sees them: all memory from first to last element, and how far apart rows begin."""
-
 Place = tuple[int, int]
 """Where the runs of a tensor lie: the address of the first, and by how many elements they are apart."""
 
@@ -72,19 +70,10 @@ def serves(*tensors: Tensor) -> bool:
     )
 
 
-def rows(tensor: Tensor) -> Rows:
-    """Return the rows of a tensor (K, L), of which each lies in one piece."""
-    (runs, length), (apart, one) = tensor.shape, tensor.stride()
-    if one != 1:
-        raise ValueError(f"strides of {tensor.stride()}: elements of a row are not neighbours")
-    memory = tensor.as_strided(((runs - 1) * apart + length,), (1,))
-    return memory.numpy(), apart
-
-
 def place(tensor: Tensor) -> Place:
     """Return where the runs of a tensor (K, …) lie, each in one piece; it says so as long as somebody holds the tensor.
 
-    It costs a sixth of what `rows` does.
+    It costs a sixth of what arrays of numpy do.
     """
     if not tensor.is_contiguous():
         length = 1
@@ -111,7 +100,7 @@ def flags(at: Place, k: int, length: int) -> npt.NDArray[np.bool_]:
 
 
 def part(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Mark a function that loops of its file call, and parts below it."""
+    """Mark a function that loops call, and parts below it."""
     _PARTS.add(function)
     return function
 
@@ -131,6 +120,7 @@ def loop(function: Callable[..., None]) -> Callable[..., None]:
             if _is_in(_PARTS, value):
                 parts[name] = compile_(forceinline=True)(_knowing(cast("types.FunctionType", value), parts))
         whole = _knowing(cast("types.FunctionType", function), parts)
+        whole.__qualname__ += _lent(function)
         made: Callable[..., None]
         try:
             made = compile_(cache=True)(whole)
@@ -143,6 +133,17 @@ def loop(function: Callable[..., None]) -> Callable[..., None]:
         compiled()(*args)
 
     return call
+
+
+def _lent(function: Callable[..., None]) -> str:
+    """Return a name for what other files lend to a loop's, as it is now; empty if they lend nothing.
+
+    numba keeps a loop by its name, and asks its own file alone whether that is still true.
+    """
+    values = function.__globals__.values()
+    files = {value.__code__.co_filename for value in values if _is_in(_PARTS, value)} - {function.__code__.co_filename}
+    content = hashlib.sha256(b"".join(Path(file).read_bytes() for file in sorted(files)))
+    return f"_{content.hexdigest()[:8]}" if files else ""
 
 
 def _knowing(function: types.FunctionType, parts: Mapping[str, Any]) -> Callable[..., Any]:

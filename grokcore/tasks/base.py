@@ -43,6 +43,8 @@ class Table:
 
     def __post_init__(self) -> None:
         self._check()
+        for name in ("inputs", "targets"):  # the engine reads them as numbers of 64 bits
+            object.__setattr__(self, name, getattr(self, name).astype(np.int64, copy=False))
         self.inputs.setflags(write=False)
         self.targets.setflags(write=False)
         if self.templates is not None:
@@ -59,7 +61,7 @@ class Table:
         for what, values, size in (("inputs", inputs, "symbols"), ("targets", targets, "classes")):
             count = getattr(self, size)
             if not np.issubdtype(values.dtype, np.integer):
-                raise DataError(f"a task's table has {what} of type {values.dtype}; give whole numbers (int64).")
+                raise DataError(f"a task's table has {what} of type {values.dtype}; give whole numbers.")
             if values.min() < 0 or values.max() >= count:
                 raise DataError(
                     f"a task's table has {what} from {values.min()} to {values.max()} and {size} = {count}; "

@@ -14,7 +14,7 @@ import numpy as np
 from grokcore.lazy_torch import torch
 from grokcore.models.base import Parameters
 from grokcore.models.transformer import Transformer
-from grokcore.numerics.loops import Rows, loop, part, rows, serves
+from grokcore.numerics.loops import Place, floats, loop, part, place, serves
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -69,9 +69,9 @@ def normalise_back(
         return delta
     if serves(delta):
         before = torch.empty_like(delta, memory_format=torch.contiguous_format)
-        at = rows(out[names[f"{which}_gain"]]), rows(out[names[f"{which}_shift"]])
-        seen = rows(norm.normal.flatten(1)), rows(norm.scale.flatten(1)), rows(w[names[f"{which}_gain"]])
-        _normalise_back(rows(delta.flatten(1)), *seen, *at, rows(before.flatten(1)), *delta.shape)
+        at = place(out[names[f"{which}_gain"]]), place(out[names[f"{which}_shift"]])
+        seen = place(norm.normal), place(norm.scale), place(w[names[f"{which}_gain"]])
+        _normalise_back(place(delta), *seen, *at, place(before), *delta.shape)
         return before
     torch.sum(delta, 1, out=out[names[f"{which}_shift"]])
     torch.sum(delta * norm.normal, 1, out=out[names[f"{which}_gain"]])
@@ -86,9 +86,9 @@ def _normalised(w: Parameters, names: Mapping[str, str], which: str, x: Tensor) 
     """Do what `normalise` does, by a loop."""
     found, normal = (torch.empty_like(x, memory_format=torch.contiguous_format) for _ in range(2))
     mean, scale = x.new_empty(*x.shape[:2], 1), x.new_empty(*x.shape[:2], 1)
-    gain, shift = (rows(w[names[f"{which}_{kind}"]]) for kind in ("gain", "shift"))
-    each = (rows(value.flatten(1)) for value in (found, normal, mean, scale))
-    _normalise(rows(x.flatten(1)), gain, shift, *each, *x.shape)
+    gain, shift = (place(w[names[f"{which}_{kind}"]]) for kind in ("gain", "shift"))
+    each = (place(value) for value in (found, normal, mean, scale))
+    _normalise(place(x), gain, shift, *each, *x.shape)
     return found, Norm(x, normal, mean, scale)
 
 
@@ -113,13 +113,13 @@ def _sum(x: Any, sums: Any) -> Any:
 
 @loop
 def _normalise(  # noqa: PLR0917
-    x: Rows,
-    gain: Rows,
-    shift: Rows,
-    found: Rows,
-    normal: Rows,
-    mean: Rows,
-    scale: Rows,
+    x: Place,
+    gain: Place,
+    shift: Place,
+    found: Place,
+    normal: Place,
+    mean: Place,
+    scale: Place,
     runs: int,
     length: int,
     width: int,
@@ -128,32 +128,34 @@ def _normalise(  # noqa: PLR0917
     away, sums, share = np.empty(width, np.float32), np.empty(64, np.float32), np.float32(1 / width)
     squares, eps = np.empty(width, np.float32), np.float32(LAYER_NORM_EPS)
     for k in range(runs):
-        g, s = gain[0][k * gain[1] :][:width], shift[0][k * shift[1] :][:width]
+        g, s = floats(gain, k, width), floats(shift, k, width)
+        entered, means, scales = floats(x, k, length * width), floats(mean, k, length), floats(scale, k, length)
+        normals, left = floats(normal, k, length * width), floats(found, k, length * width)
         for r in range(length):
-            before = x[0][k * x[1] + r * width :][:width]
+            before = entered[r * width :][:width]
             middle = _sum(before, sums) * share
             for i in range(width):
                 away[i] = before[i] - middle
             for i in range(width):
                 squares[i] = away[i] * away[i]
             by = np.float32(1) / np.sqrt(_sum(squares, sums) * share + eps)
-            one, after = normal[0][k * normal[1] + r * width :][:width], found[0][k * found[1] + r * width :][:width]
+            one, after = normals[r * width :][:width], left[r * width :][:width]
             for i in range(width):
                 one[i] = away[i] * by
             for i in range(width):
                 after[i] = one[i] * g[i] + s[i]
-            mean[0][k * mean[1] + r], scale[0][k * scale[1] + r] = middle, by
+            means[r], scales[r] = middle, by
 
 
 @loop
 def _normalise_back(  # noqa: PLR0917
-    delta: Rows,
-    normal: Rows,
-    scale: Rows,
-    gain: Rows,
-    at_gain: Rows,
-    at_shift: Rows,
-    before: Rows,
+    delta: Place,
+    normal: Place,
+    scale: Place,
+    gain: Place,
+    at_gain: Place,
+    at_shift: Place,
+    before: Place,
     runs: int,
     length: int,
     width: int,
@@ -162,15 +164,17 @@ def _normalise_back(  # noqa: PLR0917
     each, times, sums = np.empty(width, np.float32), np.empty(width, np.float32), np.empty(64, np.float32)
     gains, shifts, share = np.empty(width, np.float32), np.empty(width, np.float32), np.float32(1 / width)
     for k in range(runs):
-        by = gain[0][k * gain[1] :][:width]
-        to_gain, to_shift = at_gain[0][k * at_gain[1] :][:width], at_shift[0][k * at_shift[1] :][:width]
+        by, scales = floats(gain, k, width), floats(scale, k, length)
+        to_gain, to_shift = floats(at_gain, k, width), floats(at_shift, k, width)
+        deltas, normals = floats(delta, k, length * width), floats(normal, k, length * width)
+        entered = floats(before, k, length * width)
         to_gain[:] = 0
         to_shift[:] = 0
         for start in range(0, length, SOME):
             gains[:] = 0
             shifts[:] = 0
             for r in range(start, min(start + SOME, length)):
-                d, n = delta[0][k * delta[1] + r * width :][:width], normal[0][k * normal[1] + r * width :][:width]
+                d, n = deltas[r * width :][:width], normals[r * width :][:width]
                 for i in range(width):
                     each[i] = d[i] * by[i]
                 for i in range(width):
@@ -179,8 +183,8 @@ def _normalise_back(  # noqa: PLR0917
                     gains[i] += d[i] * n[i]
                 for i in range(width):
                     shifts[i] += d[i]
-                mean, slope, s = _sum(each, sums) * share, _sum(times, sums) * share, scale[0][k * scale[1] + r]
-                o = before[0][k * before[1] + r * width :][:width]
+                mean, slope, s = _sum(each, sums) * share, _sum(times, sums) * share, scales[r]
+                o = entered[r * width :][:width]
                 for i in range(width):
                     o[i] = s * (each[i] - mean - n[i] * slope)
             for i in range(width):

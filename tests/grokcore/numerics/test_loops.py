@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -68,13 +69,33 @@ def test_torch_may_be_asked_to_do_it():
     assert not loops.serves(torch.zeros(2, 32))
 
 
-def test_rows_are_the_memory_of_a_part_and_no_more():
-    whole = torch.arange(30.0).view(3, 10)
-    memory, apart = loops.rows(whole[:, 2:6])
-    assert apart == 10
-    np.testing.assert_array_equal(memory, np.arange(2.0, 26.0, dtype=np.float32))
-    with pytest.raises(ValueError, match="not neighbours"):
-        loops.rows(whole.mT)
+PARTED = """
+import sys
+import numpy as np
+from lent import twice
+from grokcore.numerics.loops import loop
+
+@loop
+def fill(out):
+    for i in range(len(out)):
+        out[i] = twice(i)
+
+out = np.zeros(3, np.float32)
+fill(out)
+print(out.tolist())
+"""
+
+
+def test_a_loop_that_was_kept_follows_a_part_in_another_file(tmp_path):
+    (tmp_path / "own.py").write_text(PARTED, encoding="utf-8")
+    for factor in (2, 3):
+        lent = f"from grokcore.numerics.loops import part\n\n@part\ndef twice(x):\n    return {factor} * x\n"
+        (tmp_path / "lent.py").write_text(lent, encoding="utf-8")
+        command = [sys.executable, "-B", "-c", "import own"]
+        own = {**os.environ, "PYTHONPATH": f"{tmp_path}:{Path(__file__).parents[3]}"}
+        done = subprocess.run(command, cwd=tmp_path, env=own, capture_output=True, text=True, check=True)
+        assert done.stdout == f"[0.0, {factor}.0, {2 * factor}.0]\n"
+    assert len(list(tmp_path.rglob("*.nbi"))) == 2
 
 
 def test_a_place_is_where_runs_lie_in_one_piece_each():

@@ -36,3 +36,9 @@ def test_what_fits_is_kept():
     table = Table(inputs=INPUTS.copy(), targets=TARGETS.copy(), symbols=3, classes=4)
     np.testing.assert_array_equal(table.inputs, INPUTS)
     assert not table.inputs.flags.writeable
+
+
+def test_whole_numbers_of_any_size_are_read_as_those_of_64_bits():
+    table = Table(inputs=INPUTS.astype(np.uint8), targets=TARGETS.astype(np.int32), symbols=3, classes=4)
+    assert table.inputs.dtype == table.targets.dtype == np.int64
+    np.testing.assert_array_equal(table.inputs, INPUTS)

@@ -15,28 +15,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from grokcore.lazy_torch import torch
-from grokcore.numerics.loops import Numbers, Rows, loop, part, rows
+from grokcore.numerics.exponential import exponential
+from grokcore.numerics.loops import Numbers, loop, part
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+Rows = tuple[Numbers, int]
+"""Rows (K, L) as a loop sees them: all memory from first to last element, and how far apart runs begin."""
 Tables = tuple[Numbers, int, int]
 """Tables (K, T, D) as a loop sees them: all memory, how far apart runs begin, and how far apart rows."""
+Places = tuple[Any, int, int]
+"""Which row of a table each row and memory means: all memory, how far apart runs are, and memories; 0: one for all."""
 
 SOME = 1024
 """Scores that are gone through together, so that they stay in the nearest cache."""
 
 _u = np.uintp
-
-_LOG2_E = np.float32(1.0 / math.log(2.0))
-_ROUND = np.float32(3 << 22)
-"""A sum with it is rounded to a whole number, which then stands in the last bits."""
-_SMALLEST = np.float32(-87.33)
-"""Below its exponential there are only subnormal numbers."""
-_1, _2, _3, _4, _5, _6 = (
-    np.float32(c) for c in (0.69314718, 0.24022648, 0.055503324, 0.009618437, 0.0013398875, 0.00015353362)
-)
-"""2^f = 1 + f · (_1 + f · (_2 + …)) for |f| ≤ 1/2: the least largest relative error, 8e-8 with float32's rounding."""
 
 
 @dataclass(frozen=True)
@@ -133,6 +128,12 @@ def _sizes(attention: Tensor, width: int) -> tuple[int, int, int, int, int]:
     return runs, seen, length, heads, width // heads
 
 
+def rows(tensor: Tensor) -> Rows:
+    """Return the rows of a tensor (K, L), of which each lies in one piece."""
+    memory, apart, _ = tables(tensor.unsqueeze(1))
+    return memory, apart
+
+
 def tables(tensor: Tensor) -> Tables:
     """Return tables (K, T, D), of which each row lies in one piece."""
     (runs, length, width), (apart, row, one) = tensor.shape, tensor.stride()
@@ -143,23 +144,6 @@ def tables(tensor: Tensor) -> Tables:
 
 
 # Indices are unsigned, so that none has to be looked at for whether it counts from the end.
-
-
-@part
-def _exp(x: Any) -> Any:
-    """exp(x) of x ≤ 0, to 8e-8 and the rounding of x · log₂ e; 0 where it would be subnormal."""
-    power = x * _LOG2_E
-    whole = power + _ROUND
-    f = power - (whole - _ROUND)
-    p = _6 * f + _5
-    p = p * f + _4
-    p = p * f + _3
-    p = p * f + _2
-    p = p * f + _1
-    p = p * f + np.float32(1)
-    raised = np.float32(p).view(np.int32) + np.int32(np.float32(whole).view(np.int32) << np.int32(23))
-    found = np.float32(0) if x < _SMALLEST else np.int32(raised).view(np.float32)
-    return found if x == x else x  # noqa: PLR0124, what is no number stays none
 
 
 @part
@@ -179,7 +163,7 @@ def _softmax(scores: Rows, runs: int, seen: int, length: int) -> None:
             for j in range(seen):
                 row = s[j * length + start : j * length + start + n]
                 for i in range(n):
-                    power = _exp(row[i] - top[i])
+                    power = exponential(row[i] - top[i])
                     row[i] = power
                     total[i] += power
             for j in range(seen):
@@ -296,59 +280,30 @@ def _mix(  # noqa: PLR0917
 
 
 @part
-def _mix_back(  # noqa: PLR0917
-    at_scores: Rows,
-    keys: Tables,
-    index: Rows,
-    at_query: Tables,
-    own: Rows,
-    runs: int,
-    seen: int,
-    length: int,
-    heads: int,
-    head: int,
-) -> None:
-    """Add to rows of `at_query` the keys that were attended to, each with its gradient."""
-    n, h_n, head_n, j_n = _u(length), _u(heads), _u(head), _u(seen)
-    w, v, places, o, mine = at_scores[0], keys[0], index[0], at_query[0], own[0]
-    for k in range(_u(runs)):
-        weights, named = k * _u(at_scores[1]), k * _u(index[1])
-        for r in range(n):
-            to = k * _u(at_query[1]) + _u(mine[k * _u(own[1]) + r]) * _u(at_query[2])
-            for j in range(j_n):
-                x = k * _u(keys[1]) + _u(places[named + j * n + r]) * _u(keys[2])
-                for h in range(h_n):
-                    at, s = h * head_n, w[weights + (j * n + r) * h_n + h]
-                    for i in range(head_n):
-                        o[to + at + i] += s * v[x + at + i]
-
-
-@part
-def _spread(  # noqa: PLR0917
-    attention: Rows,
+def _add(  # noqa: PLR0917
+    weights: Rows,
     x: Tables,
-    own: Rows,
+    named: Places,
     total: Tables,
-    index: Rows,
+    to: Places,
     runs: int,
     seen: int,
     length: int,
     heads: int,
     head: int,
 ) -> None:
-    """Add rows of x, each with its attention, to those of `total` attended to."""
+    """Add to rows of `total` rows of x, each with its weight: for each row and memory the ones that are named."""
     n, h_n, head_n = _u(length), _u(heads), _u(head)
-    w, v, mine, o, places = attention[0], x[0], own[0], total[0], index[0]
+    w, v, o, sources, goals = weights[0], x[0], total[0], named[0], to[0]
     for k in range(_u(runs)):
-        weights, named = k * _u(attention[1]), k * _u(index[1])
         for r in range(n):
-            y = k * _u(x[1]) + _u(mine[k * _u(own[1]) + r]) * _u(x[2])
             for j in range(_u(seen)):
-                to = k * _u(total[1]) + _u(places[named + j * n + r]) * _u(total[2])
+                source = k * _u(x[1]) + _u(sources[k * _u(named[1]) + j * _u(named[2]) + r]) * _u(x[2])
+                goal = k * _u(total[1]) + _u(goals[k * _u(to[1]) + j * _u(to[2]) + r]) * _u(total[2])
                 for h in range(h_n):
-                    at, s = h * head_n, w[weights + (j * n + r) * h_n + h]
+                    at, s = h * head_n, w[k * _u(weights[1]) + (j * n + r) * h_n + h]
                     for i in range(head_n):
-                        o[to + at + i] += s * v[y + at + i]
+                        o[goal + at + i] += s * v[source + at + i]
 
 
 @loop
@@ -438,10 +393,11 @@ def _attend_back(  # noqa: PLR0917
     values = (memory[0][heads * head :], memory[1], memory[2])
     _dots(at_mixed, every, values, index, at_scores, 1.0, runs, seen, length, heads, head)
     _softmax_back(at_scores, shares, rate / math.sqrt(head), runs, seen, length * heads)
-    _mix_back(at_scores, memory, index, at_query, own, runs, seen, length, heads, head)
-    _spread(at_scores, query, own, at_memory, index, runs, seen, length, heads, head)
+    each, mine = (index[0], index[1], length), (own[0], own[1], 0)
+    _add(at_scores, memory, each, at_query, mine, runs, seen, length, heads, head)
+    _add(at_scores, query, mine, at_memory, each, runs, seen, length, heads, head)
     at_values = (at_memory[0][heads * head :], at_memory[1], at_memory[2])
-    _spread(attention, at_mixed, every, at_values, index, runs, seen, length, heads, head)
+    _add(attention, at_mixed, (every[0], 0, 0), at_values, each, runs, seen, length, heads, head)
 
 
 @loop
@@ -462,4 +418,5 @@ def _values_back(  # noqa: PLR0917
     """Write the gradients at scores, and add those at values."""
     _dots(at_mixed, own, values, index, at_scores, 1.0, runs, seen, length, heads, head)
     _softmax_back(at_scores, shares, 1.0, runs, seen, length * heads)
-    _spread(shares, at_mixed, own, at_values, index, runs, seen, length, heads, head)
+    each = (index[0], index[1], length)
+    _add(shares, at_mixed, (own[0], own[1], 0), at_values, each, runs, seen, length, heads, head)

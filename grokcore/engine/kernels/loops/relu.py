@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from grokcore.numerics.loops import Rows, loop, rows
+from grokcore.numerics.loops import Place, floats, loop, place
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,7 +20,7 @@ SOME = 64
 
 def cut_off_(x: Tensor, bias: Tensor) -> Tensor:
     """Turn x (K, N, M) in place into relu(x + bias), of a bias (K, M)."""
-    _cut_off(rows(x.flatten(1)), rows(bias), *x.shape)
+    _cut_off(place(x), place(bias), *x.shape)
     return x
 
 
@@ -31,32 +31,33 @@ def cut_back_(delta: Tensor, after: Tensor, total: Tensor, *, first: bool) -> No
     """
     if first:
         total.zero_()
-    _cut_back(rows(delta.flatten(1)), rows(after.flatten(1)), rows(total), *delta.shape)
+    _cut_back(place(delta), place(after), place(total), *delta.shape)
 
 
 @loop
-def _cut_off(x: Rows, bias: Rows, runs: int, length: int, width: int) -> None:
+def _cut_off(x: Place, bias: Place, runs: int, length: int, width: int) -> None:
     """Do what `cut_off_` does."""
     zero = np.float32(0)
     for k in range(runs):
-        b = bias[0][k * bias[1] :][:width]
+        b, values = floats(bias, k, width), floats(x, k, length * width)
         for r in range(length):
-            row = x[0][k * x[1] + r * width :][:width]
+            row = values[r * width :][:width]
             for i in range(width):
                 v = row[i] + b[i]
                 row[i] = zero if v < zero else v
 
 
 @loop
-def _cut_back(delta: Rows, after: Rows, total: Rows, runs: int, length: int, width: int) -> None:
+def _cut_back(delta: Place, after: Place, total: Place, runs: int, length: int, width: int) -> None:
     """Do what `cut_back_` does."""
     zero, sums = np.float32(0), np.empty(width, np.float32)
     for k in range(runs):
-        found = total[0][k * total[1] :][:width]
+        found = floats(total, k, width)
+        deltas, afters = floats(delta, k, length * width), floats(after, k, length * width)
         for start in range(0, length, SOME):
             sums[:] = 0
             for r in range(start, min(start + SOME, length)):
-                d, a = delta[0][k * delta[1] + r * width :][:width], after[0][k * after[1] + r * width :][:width]
+                d, a = deltas[r * width :][:width], afters[r * width :][:width]
                 for i in range(width):
                     v = zero if a[i] <= zero else d[i]
                     d[i] = v
