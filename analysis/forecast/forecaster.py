@@ -10,6 +10,7 @@ table that runs no code, and the same rows give the same trees.
 from __future__ import annotations
 
 import functools
+import io
 import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -102,10 +103,11 @@ class Forecaster:
     def load(cls, path: Path | str = SHIPPED) -> Self:
         """Read a forecaster that `save` wrote; raises `DataError` for anything else."""
         try:
-            table = pd.read_parquet(path)
+            table = pd.read_parquet(io.BytesIO(Path(path).read_bytes()))
         except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or "it is no Parquet file"
             raise DataError(
-                f"{path} cannot be read as a forecaster ({error}); name a file that one was saved in."
+                f"{path} cannot be read as a forecaster: {why}; name a file that one was saved in."
             ) from None
         thresholds = set(table["threshold"]) if "threshold" in table.columns else set()
         if len(thresholds) != 1:
