@@ -90,7 +90,11 @@ def test_files_and_runs_that_teach_nothing_are_refused(tmp_path, learned):
     with pytest.raises(DataError, match="not the rows of a forecaster"):
         Forecaster.load(tmp_path / "other.parquet")
     (tmp_path / "text.parquet").write_text("no table")
-    for name, why in (("text.parquet", "no Parquet file"), ("none.parquet", "No such file or directory"), (".", "Is a directory")):
+    for name, why in (
+        ("text.parquet", "no Parquet file"),
+        ("none.parquet", "No such file or directory"),
+        (".", "Is a directory"),
+    ):
         with pytest.raises(DataError, match=rf"cannot be read as a forecaster: .*{why}; name"):
             Forecaster.load(tmp_path / name)
     with pytest.raises(DataError, match="0 rows of runs that generalised are too few"):
