@@ -19,11 +19,9 @@ def check_outputs(outputs: Iterable[Path], inputs: Iterable[Path] = ()) -> None:
     places = {_place(path) for path in read}
     for output in outputs:
         if _place(output) in places or any(output.exists() and output.samefile(path) for path in read):
-            raise OutputError(f"{output} is read, so it is not written over; give another folder, as --out maps.")
+            raise OutputError(f"{output} is read, so it is not written over; give another place for what is written.")
         if output.is_dir():
-            raise OutputError(
-                f"{output} is a folder, where a file is to be written; give another folder, as --out maps."
-            )
+            raise OutputError(f"{output} is a folder, where a file is to be written; give another place for it.")
         _check_folder(output.parent)
 
 

@@ -295,6 +295,7 @@ class Driver:
     def _ask(self, wave: int) -> int:
         """Ask for `wave` runs that nobody asked for yet; return how many the space still had."""
         chosen: list[tuple[int, dict[str, Any], RunConfig]] = []
+        exhausted = ""
         try:
             for _ in range(wave):
                 # Whether a run is known was asked of the one that was chosen last of all.
@@ -304,12 +305,15 @@ class Driver:
                 self._numbers[config.run_id].append(number)
                 chosen.append((number, params, config))
         except SpaceExhaustedError as error:
-            self._wanted = self.asked + len(chosen)
-            self._say(f"{self._wanted:,} runs, not {self.spec.runs:,}: {error}")
+            self._wanted, exhausted = self.asked + len(chosen), str(error)
         self.store.ask(Asked(number=number, params=params, run_id=config.run_id) for number, params, config in chosen)
         self.asked += len(chosen)
         for _, _, config in chosen:
             self._wait(config)
+        if exhausted:
+            said = f"{self._wanted:,} runs, not {self.spec.runs:,}: {exhausted}"
+            self.store.exhaust(self._wanted, said)
+            self._say(said)
         return len(chosen)
 
     def _is_known(self, params: Mapping[str, Any]) -> bool:

@@ -21,6 +21,7 @@ from grokcore.records.run_record import RunRecord
 from sweeps.interrupts import held_back
 from sweeps.progress import Watcher, watcher_here
 from sweeps.spec.sweep_spec import SweepSpec
+from sweeps.store.early_end import EXHAUSTED, REACHED
 from sweeps.store.lines import parsed
 from sweeps.store.run_store import ANOTHER, Asked, Store
 from sweeps.store.storage import deliver
@@ -37,7 +38,8 @@ if TYPE_CHECKING:
 
 RESULTS = (
     "spec.toml",
-    "until.json",
+    REACHED,
+    EXHAUSTED,
     "records.jsonl",
     "asked.jsonl",
     "*.parquet",
@@ -174,6 +176,8 @@ def _read(store: Store, watcher: Watcher) -> bool:
     watcher.known(store.records())
     watcher.wanted = store.wanted
     watcher.stop()
+    if said := store.exhausted:
+        watcher.note(said)
     if store.spec.until is not None:
         _look_back(store, watcher)
     for name in store.cohorts():
@@ -242,7 +246,7 @@ def _train(store: Store, options: SweepOptions, watcher: Watcher) -> tuple[bool,
         watcher.note(f"caution: {caution}")
     if store.finished:
         watcher.there = len(store.finished)
-        watcher.note(f"{len(store.finished):,} of {store.spec.runs:,} runs are there already")
+        watcher.note(f"{len(store.finished):,} of {store.wanted:,} runs are there already")
     watcher.stage("starting Ray and its workers …")
     # Ray takes seconds to import: a refusal should not, nor a sweep that is complete.
     with held_back():

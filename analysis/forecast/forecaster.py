@@ -111,18 +111,18 @@ class Forecaster:
     def load(cls, path: Path | str = SHIPPED) -> Self:
         """Read a forecaster that `save` wrote; raises `DataError` for anything else."""
         try:
-            read = pq.read_table(path)
+            read = pq.read_table(io.BytesIO(Path(path).read_bytes()))
             table, kept = read.to_pandas(), (read.schema.metadata or {}).get(TREES)
-            trees = {} if kept is None else _unpacked(kept)
-        except (OSError, ValueError, zipfile.BadZipFile) as error:
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or "it is no Parquet file"
             raise DataError(
-                f"{path} cannot be read as a forecaster ({error}); name a file that one was saved in."
+                f"{path} cannot be read as a forecaster: {why}; name a file that one was saved in."
             ) from None
         thresholds = set(table["threshold"]) if "threshold" in table.columns else set()
         if len(thresholds) != 1:
             raise DataError(f"{path} is not a forecaster: it has no one threshold; name a file that one was saved in.")
         found = cls(table, threshold=float(thresholds.pop()))
-        found._trees = trees
+        found._trees = {} if kept is None else _unpacked(kept)
         return found
 
     def save(self, path: Path | str) -> None:
@@ -245,12 +245,15 @@ def _packed(trees: Mapping[str, Sequence[BoostedTrees]]) -> bytes:
 
 
 def _unpacked(kept: bytes) -> dict[str, list[BoostedTrees]]:
-    """Return the trees that `_packed` gave."""
+    """Return the trees that `_packed` gave; raises `DataError` for other bytes."""
     parts: defaultdict[tuple[str, str], dict[str, npt.NDArray[Any]]] = defaultdict(dict)
-    with np.load(io.BytesIO(kept), allow_pickle=False) as arrays:
-        for place, array in arrays.items():
-            of, number, name = place.split("/")
-            parts[of, number][name] = array
+    try:
+        with np.load(io.BytesIO(kept), allow_pickle=False) as arrays:
+            for place, array in arrays.items():
+                of, number, name = place.split("/")
+                parts[of, number][name] = array
+    except (OSError, ValueError, zipfile.BadZipFile):
+        raise DataError("the trees of a forecaster are damaged; save it anew.") from None
     found: dict[str, list[BoostedTrees]] = {}
     for (of, _), own in sorted(parts.items()):
         found.setdefault(of, []).append(BoostedTrees.of_arrays(own))

@@ -6,7 +6,7 @@ program besides Python, and keeps what it compiled beside the module. Whoever ha
 operations too: the specification, what all other devices and precisions take, and what the loop is tested against.
 
 A loop goes run by run and never adds up over runs, so that a run's bits do not depend on its company. What it calls is
-a `part`, of its own file or of one it imports from.
+a `part`, of its own file or of one it imports from, or an `instruction`.
 To become vector instructions a loop must see that memory lies in one piece and that indices are not negative: cut out
 a run's row before the innermost loop, and count through it from 0.
 """
@@ -105,6 +105,19 @@ def part(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
+def instruction(write: Callable[..., None]) -> Callable[..., Any]:
+    """Return what loops call, with a tuple of whole numbers, for what `write(builder, *numbers)` says in LLVM's words.
+
+    `write` is given an `llvmlite.ir.IRBuilder`, and the numbers as 64 bits each.
+    """
+
+    def call(_: tuple[int, ...]) -> None:
+        raise NotImplementedError("only loops can")
+
+    _INSTRUCTIONS[call] = write
+    return call
+
+
 def loop(function: Callable[..., None]) -> Callable[..., None]:
     """Compile a function when it is first called. Products may be fused with sums; no sum is taken in another order."""
 
@@ -116,6 +129,7 @@ def loop(function: Callable[..., None]) -> Callable[..., None]:
         compile_ = functools.partial(numba.njit, nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
         known = function.__globals__
         parts: dict[str, Any] = {name: _readers()[value] for name, value in known.items() if _is_in(_readers(), value)}
+        parts |= {name: _written(value) for name, value in known.items() if _is_in(_INSTRUCTIONS, value)}
         for name, value in known.items():
             if _is_in(_PARTS, value):
                 parts[name] = compile_(forceinline=True)(_knowing(cast("types.FunctionType", value), parts))
@@ -141,7 +155,9 @@ def _lent(function: Callable[..., None]) -> str:
     numba keeps a loop by its name, and asks its own file alone whether that is still true.
     """
     values = function.__globals__.values()
-    files = {value.__code__.co_filename for value in values if _is_in(_PARTS, value)} - {function.__code__.co_filename}
+    lent = [value for value in values if _is_in(_PARTS, value)]
+    lent += [_writer(value) for value in values if _is_in(_INSTRUCTIONS, value)]
+    files = {value.__code__.co_filename for value in lent} - {function.__code__.co_filename}
     content = hashlib.sha256(b"".join(Path(file).read_bytes() for file in sorted(files)))
     return f"_{content.hexdigest()[:8]}" if files else ""
 
@@ -154,6 +170,36 @@ def _knowing(function: types.FunctionType, parts: Mapping[str, Any]) -> Callable
 
 
 _PARTS: set[Callable[..., Any]] = set()
+_INSTRUCTIONS: dict[Callable[..., Any], Callable[..., None]] = {}
+
+
+def _writer(call: Callable[..., Any]) -> Any:
+    """Return the function that writes an instruction."""
+    write = _INSTRUCTIONS[call]
+    return write.func if isinstance(write, functools.partial) else write
+
+
+@functools.cache
+def _written(call: Callable[..., Any]) -> Callable[..., Any]:
+    """Return an instruction as compiled loops call it."""
+    import numba as typed
+    from numba.core import cgutils
+    from numba.extending import intrinsic
+
+    numba: Any = typed
+
+    def lower(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        (given,), (kind,) = arguments, signature.args
+        numbers = cast("Any", cgutils).unpack_tuple(builder, given, len(kind))
+        wide = [context.cast(builder, n, t, numba.types.int64) for n, t in zip(numbers, kind, strict=True)]
+        _INSTRUCTIONS[call](builder, *wide)
+        return context.get_dummy_value()
+
+    @intrinsic
+    def written(_: Any, numbers: Any) -> Any:
+        return numba.types.void(numbers), lower
+
+    return cast("Callable[..., Any]", written)
 
 
 def _is_in(some: Container[Any], value: object) -> bool:

@@ -15,6 +15,7 @@ from grokcore.records.regimes import REGIMES, RegimeRule
 from grokcore.records.run_record import RunRecord
 from sweeps.finished_runs.find import find_record
 from sweeps.spec.sweep_spec import SweepSpec
+from sweeps.store.early_end import runs_wanted
 from sweeps.store.run_store import meant, read_records, record_ids
 
 if TYPE_CHECKING:
@@ -121,12 +122,12 @@ class SweepFolder:
 
     def __repr__(self) -> str:
         finished = len(set(record_ids(self.folder)))
-        return f"<sweep {self.spec.name!r}: {finished} of {self.spec.runs} runs in {self.folder}>"
+        return f"<sweep {self.spec.name!r}: {finished} of {runs_wanted(self.folder, self.spec)} runs in {self.folder}>"
 
     def _repr_html_(self) -> str:
         counts = Counter(str(record.regime_under(self.rule)) for record in self.records.values())
         found = ", ".join(f"{name} {counts[name]}" for name in REGIMES if counts[name]) or "none finished yet"
-        finished = f"{counts.total()} of {self.spec.runs}"
+        finished = f"{counts.total()} of {runs_wanted(self.folder, self.spec)}"
         over = ", ".join(self.spec.whole_space.dimensions)
         rows = [("runs", finished), ("regimes", found), ("over", over), ("rule", self.rule.sentence())]
         return table_html(f"sweep {self.spec.name}", [*rows, ("folder", self.folder)])

@@ -15,6 +15,7 @@ from grokcore.atomic_files import replacing
 from grokcore.errors import DataError
 from grokcore.output_paths import check_outputs
 from sweeps.publishing.methods import methods
+from sweeps.store.early_end import EXHAUSTED, REACHED, runs_wanted
 from sweeps.store.tables import write_tables
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ RECORDS = (
     "spec.toml",
     "asked.jsonl",
     "records.jsonl",
-    "until.json",
+    REACHED,
+    EXHAUSTED,
     "runs.parquet",
     "curves.parquet",
     "measures.parquet",
@@ -153,7 +155,8 @@ def readme(sweep: SweepFolder, names: Sequence[str], *, drawn: bool) -> str:
         "spec.toml": "the specification: which runs there may be, who chose them, the rule",
         "asked.jsonl": "every run that was chosen, a line each",
         "records.jsonl": "every finished run, a line each: configuration, outcome, environment, curves",
-        "until.json": "when the sweep's goal was reached",
+        REACHED: "when the sweep's goal was reached",
+        EXHAUSTED: "that its space had no more runs",
         "runs.parquet": "one row a run: configuration, milestones, regime, measures",
         "curves.parquet": "one row a run and evaluation: losses, accuracies, measures",
         "measures.parquet": "what was measured in weight snapshots",
@@ -175,7 +178,7 @@ def readme(sweep: SweepFolder, names: Sequence[str], *, drawn: bool) -> str:
     return "\n".join(
         [
             f"# Sweep {spec.name}", "",
-            f"{finished:,} of {spec.runs:,} runs over {over}, chosen by {spec.sampler}. "
+            f"{finished:,} of {runs_wanted(sweep.folder, spec):,} runs over {over}, chosen by {spec.sampler}. "
             f"Rule: {spec.rule.sentence()}.",
             "", "| file | what it is |", "|---|---|", *shown, "",
             "## Open it again", "",

@@ -30,6 +30,7 @@ from sweeps.stopping.base import Expected
 from sweeps.store import lines
 from sweeps.store.addresses import address_of, instead_of
 from sweeps.store.checkpoint_store import FOLDER, checkpoint_name
+from sweeps.store.early_end import EXHAUSTED, REACHED, read_end, runs_wanted, write_end
 from sweeps.store.storage import place
 
 FREE = (
@@ -207,25 +208,26 @@ class Store:
 
     def reach(self, runs: int, said: str) -> None:
         """Write down that the goal that `until` sets is reached with so many runs, and in a sentence how."""
-        values = {"until": self.spec.until, "runs": runs, "said": said}
-        write_text(self.path / "until.json", json.dumps(values) + "\n")
+        write_end(self.path, REACHED, self.spec, runs, said)
+
+    def exhaust(self, runs: int, said: str) -> None:
+        """Write down that with so many runs the space has no more that could be chosen, and in a sentence why."""
+        write_end(self.path, EXHAUSTED, self.spec, runs, said)
 
     @property
     def wanted(self) -> int:
-        """Return how many runs are wanted: those of the specification, or as many as its goal took."""
-        return min(self.spec.runs, self._reached()[0])
+        """Return how many runs are wanted: those of the specification, or fewer where the sweep ends early."""
+        return runs_wanted(self.path, self.spec)
 
     @property
     def reached(self) -> str:
         """Return in a sentence how the goal was reached; empty where there is none, or it was not."""
-        return self._reached()[1]
+        return read_end(self.path, REACHED, self.spec).said
 
-    def _reached(self) -> tuple[int, str]:
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            found = json.loads((self.path / "until.json").read_text(encoding="utf-8"))
-            if self.spec.until is not None and found["until"] == self.spec.until:
-                return int(found["runs"]), str(found["said"])
-        return self.spec.runs, ""
+    @property
+    def exhausted(self) -> str:
+        """Return in a sentence why the space has no more runs; empty where it has."""
+        return read_end(self.path, EXHAUSTED, self.spec).said
 
     @property
     def complete(self) -> bool:

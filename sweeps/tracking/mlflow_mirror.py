@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 from grokcore.records.regimes import REGIMES
 from grokcore.records.run_record import RunRecord
 from sweeps.spec.sweep_spec import SweepSpec
+from sweeps.store.early_end import runs_wanted
 from sweeps.store.run_store import read_records, record_ids
 from sweeps.tracking.browsing import LOOPBACK, PORT, found_runs
 from sweeps.tracking.database import database_file, make_ready, shown, tracking_uri
@@ -125,7 +126,12 @@ class Mirror:
             times += [] if record.trained is None else [record.trained]
         rule = self.spec.rule.sentence()
         # All that may change from one writing to the next is a tag: params cannot change, metrics fill charts.
-        tags = {"runs": self.spec.runs, "finished": sum(counts.values()), "rule": rule, "sampler": self.spec.sampler}
+        tags = {
+            "runs": runs_wanted(self.path, self.spec),
+            "finished": sum(counts.values()),
+            "rule": rule,
+            "sampler": self.spec.sampler,
+        }
         with _in_words(self.uri):
             # Before all of its runs, those too that are not finished yet: it is the first in the list.
             began = min([(self.path / "spec.toml").stat().st_mtime, *(begin - 1.0 for begin, _ in times)])

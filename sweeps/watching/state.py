@@ -20,6 +20,7 @@ from grokcore.records.run_record import Outcome, RunRecord
 from sweeps.samplers.base import SAMPLERS
 from sweeps.spec.sweep_spec import SweepSpec
 from sweeps.store import lines
+from sweeps.store.early_end import runs_wanted
 from sweeps.watching.in_flight import InFlight
 
 Array = npt.NDArray[np.float64]
@@ -55,16 +56,8 @@ class SweepState:
 
     @property
     def wanted(self) -> int:
-        """Return how many runs there will be: those of the specification, or as many as its goal took."""
-        if self.spec is None:
-            return 0
-        try:
-            reached = json.loads((self.folder / "until.json").read_text(encoding="utf-8"))
-            if self.spec.until is not None and reached["until"] == self.spec.until:
-                return min(self.spec.runs, int(reached["runs"]))
-        except (OSError, ValueError, KeyError, TypeError):
-            pass
-        return self.spec.runs
+        """Return how many runs there will be: those of the specification, or fewer where the sweep ended early."""
+        return 0 if self.spec is None else runs_wanted(self.folder, self.spec)
 
     @property
     def complete(self) -> bool:

@@ -62,12 +62,13 @@ FAMILIES = {
 }  # fmt: skip
 """Folders with a base.py and one file a member."""
 
-CORE_LIBRARIES = {"torch", "numpy", "numba", "pandas", "pydantic", "annotated_types", "safetensors"}
+CORE_LIBRARIES = {"torch", "numpy", "numba", "llvmlite", "pandas", "pydantic", "annotated_types", "safetensors"}
 """What grokcore may import from others."""
 
 OWNERS = {
     "torch": ("grokcore/", "cluster/", "benchmarks/"),
     "numba": ("grokcore/numerics/loops.py",),
+    "llvmlite": ("grokcore/numerics/register_tiles.py",),
     "ray": ("sweeps/", "cluster/", "benchmarks/"),
     "optuna": ("sweeps/", "cluster/", "benchmarks/"),
     "mlflow": ("sweeps/tracking/", "analysis/runs/mlflow.py", "analysis/importing/mlflow_experiment.py"),

@@ -31,6 +31,35 @@ def slide(page, name, value):
     page.wait_for_selector(f"body:not([data-draws='{before}'])")
 
 
+REFERENCE = """() => {
+    const began = performance.now();
+    let state = 1, words = 0;
+    const numbers = Float64Array.from({ length: 200_000 }, () => (state = (state * 48271) % 2147483647));
+    for (const number of numbers.sort()) words += `${number}`.length;
+    document.body.dataset.words = words;
+    return performance.now() - began;
+}"""
+"""A fixed piece of script: what it takes says how fast the machine is just now, beside whatever else it does."""
+
+
+def reference(page):
+    """Return the milliseconds of `REFERENCE`, the least of three goes."""
+    return min(page.evaluate(REFERENCE) for _ in range(3))
+
+
+def drags(page, name, values):
+    """Move a slider to each value; return the least time of an answer as a multiple of the reference's.
+
+    The two are measured in turn, so that a slow machine, or one that is busy with other things, slows both.
+    """
+    answers, references = [], []
+    for value in values:
+        references.append(reference(page))
+        slide(page, name, value)
+        answers.append(float(page.evaluate("document.body.dataset.ms")))
+    return min(answers) / min(references)
+
+
 def opened(browser, path, address="", **look):
     """Open a page and wait until its map is drawn."""
     tab = browser.new_page(**look)

@@ -15,7 +15,7 @@ from grokcore.records.regimes import RegimeRule
 from sweeps.spec.box import within
 from sweeps.spec.space import Range
 from sweeps.spec.sweep_spec import SweepSpec
-from tests.browser.controls import LOOKS, opened, slide, violations
+from tests.browser.controls import LOOKS, drags, opened, slide, violations
 
 pytestmark = pytest.mark.browser
 SPEC = SweepSpec(
@@ -59,13 +59,8 @@ def test_fifty_thousand_runs_are_cells_that_leave_the_map_in_sight(browser, crow
 
 def test_a_drag_among_fifty_thousand_runs_answers_at_once(browser, crowded):
     tab = opened(browser, crowded[1])
-    times = []
-    for value in range(900, 820, -10):
-        slide(tab, "budget", value)
-        times.append(float(tab.evaluate("document.body.dataset.ms")))
-    # .06 s on an idle core, .2 s promised; the machine that tests may be busy with other things.
-    assert min(times) < 200
-    assert np.median(times) < 1000
+    # 1.8 where the core is idle, which is some .06 s; three times that, .2 s, is what is promised.
+    assert drags(tab, "budget", range(900, 820, -10)) < 6
     tab.fill("#filter", "grokking, seed 1")
     tab.wait_for_selector("#count:has-text('of')")
     tab.close()

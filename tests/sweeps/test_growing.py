@@ -235,6 +235,27 @@ def test_a_sweep_ends_once_its_steps_are_spent(run, spec, changed, tmp_path):
     assert further
 
 
+@pytest.mark.parametrize("sampler", ["sobol", "boundary"])
+def test_a_space_without_more_runs_is_complete_until_it_is_wider(run, spec, changed, tmp_path, sampler):
+    finite = changed(
+        spec,
+        space={"fraction": Choice(values=(0.3, 0.5, 0.7)), "decay": Choice(values=(1.0,))},
+        runs=24,
+        sampler=sampler,
+    )
+    trained, said = run(finite, extend=False)
+    assert len(trained) == 3
+    assert said[-1].startswith("3 runs, not 24: ")
+    with Store(finite, tmp_path) as store:
+        assert store.complete
+        assert store.exhausted == said[-1]
+    assert run(finite, extend=False) == ([], [])
+    wider = changed(finite, space={**finite.space, "fraction": Choice(values=(0.3, 0.5, 0.7, 0.9))})
+    with Store(wider, tmp_path, extend=True) as store:
+        assert not store.complete
+    assert [config.fraction for config in run(wider)[0]] == [0.9]
+
+
 def test_a_sweep_ends_once_its_bands_are_narrow(run, spec, changed):
     goal = changed(spec, until="boundary:0.5", runs=200, wave=16)
     trained, said = run(goal, extend=False)

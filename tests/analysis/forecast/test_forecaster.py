@@ -102,7 +102,7 @@ def test_a_saved_forecaster_is_asked_without_learning_anew(learned, tmp_path, mo
 def test_trees_that_were_damaged_are_refused(learned, tmp_path):
     table = pa.Table.from_pandas(learned.table.assign(threshold=0.9), preserve_index=False)
     pq.write_table(table.replace_schema_metadata({TREES: b"no archive"}), tmp_path / "torn.parquet")
-    with pytest.raises(DataError, match="cannot be read as a forecaster"):
+    with pytest.raises(DataError, match="are damaged"):
         Forecaster.load(tmp_path / "torn.parquet")
 
 
@@ -111,8 +111,13 @@ def test_files_and_runs_that_teach_nothing_are_refused(tmp_path, learned):
     with pytest.raises(DataError, match="not the rows of a forecaster"):
         Forecaster.load(tmp_path / "other.parquet")
     (tmp_path / "text.parquet").write_text("no table")
-    with pytest.raises(DataError, match="cannot be read as a forecaster"):
-        Forecaster.load(tmp_path / "text.parquet")
+    for name, why in (
+        ("text.parquet", "no Parquet file"),
+        ("none.parquet", "No such file or directory"),
+        (".", "Is a directory"),
+    ):
+        with pytest.raises(DataError, match=rf"cannot be read as a forecaster: .*{why}; name"):
+            Forecaster.load(tmp_path / name)
     with pytest.raises(DataError, match="0 rows of runs that generalised are too few"):
         Forecaster.of_runs([run(None)])
     with pytest.raises(DataError, match="cannot be joined"):

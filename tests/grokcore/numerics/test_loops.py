@@ -86,14 +86,49 @@ print(out.tolist())
 """
 
 
-def test_a_loop_that_was_kept_follows_a_part_in_another_file(tmp_path):
-    (tmp_path / "own.py").write_text(PARTED, encoding="utf-8")
+LENT_PART = """
+from grokcore.numerics.loops import part
+
+@part
+def twice(x):
+    return {factor} * x
+"""
+
+INSTRUCTED = """
+import numpy as np
+from lent import put
+from grokcore.numerics.loops import loop
+
+@loop
+def fill(out):
+    for i in range(len(out)):
+        put((out.ctypes.data + 4 * i, i))
+
+out = np.zeros(3, np.float32)
+fill(out)
+print(out.tolist())
+"""
+
+LENT_INSTRUCTION = """
+from llvmlite import ir
+from grokcore.numerics.loops import instruction
+
+def write(builder, address, number):
+    value = builder.sitofp(builder.mul(number, number.type({factor})), ir.FloatType())
+    builder.store(value, builder.inttoptr(address, ir.FloatType().as_pointer()))
+
+put = instruction(write)
+"""
+
+
+@pytest.mark.parametrize(("own", "lent"), [(PARTED, LENT_PART), (INSTRUCTED, LENT_INSTRUCTION)], ids=["part", "LLVM"])
+def test_a_loop_that_was_kept_follows_what_another_file_lends(tmp_path, own, lent):
+    (tmp_path / "own.py").write_text(own, encoding="utf-8")
     for factor in (2, 3):
-        lent = f"from grokcore.numerics.loops import part\n\n@part\ndef twice(x):\n    return {factor} * x\n"
-        (tmp_path / "lent.py").write_text(lent, encoding="utf-8")
+        (tmp_path / "lent.py").write_text(lent.format(factor=factor), encoding="utf-8")
         command = [sys.executable, "-B", "-c", "import own"]
-        own = {**os.environ, "PYTHONPATH": f"{tmp_path}:{Path(__file__).parents[3]}"}
-        done = subprocess.run(command, cwd=tmp_path, env=own, capture_output=True, text=True, check=True)
+        here = {**os.environ, "PYTHONPATH": f"{tmp_path}:{Path(__file__).parents[3]}"}
+        done = subprocess.run(command, cwd=tmp_path, env=here, capture_output=True, text=True, check=True)
         assert done.stdout == f"[0.0, {factor}.0, {2 * factor}.0]\n"
     assert len(list(tmp_path.rglob("*.nbi"))) == 2
 
@@ -113,6 +148,8 @@ def test_memory_is_read_in_loops_alone():
     for reader in (loops.floats, loops.integers, loops.flags):
         with pytest.raises(NotImplementedError):
             reader((0, 1), 0, 1)
+    with pytest.raises(NotImplementedError):
+        loops.instruction(lambda _: None)(())
 
 
 def test_another_word_for_who_computes_is_refused_with_those_there_are():

@@ -10,11 +10,12 @@ import torch
 from grokcore.engine.cohort import Cohort
 from grokcore.engine.kernels.autograd import AutogradKernel
 from grokcore.errors import ConfigError
+from grokcore.numerics import loops
 from grokcore.numerics import matmul as matmul_module
 from grokcore.numerics.matmul import matmul, matmul_into
 
-LIBRARIES = ("mkl", "onednn")
-SIZES = ((320, 200, 200), (96, 64, 97), (113, 388, 128), (32, 1, 5))
+LIBRARIES = ("mkl", "tiles")
+SIZES = ((320, 200, 200), (96, 64, 97), (113, 388, 128), (32, 1, 5), (3, 600, 5), (7, 20, 49))
 FORMS = {
     "one_hot": {"depth": 2, "inputs": "one_hot", "combine": "concat"},
     "embedding": {},
@@ -28,9 +29,9 @@ MODELS = [{"name": "mlp", "width": 24, **form} for form in FORMS.values()] + [
 
 @pytest.fixture(params=LIBRARIES)
 def library(request, monkeypatch):
-    """Send every product, however small, to one library after the other."""
+    """Send every product to one library after the other."""
     monkeypatch.setenv(matmul_module.CHOICE, request.param)
-    monkeypatch.setattr(matmul_module, "SMALLEST", 1)
+    monkeypatch.setattr(loops, "loops_by", lambda: "compiled")
     matmul_module.matmul_library.cache_clear()
     assert matmul_module.matmul_library() == request.param
     yield request.param
@@ -123,10 +124,10 @@ def test_neighbours_change_no_bit(make_config, model):
 @pytest.mark.parametrize(
     ("capability", "vendor", "asked", "expected"),
     [
-        ("AVX512", "AuthenticAMD", "", "onednn"),
+        ("AVX512", "AuthenticAMD", "", "tiles"),
         ("AVX512", "GenuineIntel", "", "mkl"),
         ("AVX2", "AuthenticAMD", "", "mkl"),
-        ("AVX2", "GenuineIntel", "onednn", "onednn"),
+        ("AVX2", "GenuineIntel", "tiles", "tiles"),
         ("AVX512", "AuthenticAMD", "mkl", "mkl"),
     ],
 )
@@ -134,6 +135,7 @@ def test_the_processor_decides_unless_somebody_does(monkeypatch, capability, ven
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
     monkeypatch.setattr(matmul_module, "vendor", lambda: vendor)
     monkeypatch.setenv(matmul_module.CHOICE, asked)
+    monkeypatch.setattr(loops, "loops_by", lambda: "compiled")
     matmul_module.matmul_library.cache_clear()
     try:
         assert matmul_module.matmul_library() == expected
@@ -144,6 +146,6 @@ def test_the_processor_decides_unless_somebody_does(monkeypatch, capability, ven
 def test_a_library_that_is_not_there_is_refused(monkeypatch):
     monkeypatch.setenv(matmul_module.CHOICE, "openblas")
     matmul_module.matmul_library.cache_clear()
-    with pytest.raises(ConfigError, match="has mkl and onednn; take one, or unset it"):
+    with pytest.raises(ConfigError, match="by mkl or tiles; or unset it"):
         matmul_module.matmul_library()
     matmul_module.matmul_library.cache_clear()

@@ -1,0 +1,155 @@
+"""Tiles of a matrix product that stay in a processor's registers, in LLVM's own language: what loops multiply with.
+
+A compiler does not keep a tile of sums in registers by itself, so that its products run at a tenth of the processor's
+peak. Here 8 rows times 1, 2 or 3 vectors of sums have a register each, and a vector of b meets eight numbers of a.
+
+Every sum is a chain of fused multiplications and additions in the order of the inner index, from 0 on: an element's
+bits depend on its row of a and its column of b, and on nothing beside them.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from grokcore.numerics.loops import instruction
+
+ROWS = 8
+"""Rows of a tile."""
+LANES = 16
+"""Numbers of a vector: a register of 512 bits."""
+VECTORS = 3
+"""Vectors side by side in a tile, at most: 24 registers of sums, 3 of b, and 5 to spare."""
+
+
+class _Writer:
+    """Writes instructions on addresses, strides in bytes, and vectors of 16 numbers."""
+
+    def __init__(self, builder: Any) -> None:
+        from llvmlite import ir
+
+        self.ir, self.builder = ir, builder
+        self.index, self.lane = ir.IntType(64), ir.IntType(32)
+        self.float = ir.FloatType()
+        self.vector, self.lanes = ir.VectorType(self.float, LANES), ir.VectorType(self.lane, LANES)
+        self.alignment = ir.Constant(self.lane, 4)
+        self.zeros = ir.Constant(self.vector, [0.0] * LANES)
+
+    def number(self, value: int) -> Any:
+        return self.ir.Constant(self.index, value)
+
+    def bytes(self, count: Any) -> Any:
+        return self.builder.mul(count, self.number(4))
+
+    def at(self, address: Any, offset: Any, kind: Any) -> Any:
+        start = self.builder.inttoptr(address, self.ir.IntType(8).as_pointer())
+        return self.builder.bitcast(self.builder.gep(start, [offset]), kind.as_pointer())
+
+    def load(self, address: Any, offset: Any) -> Any:
+        return self.builder.load(self.at(address, offset, self.vector), align=4)
+
+    def store(self, value: Any, address: Any) -> None:
+        self.builder.store(value, self.at(address, self.number(0), self.vector), align=4)
+
+    def masks(self, count: Any, vectors: int) -> list[Any]:
+        """Return which lanes of some vectors are among the first `count`."""
+        every = self.ir.Constant(self.lanes, list(range(LANES)))
+        left = [self.builder.trunc(self.builder.sub(count, self.number(LANES * v)), self.lane) for v in range(vectors)]
+        return [self.builder.icmp_signed("<", every, self.everywhere(own, self.lanes)) for own in left]
+
+    def masked_load(self, address: Any, vector: int, mask: Any) -> Any:
+        at = self.at(address, self.number(4 * LANES * vector), self.vector)
+        return self.call("llvm.masked.load.v16f32.p0", self.vector, at, self.alignment, mask, self.zeros)
+
+    def masked_store(self, value: Any, address: Any, vector: int, mask: Any) -> None:
+        at = self.at(address, self.number(4 * LANES * vector), self.vector)
+        self.call("llvm.masked.store.v16f32.p0", self.ir.VoidType(), value, at, self.alignment, mask)
+
+    def shuffled(self, x: Any, y: Any, chosen: list[int]) -> Any:
+        return self.builder.shuffle_vector(x, y, self.ir.Constant(self.lanes, chosen))
+
+    def everywhere(self, value: Any, kind: Any) -> Any:
+        nothing = self.ir.Constant(kind, self.ir.Undefined)
+        one = self.builder.insert_element(nothing, value, self.ir.Constant(self.lane, 0))
+        return self.shuffled(one, nothing, [0] * LANES)
+
+    def call(self, name: str, result: Any, *arguments: Any) -> Any:
+        kind = self.ir.FunctionType(result, [argument.type for argument in arguments])
+        return self.builder.call(self.builder.module.declare_intrinsic(name, (), kind), arguments)
+
+
+def _tile(  # noqa: PLR0917
+    vectors: int,
+    builder: Any,
+    a: Any,
+    a_row: Any,
+    a_inner: Any,
+    b: Any,
+    b_inner: Any,
+    inner: Any,
+    out: Any,
+    out_row: Any,
+    rows: Any,
+    columns: Any,
+    adds: Any,
+) -> None:
+    """Write out = a · b, or add it to what is in `out` if `adds` is not 0, of `rows` ≤ 8 rows, inner ≥ 1.
+
+    a, b and out are addresses, with strides in elements. Columns are one after the other; no others are touched.
+    """
+    w = _Writer(builder)
+    masks = w.masks(columns, vectors)
+    last = builder.sub(rows, w.number(1))
+    offsets = [  # rows that are not there are those of the last, and not kept
+        builder.mul(builder.select(builder.icmp_signed("<", last, w.number(r)), last, w.number(r)), w.bytes(a_row))
+        for r in range(ROWS)
+    ]
+    before, body, after = builder.block, builder.append_basic_block(), builder.append_basic_block()
+    builder.branch(body)
+    builder.position_at_end(body)
+    count, a_at, b_at = (builder.phi(w.index) for _ in range(3))
+    sums = [[builder.phi(w.vector) for _ in range(vectors)] for _ in range(ROWS)]
+    beside = [w.masked_load(b_at, v, mask) for v, mask in enumerate(masks)]
+    added = []
+    for r in range(ROWS):
+        x = w.everywhere(builder.load(w.at(a_at, offsets[r], w.float)), w.vector)
+        added.append([w.call("llvm.fma.v16f32", w.vector, x, y, s) for y, s in zip(beside, sums[r], strict=True)])
+    steps = (w.number(1), w.bytes(a_inner), w.bytes(b_inner))
+    following = [builder.add(value, step) for value, step in zip((count, a_at, b_at), steps, strict=True)]
+    for value, start, next_ in zip((count, a_at, b_at), (w.number(0), a, b), following, strict=True):
+        value.add_incoming(start, before)
+        value.add_incoming(next_, body)
+    for row, more in zip(sums, added, strict=True):
+        for value, next_ in zip(row, more, strict=True):
+            value.add_incoming(w.zeros, before)
+            value.add_incoming(next_, body)
+    builder.cbranch(builder.icmp_signed("<", following[0], inner), body, after)
+    builder.position_at_end(after)
+    is_added = builder.icmp_signed("!=", adds, w.number(0))
+    for r, row in enumerate(added):
+        with builder.if_then(builder.icmp_signed("<", w.number(r), rows)):
+            begin = builder.add(out, builder.mul(w.bytes(out_row), w.number(r)))
+            for v, (value, mask) in enumerate(zip(row, masks, strict=True)):
+                with builder.if_else(is_added) as (there, alone):
+                    with there:
+                        w.masked_store(builder.fadd(value, w.masked_load(begin, v, mask)), begin, v, mask)
+                    with alone:
+                        w.masked_store(value, begin, v, mask)
+
+
+def _turn(builder: Any, source: Any, source_row: Any, target: Any, target_row: Any) -> None:
+    """Write the transpose of 16 × 16 numbers: in halves, quarters, and so on, two rows change what the other needs."""
+    w = _Writer(builder)
+    rows = [w.load(source, builder.mul(w.bytes(source_row), w.number(j))) for j in range(LANES)]
+    for apart in (8, 4, 2, 1):
+        first = [i if not i & apart else LANES + i - apart for i in range(LANES)]
+        second = [i + apart if not i & apart else LANES + i for i in range(LANES)]
+        for j in (j for j in range(LANES) if not j & apart):
+            x, y = rows[j], rows[j + apart]
+            rows[j], rows[j + apart] = w.shuffled(x, y, first), w.shuffled(x, y, second)
+    for j, row in enumerate(rows):
+        w.store(row, builder.add(target, builder.mul(w.bytes(target_row), w.number(j))))
+
+
+one_vector, two_vectors, three_vectors = (instruction(functools.partial(_tile, n)) for n in range(1, VECTORS + 1))
+turn = instruction(_turn)
