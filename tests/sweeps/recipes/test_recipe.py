@@ -150,7 +150,8 @@ def test_mistakes_are_answered_in_a_sentence(grokmap):
 
 def test_recipes_are_listed_and_shown(grokmap):
     for words in (("recipes",), ("list", "recipes")):
-        assert all(name in grokmap(*words)[1] for name in names())
+        listed = grokmap(*words)[1]
+        assert all(name in listed for name in names())
     shown = grokmap("recipes", "show", "merrill-parity")[1]
     assert shown == grokmap("list", "recipes", "merrill-parity")[1]
     for said in ("2303.11873", "two outputs", "100 %", "core-seconds", "[run.task]"):
