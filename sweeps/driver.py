@@ -151,6 +151,7 @@ class Driver:
 
     def next_cohort(self) -> CohortTask | None:
         """Return the next cohort to train; None when nothing can be handed out now (see `finished`)."""
+        asked = self.asked
         if not self._first:
             self._refill()
         if self._first:
@@ -164,7 +165,9 @@ class Driver:
         while name in self._over:
             # These very runs were a cohort before: what is still on its way from then is not for this one.
             name = _name([name])
-        expected = self._expectations.of(ids, self._params_of, self._results, self.store.records)
+        expected = self._expectations.of(
+            ids, self._params_of, self._results, self.store.records, chosen=self.asked > asked
+        )
         task = CohortTask(name=name, configs=tuple(configs), expected=expected)
         self._out[task.name] = task
         self._held |= {config.run_id: config for config in configs}

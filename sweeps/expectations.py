@@ -4,7 +4,8 @@ Curves tell runs apart in any sweep, but where a rate or a fraction is critical,
 differs from sweep to sweep. So a forecast is told two things: the chance that their map gives a run by its
 configuration (`expected` among its settings), and by how much forecasts of the finished runs were too low (`level`).
 A run is looked at once, when it is first handed out, and what was expected is written down with its cohort: a sweep
-that was killed and goes on judges it by the same.
+that was killed and goes on judges it by the same. A map takes longer to draw than many a small run to train, so where a
+sampler draws one for its wave it is that one which is asked.
 """
 
 from __future__ import annotations
@@ -35,17 +36,21 @@ Params = Mapping[str, Any]
 
 FIRST: Final = 32
 """Runs that are over before anything is expected of others."""
+EARLIEST: Final = 24
+"""The same where the sampler has drawn their map: the last of its first wave are still under way then."""
 MOST: Final = 512
 """Runs after which neither is asked anew: where the map is unsure by then, seeds disagree."""
 
 
 def chances_to_generalise(regimes: RegimeMap, points: pd.DataFrame) -> Array:
     """Return the chance that a run at each point generalises within the budget, (points,); NaN where no run says."""
+    from analysis.models.cores import single_threaded
     from analysis.models.stages import STAGES
 
     chances, known = np.full(len(points), np.nan), np.flatnonzero(regimes.has_runs_at(points))
     if len(known):
-        table = regimes.probabilities(points.iloc[known]).to_numpy()
+        with single_threaded():
+            table = regimes.probabilities(points.iloc[known]).to_numpy()
         chances[known] = table[:, list(STAGES["generalised"][1])].sum(axis=1)
     return chances
 
@@ -83,8 +88,9 @@ class Expectations:
         """Take what was expected before, by run identity."""
         self._stopping, self._rule = spec.stopping_rule, spec.rule
         self._search = SearchMap(spec.rule, spec.whole_space.distributions, spec.seed)
+        self._maps, self._wave = spec.built_sampler.maps, spec.wave
         self._known = dict(known)
-        self._size, self._level = 0, 0.0
+        self._drawn, self._levelled, self._level = 0, 0, 0.0
 
     def of(
         self,
@@ -92,32 +98,42 @@ class Expectations:
         params: Callable[[str], Params | None],
         results: Callable[[], Results],
         records: Callable[[], Iterable[RunRecord]],
+        *,
+        chosen: bool = False,
     ) -> dict[str, Expected]:
         """Return what is expected of runs that begin; nothing if nobody asks. `results` and `records` are those over.
 
-        The records, which are longer, are read when there are twice as many results as there were.
+        The records, which are longer, are read when there are twice as many results as there were. With `chosen` a wave
+        was chosen just now, by the same results.
         """
         if not self._stopping.expects:
             return {}
         run_ids = list(run_ids)
         new = [run_id for run_id in run_ids if run_id not in self._known]
         if new:
-            self._look(results, records)
+            self._look(results, records, shared=chosen and self._maps)
             self._known |= dict.fromkeys(new, Expected(level=self._level))
             self._foresee({run_id: found for run_id in new if (found := params(run_id)) is not None})
         return {run_id: self._known[run_id] for run_id in run_ids}
 
-    def _look(self, results: Callable[[], Results], records: Callable[[], Iterable[RunRecord]]) -> None:
-        """Draw the map anew, and ask for the level, if there are twice as many results as there were."""
-        if self._size >= MOST:
+    def _look(
+        self, results: Callable[[], Results], records: Callable[[], Iterable[RunRecord]], *, shared: bool
+    ) -> None:
+        """Draw the map anew and ask for the level where it is time to; a map that is `shared` is there already."""
+        if self._levelled >= MOST and not shared:
             return
         over = results()
-        if len(over) >= max(FIRST, 2 * self._size):
+        first = EARLIEST if shared else FIRST
+        # Where the sampler draws maps, its next one is at most a wave ahead.
+        waits = self._wave if self._maps and self._drawn else 0
+        if len(over) >= (first if shared else max(first, 2 * self._drawn + waits)):
             if self._search.drawable:
                 self._search.tell(over)
+            self._drawn = len(over)
+        if self._levelled < MOST and self._drawn == len(over) >= max(first, 2 * self._levelled):
             ended = (record for record in records() if record.outcome is not Outcome.FAILED)
             self._level = self._stopping.level(self._rule, ended, self._known)
-            self._size = len(over)
+            self._levelled = len(over)
 
     def _foresee(self, begun: Mapping[str, Params]) -> None:
         if self._search.map is None or not begun:

@@ -7,7 +7,6 @@ whoever asks for the map of the same runs (the sampler, what is expected of runs
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -25,9 +24,11 @@ if TYPE_CHECKING:
     from analysis.maps.regime_map import RegimeMap
 
 FIRST: Final = 32
-"""One of the numbers of runs at which hyperparameters and weights are learned."""
-GROWTH: Final = 1.4
-"""Factor between these numbers."""
+"""The first number of runs at which hyperparameters and weights are learned, where there are as many; it doubles then.
+
+So what is learned takes n runs a share of their time that does not grow with n, and the last wave's stragglers are
+seldom among the runs that it is learned from: the next wave has learned the same.
+"""
 
 
 Row = tuple[tuple[str, Any], ...]
@@ -48,6 +49,8 @@ class SearchMap:
     """A regime map of what a study was told so far."""
 
     def __init__(self, rule: RegimeRule, distributions: Mapping[str, BaseDistribution], seed: int) -> None:
+        # Whoever asks for the map of the same runs gets the same one: in whatever order it has the columns.
+        distributions = dict(sorted(distributions.items()))
         self.axes = axes_of(distributions)
         self.map: RegimeMap | None = None
         ranged = (FloatDistribution, IntDistribution)
@@ -103,8 +106,8 @@ def _table(rows: tuple[Row, ...]) -> pd.DataFrame:
 
 
 def learned_from(runs: int) -> int:
-    """Return from how many of `runs` runs, at least one, hyperparameters and weights are learned."""
-    return math.ceil(FIRST * GROWTH ** math.floor(math.log(runs / FIRST) / math.log(GROWTH)))
+    """Return from how many of `runs` runs, at least one, hyperparameters and weights are learned: of few, from all."""
+    return runs if runs < FIRST else FIRST << (runs // FIRST).bit_length() - 1
 
 
 def axes_of(space: Mapping[str, BaseDistribution]) -> dict[str, str]:

@@ -26,28 +26,57 @@ class EdgeKnowledge:
     def __init__(self, ensemble: Ensemble, rows: Array) -> None:
         """Take the state of an ensemble at feature rows, (n, features): its equal pool, never too sure of itself."""
         chances, reached = ensemble.pool(rows), np.ones(len(rows))
-        self._covariances: list[Array] = []
-        self._information: list[Array] = []
-        self._weights: list[Array] = []
+        self._stages: list[_Stage] = []
         for process, (no, yes) in zip(ensemble.labels.processes, STAGES.values(), strict=True):
             for_it, against = (chances[:, list(side)].sum(axis=1) for side in (yes, no))
             chance = (for_it + 1e-6) / (for_it + against + 2e-6)
-            covariance = process.covariance(rows)
-            undecided = reached * chance * (1.0 - chance)
-            self._covariances.append(covariance)
-            self._information.append(undecided)
-            self._weights.append(undecided / np.maximum(np.diag(covariance), 1e-9))
+            self._stages.append(_Stage(process.covariance(rows), reached * chance * (1.0 - chance)))
             reached = reached * chance
 
     def gains(self) -> Array:
         """Return what a run at each point would tell, (n,), beside what was learned."""
-        gains = np.zeros(len(self._weights[0]))
-        for covariance, information, weights in zip(self._covariances, self._information, self._weights, strict=True):
-            gains += information * (np.square(covariance) @ weights) / (1.0 + information * np.diag(covariance))
-        return gains
+        return np.asarray(sum(stage.gains() for stage in self._stages))
 
     def learn(self, index: int) -> None:
         """Count a run at a point as known."""
-        for covariance, information in zip(self._covariances, self._information, strict=True):
-            column, told = covariance[:, index].copy(), information[index]
-            np.subtract(covariance, np.outer(column, column * (told / (1.0 + told * column[index]))), out=covariance)
+        for stage in self._stages:
+            stage.learn(index)
+
+
+class _Stage:
+    """One latent, and what a run at each point tells of it.
+
+    With every point learned the covariance C loses a product a u uᵀ, u its column there. What is asked of it are its
+    diagonal, a column, and (C ∘ C) w, and these are kept up to date, C itself not: that would be n² numbers written for
+    every run, and three times as many read.
+    """
+
+    def __init__(self, covariance: Array, information: Array) -> None:
+        self._first, self._information = covariance, information
+        self._diagonal = np.diag(covariance).copy()
+        self._weights = information / np.maximum(self._diagonal, 1e-9)
+        # Not by BLAS, whose threads take longer to meet than so little takes; nor do bits depend on their number then.
+        self._told = np.einsum("ij,ij,j->i", covariance, covariance, self._weights)
+        self._columns: list[Array] = []
+        self._shares: list[float] = []
+
+    def gains(self) -> Array:
+        """Return what a run at each point would take of the variance, weighted, (n,)."""
+        return np.asarray(self._information * self._told / (1.0 + self._information * self._diagonal))
+
+    def learn(self, index: int) -> None:
+        """Count a run at a point as known."""
+        column, told = self._first[:, index].copy(), self._information[index]
+        for u, a in zip(self._columns, self._shares, strict=True):
+            column -= a * u[index] * u
+        share = float(told / (1.0 + told * column[index]))
+        weighted = column * self._weights
+        along = np.einsum("ij,j->i", self._first, weighted)
+        for u, a in zip(self._columns, self._shares, strict=True):
+            along -= a * (u @ weighted) * u
+        # (C − a u uᵀ) ∘ (C − a u uᵀ) w = (C ∘ C) w − 2 a u ∘ C (u ∘ w) + a² u² (u² · w)
+        square = np.square(column)
+        self._told += share * (share * (square @ self._weights) * square - 2.0 * column * along)
+        self._diagonal -= share * square
+        self._columns.append(column)
+        self._shares.append(share)

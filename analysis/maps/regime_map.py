@@ -127,6 +127,7 @@ class RegimeMap(MapViews):
         """Return the map of the same runs under another rule: a recorded threshold, a budget they had, any delay."""
         return type(self).fit(self.source, self.scales, rule=rule, seed=self.seed, previous=self, box=self.box)
 
+    @single_threaded()
     def with_runs(self, frame: pd.DataFrame) -> Self:
         """Return the map of other runs in the same box, hyperparameters and weights kept: a tenth of a fit's time.
 
@@ -146,6 +147,7 @@ class RegimeMap(MapViews):
             return whole._at_levels(refit_levels(self.levels, checked, points, rows, categories, self.seed), rows)
         return dataclasses.replace(whole, own=self.ensemble.refitted(checked, points, self.seed))
 
+    @single_threaded()
     def resampled(self, rows: npt.NDArray[np.intp]) -> Self:
         """Return the map of some of its runs, each as often as its row is given, hyperparameters and weights kept."""
         checked = self.checked.rows(rows)

@@ -11,7 +11,7 @@ from scipy.linalg.lapack import dpotrf, dpotri, dpotrs
 from scipy.optimize import minimize
 
 from analysis.models.kernels import Array, Kernel, Prior
-from analysis.models.likelihoods import Likelihood, Observations, likelihood
+from analysis.models.likelihoods import Likelihood, Observations, likelihood, whole_likelihood
 
 TRAINED_ON = 250
 """Rows, spread over the box, on which hyperparameters are fitted when there are more."""
@@ -122,14 +122,15 @@ class Evidence:
         stationary, slope = kernel.stationary(np.tensordot(1.0 / kernel.lengths**2, self.squares, axes=1))
         linear = kernel.slope**2 * self.linear
         K = stationary + linear + (kernel.constant + self.step)
-        K[np.diag_indices_from(K)] += JITTER
+        np.einsum("ii->i", K)[:] += JITTER
         return K, stationary, slope, linear
 
     def __call__(self, step: Array) -> tuple[float, Array]:
         """Return the loss and its gradient at `step` free numbers away from the prior's median."""
         kernel = Kernel.of(self.middle + self.free @ step, self.prior)
         K, stationary, slope, linear = self._covariance(kernel)
-        f, like, root, L = self._mode(K, kernel.noise)
+        f, _, root, L = self._mode(K, kernel.noise)
+        like = whole_likelihood(self.seen, f + self.centre, kernel.noise)
         value = like.value.sum() - 0.5 * self.alpha @ f - np.log(np.diag(L)).sum()
         R = root[:, None] * _inverse(L) * root
         KR = K @ R
@@ -152,7 +153,7 @@ class Evidence:
 def _factor(K: Array, root: Array) -> Array:
     """Return the lower Cholesky factor of B = I + W½ K W½, by LAPACK itself: checks cost more than small factors."""
     B = root[:, None] * K * root
-    B[np.diag_indices_from(B)] += 1.0
+    np.einsum("ii->i", B)[:] += 1.0
     # Transposed, the symmetric B lies as LAPACK wants it and is not copied.
     L, failed = dpotrf(B.T, lower=1, clean=1, overwrite_a=1)
     if failed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -34,14 +35,29 @@ class Observations:
     @property
     def edges(self) -> Array:
         """Return (n,) the values seen, the middles of intervals, and the one known end of the others."""
-        between = self.between
-        one = np.where(np.isfinite(self.low), self.low, self.high)
+        between, (one, _) = self.between, self.bound
         return np.where(between, 0.5 * (np.where(between, self.low, 0.0) + np.where(between, self.high, 0.0)), one)
 
-    @property
+    @functools.cached_property
     def between(self) -> npt.NDArray[np.bool_]:
         """Return (n,) where a value is known to lie between two finite ends (interval-censored)."""
         return np.isfinite(self.low) & np.isfinite(self.high) & (self.low < self.high)
+
+    @functools.cached_property
+    def intervals(self) -> npt.NDArray[np.intp]:
+        """Return the rows that are `between`."""
+        return np.flatnonzero(self.between)
+
+    @functools.cached_property
+    def exact(self) -> npt.NDArray[np.bool_]:
+        """Return (n,) where the value was seen."""
+        return np.equal(self.low, self.high)
+
+    @functools.cached_property
+    def bound(self) -> tuple[Array, Array]:
+        """Return (n,) the one known end of what is known, and 1 where the value is above it, −1 where below."""
+        above = np.isfinite(self.low)
+        return np.where(above, self.low, self.high), np.where(above, 1.0, -1.0)
 
     def rows(self, chosen: npt.NDArray[np.intp]) -> Observations:
         """Return some of the observations."""
@@ -62,11 +78,17 @@ def sided(points: Array, positive: npt.NDArray[np.bool_]) -> Observations:
 
 @dataclass(frozen=True)
 class Likelihood:
-    """Log likelihood of a latent and its derivatives, per row; `_noise` marks derivatives by the log of the noise."""
+    """Log likelihood of a latent and its first two derivatives, per row; the weight is minus the second."""
 
     value: Array
     first: Array
     weight: Array
+
+
+@dataclass(frozen=True)
+class WholeLikelihood(Likelihood):
+    """The same with the third derivative, and, as `_noise`, those by the logarithm of the noise."""
+
     third: Array
     value_noise: Array
     first_noise: Array
@@ -74,32 +96,101 @@ class Likelihood:
 
 
 def likelihood(seen: Observations, latent: Array, noise: float, extra: Array | float = 0.0) -> Likelihood:
-    """Return the log likelihood of `latent` with its derivatives; `extra` is variance beside the noise."""
+    """Return the log likelihood of `latent` with what climbing it takes; `extra` is variance beside the noise."""
     if seen.logistic:
-        return _logistic(seen, latent, extra)
-    exact = seen.low == seen.high
-    sign = np.where(np.isfinite(seen.low), 1.0, -1.0)
-    edge = np.where(np.isfinite(seen.low), seen.low, seen.high)
-    variance = noise**2 + np.where(exact, seen.blur**2, 0.0) + extra
-    tau, share = np.sqrt(variance), noise**2 / variance
-    u = np.where(exact, 0.0, sign * (latent - edge) / tau)
-    log_tail = log_ndtr(u)
-    near = np.maximum(u, -1e3)
-    # Far out the ratio of density to tail is -u; the difference of two huge squares would be noise.
-    h = np.where(u < -1e3, -u, np.exp(-0.5 * near**2 - 0.5 * np.log(2 * np.pi) - log_ndtr(near)))
-    g = h * (u + h)
-    slope = h * ((u + h) * (u + 2 * h) - 1.0)
-    r = edge - latent
-    found = Likelihood(
-        value=np.where(exact, -0.5 * r**2 / variance - np.log(tau) - 0.5 * np.log(2 * np.pi), log_tail),
-        first=np.where(exact, r / variance, sign * h / tau),
-        weight=np.where(exact, 1.0 / variance, np.maximum(g, 1e-12) / variance),
-        third=np.where(exact, 0.0, sign * slope / (variance * tau)),
-        value_noise=share * np.where(exact, r**2 / variance - 1.0, -h * u),
-        first_noise=share * np.where(exact, -2.0 * r / variance, sign * (g * u - h) / tau),
-        weight_noise=share * np.where(exact, -2.0, u * slope - 2.0 * g) / variance,
-    )
-    return _with_intervals(found, seen, latent, tau, share)
+        return _logistic(seen, latent, extra)[0]
+    return _Normal(seen, latent, noise, extra).climbed
+
+
+def whole_likelihood(seen: Observations, latent: Array, noise: float, extra: Array | float = 0.0) -> WholeLikelihood:
+    """Return the log likelihood of `latent` with all its derivatives; `extra` is variance beside the noise."""
+    if not seen.logistic:
+        return _Normal(seen, latent, noise, extra).whole
+    found, third = _logistic(seen, latent, extra)
+    zero = np.zeros(len(latent))
+    return WholeLikelihood(found.value, found.first, found.weight, third, zero, zero, zero)
+
+
+class _Normal:
+    """The likelihood through normal noise of values seen, beyond an edge, or between two."""
+
+    def __init__(self, seen: Observations, latent: Array, noise: float, extra: Array | float) -> None:
+        self.seen, self.latent = seen, latent
+        self.edge, self.sign = seen.bound
+        self.variance = noise**2 + np.where(seen.exact, seen.blur**2, 0.0) + extra
+        self.tau, self.share = np.sqrt(self.variance), noise**2 / self.variance
+        self.u = u = np.where(seen.exact, 0.0, self.sign * (latent - self.edge) / self.tau)
+        near = np.maximum(u, -1e3)
+        tail = log_ndtr(near)
+        ratio = np.exp(-0.5 * near**2 - 0.5 * np.log(2 * np.pi) - tail)
+        self.tail, self.h = tail, ratio
+        if u.min(initial=0.0) < -1e3:
+            # Far out the ratio of density to tail is -u; the difference of two huge squares would be noise.
+            self.tail, self.h = log_ndtr(u), np.where(u < -1e3, -u, ratio)
+        self.g = self.h * (u + self.h)
+        self.r = self.edge - latent
+
+    @property
+    def climbed(self) -> Likelihood:
+        """Return value, slope and weight."""
+        exact, variance, tau = self.seen.exact, self.variance, self.tau
+        value = np.where(exact, -0.5 * self.r**2 / variance - np.log(tau) - 0.5 * np.log(2 * np.pi), self.tail)
+        first = np.where(exact, self.r / variance, self.sign * self.h / tau)
+        weight = np.where(exact, 1.0 / variance, np.maximum(self.g, 1e-12) / variance)
+        found = Likelihood(value, first, weight)
+        self._set_intervals(found)
+        return found
+
+    @property
+    def whole(self) -> WholeLikelihood:
+        """Return all derivatives."""
+        exact, variance, tau, share = self.seen.exact, self.variance, self.tau, self.share
+        u, h, g, sign = self.u, self.h, self.g, self.sign
+        slope = h * ((u + h) * (u + 2 * h) - 1.0)
+        own = self.climbed
+        found = WholeLikelihood(
+            own.value,
+            own.first,
+            own.weight,
+            third=np.where(exact, 0.0, sign * slope / (variance * tau)),
+            value_noise=share * np.where(exact, self.r**2 / variance - 1.0, -h * u),
+            first_noise=share * np.where(exact, -2.0 * self.r / variance, sign * (g * u - h) / tau),
+            weight_noise=share * np.where(exact, -2.0, u * slope - 2.0 * g) / variance,
+        )
+        self._set_intervals(found)
+        return found
+
+    def _set_intervals(self, found: Likelihood) -> None:
+        """Set the rows that lie between two ends: log(Φ(b) − Φ(a)), a and b the ends' distances in `tau`.
+
+        With p = φ(a)/mass, q = φ(b)/mass and s_k = p aᵏ − q bᵏ every derivative is a polynomial in s_0 … s_3; letting b
+        go to infinity gives the one-sided rows.
+        """
+        seen, rows = self.seen, self.seen.intervals
+        if not len(rows):
+            return
+        spread = np.broadcast_to(self.tau, self.latent.shape)[rows]
+        part = np.broadcast_to(self.share, self.latent.shape)[rows]
+        a, b = ((end[rows] - self.latent[rows]) / spread for end in (seen.low, seen.high))
+        # Below an interval or above it, far out, it is its nearer end that tells.
+        a, b = np.where(b < -FAR, -np.inf, a), np.where(a > FAR, np.inf, b)
+        p, q = density_shares(np.maximum(a, -1e150), np.minimum(b, 1e150))
+        below, above = np.where(np.isfinite(a), a, 0.0), np.where(np.isfinite(b), b, 0.0)
+        s0, s1, s2, s3 = (p * below**k - q * above**k for k in range(4))
+        values = {
+            "value": log_mass(np.maximum(a, -1e150), np.minimum(b, 1e150)),
+            "first": s0 / spread,
+            "weight": np.maximum(s0**2 - s1, 1e-12) / spread**2,
+        }
+        if isinstance(found, WholeLikelihood):
+            values |= {
+                "third": (s2 - s0 - 3 * s0 * s1 + 2 * s0**3) / spread**3,
+                "value_noise": part * s1,
+                "first_noise": part * (s2 - s0 * s1 - s0) / spread,
+                "weight_noise": part * (2 * s0 * (s2 - s0 * s1) - s3 + s1**2 + s1 - 2 * (s0**2 - s1)) / spread**2,
+            }
+        for name, value in values.items():
+            getattr(found, name)[rows] = value
 
 
 def log_chance(seen: Observations, mean: Array, variance: Array, noise: float) -> Array:
@@ -138,51 +229,13 @@ def density_shares(below: Array, above: Array) -> tuple[Array, Array]:
     return np.asarray(first), np.asarray(second)
 
 
-def _with_intervals(found: Likelihood, seen: Observations, latent: Array, tau: Array, share: Array) -> Likelihood:
-    """Return the same with the rows that lie between two ends: log(Φ(b) − Φ(a)), a and b the ends' distances in `tau`.
-
-    With p = φ(a)/mass, q = φ(b)/mass and s_k = p aᵏ − q bᵏ every derivative is a polynomial in s_0 … s_3; letting b
-    go to infinity gives the one-sided rows.
-    """
-    rows = np.flatnonzero(seen.between)
-    if not len(rows):
-        return found
-    spread, part = np.broadcast_to(tau, latent.shape)[rows], np.broadcast_to(share, latent.shape)[rows]
-    a, b = ((end[rows] - latent[rows]) / spread for end in (seen.low, seen.high))
-    # Below an interval or above it, far out, it is its nearer end that tells.
-    a, b = np.where(b < -FAR, -np.inf, a), np.where(a > FAR, np.inf, b)
-    p, q = density_shares(np.maximum(a, -1e150), np.minimum(b, 1e150))
-    below, above = np.where(np.isfinite(a), a, 0.0), np.where(np.isfinite(b), b, 0.0)
-    s0, s1, s2, s3 = (p * below**k - q * above**k for k in range(4))
-    values = {
-        "value": log_mass(np.maximum(a, -1e150), np.minimum(b, 1e150)),
-        "first": s0 / spread,
-        "weight": np.maximum(s0**2 - s1, 1e-12) / spread**2,
-        "third": (s2 - s0 - 3 * s0 * s1 + 2 * s0**3) / spread**3,
-        "value_noise": part * s1,
-        "first_noise": part * (s2 - s0 * s1 - s0) / spread,
-        "weight_noise": part * (2 * s0 * (s2 - s0 * s1) - s3 + s1**2 + s1 - 2 * (s0**2 - s1)) / spread**2,
-    }
-    for name, value in values.items():
-        getattr(found, name)[rows] = value
-    return found
-
-
-def _logistic(seen: Observations, latent: Array, extra: Array | float) -> Likelihood:
-    sign = np.where(np.isfinite(seen.low), 1.0, -1.0)
-    edge = np.where(np.isfinite(seen.low), seen.low, seen.high)
+def _logistic(seen: Observations, latent: Array, extra: Array | float) -> tuple[Likelihood, Array]:
+    """Return the likelihood through logistic noise, and its third derivative."""
+    edge, sign = seen.bound
     # A logistic seen through normal noise is nearly a wider logistic (MacKay 1992).
     tau = np.sqrt(1.0 + LOGISTIC * extra)
     u = sign * (latent - edge) / tau
     wrong = expit(-u)
     weight = wrong * (1.0 - wrong)
-    zero = np.zeros(len(u))
-    return Likelihood(
-        value=log_expit(u),
-        first=sign * wrong / tau,
-        weight=np.maximum(weight, 1e-12) / tau**2,
-        third=sign * weight * (1.0 - 2.0 * wrong) / tau**3,
-        value_noise=zero,
-        first_noise=zero,
-        weight_noise=zero,
-    )
+    found = Likelihood(log_expit(u), sign * wrong / tau, np.maximum(weight, 1e-12) / tau**2)
+    return found, sign * weight * (1.0 - 2.0 * wrong) / tau**3

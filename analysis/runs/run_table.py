@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -116,18 +117,25 @@ class Runs:
     """Accuracy of t_mem and t_gen."""
 
     def milestone(self, name: str) -> tuple[Array, BoolArray]:
-        """Return steps and events of t_mem or t_gen; what a diverged run missed is censored at no finite step.
+        """Return steps and events of t_mem or t_gen, read-only; what a diverged run missed has no finite step.
 
         A run that was stopped because a forecast ruled out that it generalises by a step is censored there, and if it
         had not memorised, so is that, which was ruled out as well: taken as if nothing were known of what is ahead,
         runs that were stopped leave the map unsure wherever there are many of them. At a threshold below the
         forecast's its word does not count (`analysis.runs.ruled_out`).
         """
-        step = self.table[name].to_numpy(dtype=float)
-        event = self.table[f"{name}_event"].to_numpy(dtype=bool)
-        step = np.fmax(step, self.believed_until(name))
-        never = self.table["outcome"].isin(NEVER).to_numpy()
-        return np.where(never & ~event, np.inf, step), event
+        if name not in self._milestones:
+            event = self.table[f"{name}_event"].to_numpy(dtype=bool, copy=True)
+            step = np.fmax(self.table[name].to_numpy(dtype=float), self.believed_until(name))
+            step = np.where(self.table["outcome"].isin(NEVER).to_numpy() & ~event, np.inf, step)
+            # Models ask many times, and reading a table's columns takes longer than what they do with them.
+            step.flags.writeable = event.flags.writeable = False
+            self._milestones[name] = step, event
+        return self._milestones[name]
+
+    @functools.cached_property
+    def _milestones(self) -> dict[str, tuple[Array, BoolArray]]:
+        return {}
 
     def believed_until(self, name: str) -> Array:
         """Return until which step a forecast's word counts that t_mem or t_gen is not reached; 0 where none does."""

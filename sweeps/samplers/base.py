@@ -47,6 +47,8 @@ class Sampler(Component, abc.ABC):
 
     adaptive: ClassVar[bool]
     """Whether a choice depends on finished runs; if not, all runs may be asked for at once."""
+    maps: ClassVar[bool] = False
+    """Whether a choice goes by the map of the finished runs (`sweeps.search_map`), which others may then have too."""
 
     @abc.abstractmethod
     def build(self, problem: Problem) -> BaseSampler:

@@ -9,7 +9,7 @@ guard against regimes that nobody has met yet.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 
@@ -45,6 +45,7 @@ class Boundary(Sampler):
     """Seeks what tells most of the boundaries between regimes; about a third of its runs are Sobol points."""
 
     adaptive: ClassVar[bool] = True
+    maps: ClassVar[bool] = True
 
     startup: Annotated[int, Ge(8)] = 32
     """Sobol points before the map is trusted."""
@@ -163,19 +164,25 @@ class BoundarySampler(BaseSampler):
         if len(done) == self._told:
             return
         self._told = len(done)
+        from analysis.models.cores import single_threaded  # half a second to import, and not before runs are told
+
+        with single_threaded():
+            self._wave = self._drawn(study, done, space)
+
+    def _drawn(self, study: Study, done: Sequence[FrozenTrial], space: Mapping[str, BaseDistribution]) -> _Wave | None:
+        """Return the wave that begins by the map of the trials that are `done`; none if there is none yet."""
         if self._search is None:
             self._search = SearchMap(self.rule, space, self._seed)
         told = [(trial.params, *times) for trial in done if (times := milestones_of(trial)) is not None]
         found = self._search.tell(told) if self._search.drawable else None
         if found is None:
-            self._wave = None
-            return
+            return None
         units = _sobol(len(space), np.random.default_rng([self._seed, len(done)]), CANDIDATES)
-        candidates = [_at(space, unit) for unit in units]
-        self._wave = _Wave(found, candidates, space, self.settings.cost_power)
+        wave = _Wave(found, [_at(space, unit) for unit in units], space, self.settings.cost_power)
         for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             if set(trial.params) >= set(space):
-                self._wave.take(trial.params)
+                wave.take(trial.params)
+        return wave
 
 
 class _Wave:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from optuna.trial import TrialState
 
+from analysis import RegimeMap
 from grokcore.records.milestones import Milestone
 from grokcore.records.run_record import Outcome
 from sweeps.driver import Driver, SweepFailedError
@@ -340,6 +341,35 @@ def test_a_run_that_a_forecast_stopped_is_told_as_one_that_does_not_generalise_i
         with drive(dataclasses.replace(spec, name=f"until-{until}")) as driver:
             told.append({t.user_attrs["run_id"]: milestones_of(t) for t in driver.study.trials}[record.run_id])
         assert [gen for _, gen in told] == [Milestone(event=False, step=until)] * 2
+
+
+def test_what_is_expected_of_a_wave_is_asked_of_the_map_by_which_it_was_chosen(
+    drive, changed, pretend, spec, monkeypatch
+):
+    mapped, sizes, levelled = changed(spec, runs=128, wave=32, sampler="boundary", stopping="hazard"), [], []
+    fit, again = RegimeMap.fit.__func__, RegimeMap.with_runs
+    monkeypatch.setattr(
+        RegimeMap,
+        "fit",
+        classmethod(lambda cls, table, *a, **k: (sizes.append(len(table)), fit(cls, table, *a, **k))[1]),
+    )
+    monkeypatch.setattr(RegimeMap, "with_runs", lambda self, table: (sizes.append(len(table)), again(self, table))[1])
+    monkeypatch.setattr(Hazard, "level", lambda _, __, records, ___: levelled.append(len(list(records))) or 0.0)
+    with drive(mapped) as driver:
+        chances = {}
+        late = driver.next_cohort()
+        while (task := driver.next_cohort()) is not None:
+            # The cohort of before ends when the next one is out: a wave is chosen while some of the last one run.
+            chances |= {run_id: expected.chance for run_id, expected in task.expected.items()}
+            driver.receive([pretend(config) for config in late.configs])
+            driver.ended(late.name)
+            late = task
+    assert sum(chance is not None for chance in chances.values()) == 96
+    # Each wave by all that were over: the first learned from all, the others from 32 and from 64, none of them twice.
+    first, learned, second, learned_later, third = sizes
+    assert (learned, learned_later) == (32, 64)
+    assert 24 <= first < 32 < second < 64 < third < 96
+    assert levelled == [first, second]
 
 
 def test_runs_are_judged_by_what_the_finished_ones_let_expect_and_by_the_same_after_a_kill(

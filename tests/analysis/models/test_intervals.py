@@ -7,7 +7,7 @@ import pytest
 
 from analysis import RegimeMap, RegimeRule
 from analysis.models.critical_law import fit_critical_law
-from analysis.models.likelihoods import Observations, likelihood
+from analysis.models.likelihoods import Observations, whole_likelihood
 from analysis.models.milestone_times import MilestoneTimes
 from analysis.runs.axes import features
 from analysis.runs.run_table import allowed_regimes, check_runs
@@ -40,7 +40,7 @@ def test_every_derivative_of_an_interval_is_the_slope_of_what_it_derives(noise):
     seen = Observations(points=np.zeros((200, 1)), low=low, high=low + rng.uniform(0.05, 3, 200), blur=np.zeros(200))
 
     def at(shift, grown=0.0):
-        return dataclasses.asdict(likelihood(seen, latent + shift, noise * np.exp(grown), 0.01))
+        return dataclasses.asdict(whole_likelihood(seen, latent + shift, noise * np.exp(grown), 0.01))
 
     found = at(0.0)
     for name, above, sign in (("first", "value", 1), ("weight", "first", -1), ("third", "weight", -1)):
@@ -57,7 +57,7 @@ def test_an_interval_without_an_end_is_one_sided_and_a_far_one_stays_finite():
     open_ended = Observations(low=np.array([0, 0, -np.inf, 5]), high=np.array([np.inf, np.inf, 0, np.inf]), **rows)
     latent = np.array([-0.5, -30.0, 25.0, -4e3])
     for noise in (0.1, 0.01):
-        found, known = (dataclasses.asdict(likelihood(seen, latent, noise)) for seen in (wide, open_ended))
+        found, known = (dataclasses.asdict(whole_likelihood(seen, latent, noise)) for seen in (wide, open_ended))
         for name, values in found.items():
             assert np.isfinite(values).all(), name
             np.testing.assert_allclose(values[:3], known[name][:3], rtol=1e-3, atol=1e-2)

@@ -253,5 +253,6 @@ def test_two_hundred_refits_take_no_more_memory_than_forty():
 def test_what_is_learned_grows_with_the_runs_and_never_exceeds_them():
     sizes = [learned_from(runs) for runs in range(1, 3000)]
     assert all(size <= runs for runs, size in enumerate(sizes, start=1))
-    assert all(size * 1.5 + 1 > runs for runs, size in enumerate(sizes, start=1))
+    assert all(size * 2 > runs for runs, size in enumerate(sizes, start=1))
     assert sizes == sorted(sizes)
+    assert sorted(set(sizes[31:])) == [32 * 2**i for i in range(7)]
