@@ -3,8 +3,9 @@
 And of a run that has not, P(it memorises by step s), learned from the same runs in the same way: a discrete hazard by
 gradient boosting (scikit-learn's `HistGradientBoostingClassifier`) over the rows of `analysis.forecast.landmarks`. That
 of generalising is the mean in log odds of a model that knows what a map of the sweep's own runs expects
-(`sweeps.expectations`) and of one that does not. What is kept is the rows and not the fitted trees: a file is a Parquet
-table that runs no code, and the same rows give the same trees.
+(`sweeps.expectations`) and of one that does not. A file is a Parquet table of the rows, to learn from beside others,
+with the trees as arrays in its metadata: it runs no code, and nothing is learned anew, and nothing needed that learns,
+where it is only asked.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from __future__ import annotations
 import functools
 import io
 import itertools
-from collections.abc import Iterable, Mapping
+import zipfile
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
@@ -20,9 +23,12 @@ from typing import Any, Final, Self
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 from scipy.optimize import brentq
-from scipy.special import expit, logit
+from scipy.special import expit
 
+from analysis.forecast.boosted_trees import BoostedTrees
 from analysis.forecast.landmarks import COLUMNS, EXPECTED, GIVEN, SEEN, Array, ahead, edges, landmarks, rows, seen
 from analysis.forecast.learned import misfit
 from grokcore.atomic_files import replacing
@@ -39,6 +45,8 @@ GENERALISING: Final = "generalising"
 """What a forecaster is asked about, and the rows that teach it."""
 MEMORISING: Final = "memorising"
 """The other thing."""
+TREES: Final = b"grokmap.trees"
+"""Where the trees are in a file's metadata."""
 MASKED: Final = 3
 """Every so many runs are learned from once more as if nothing but their accuracies were known."""
 
@@ -73,7 +81,7 @@ class Forecaster:
                 f"not the rows of a forecaster: {', '.join(missing)} is missing; save one with this version."
             )
         self.table, self.threshold = table, threshold
-        self._fits: dict[str, list[tuple[list[int], Any]]] = {}
+        self._trees: dict[str, list[BoostedTrees]] = {}
         events = self._events(GENERALISING)
         if events < FEWEST_EVENTS:
             raise DataError(
@@ -103,7 +111,8 @@ class Forecaster:
     def load(cls, path: Path | str = SHIPPED) -> Self:
         """Read a forecaster that `save` wrote; raises `DataError` for anything else."""
         try:
-            table = pd.read_parquet(io.BytesIO(Path(path).read_bytes()))
+            read = pq.read_table(io.BytesIO(Path(path).read_bytes()))
+            table, kept = read.to_pandas(), (read.schema.metadata or {}).get(TREES)
         except (OSError, ValueError) as error:
             why = getattr(error, "strerror", None) or "it is no Parquet file"
             raise DataError(
@@ -112,12 +121,22 @@ class Forecaster:
         thresholds = set(table["threshold"]) if "threshold" in table.columns else set()
         if len(thresholds) != 1:
             raise DataError(f"{path} is not a forecaster: it has no one threshold; name a file that one was saved in.")
-        return cls(table, threshold=float(thresholds.pop()))
+        try:
+            found = cls(table, threshold=float(thresholds.pop()))
+            found._trees = {} if kept is None else _unpacked(kept)
+        except DataError as error:
+            raise DataError(f"{path}: {error}") from None
+        return found
 
     def save(self, path: Path | str) -> None:
         """Write it, to be applied to other sweeps."""
+        asked = [GENERALISING, *([MEMORISING] if self.knows_memorising else [])]
+        table = pa.Table.from_pandas(self.table.assign(threshold=self.threshold), preserve_index=False)
+        kept = {TREES: _packed({of: self._models(of) for of in asked})}
         with replacing(Path(path)) as temporary:
-            self.table.assign(threshold=self.threshold).to_parquet(temporary, index=False, compression="zstd")
+            pq.write_table(
+                table.replace_schema_metadata({**(table.schema.metadata or {}), **kept}), temporary, compression="zstd"
+            )
 
     def joined(self, other: Forecaster) -> Forecaster:
         """Return one that has learned from the runs of both; raises `DataError` if their thresholds differ."""
@@ -142,28 +161,24 @@ class Forecaster:
         """Whether it learned enough to say how likely a run is to memorise."""
         return self._events(MEMORISING) >= FEWEST_EVENTS
 
-    def _models(self, of: str) -> list[tuple[list[int], Any]]:
-        """Return the models of generalising or memorising, each with which of `COLUMNS` it looks at.
+    def _models(self, of: str) -> list[BoostedTrees]:
+        """Return the models of generalising or memorising, learned if they are not known.
 
-        One looks at all, the other one at a run's past alone: a map of few runs may mislead, and the two err apart.
-        What a map expects of generalising is nothing to memorising.
+        One looks at all columns, the other one at a run's past alone: a map of few runs may mislead, and the two err
+        apart. What a map expects of generalising is nothing to memorising.
         """
-        if of not in self._fits:
+        if of not in self._trees:
             table = self.table[self.table["of"] == of]
             told = [index for index, name in enumerate(COLUMNS) if table[name].nunique() > 1]
             past = [index for index in told if COLUMNS[index] != EXPECTED]
             views = [told, past] if past != told and of == GENERALISING else [past]
-            self._fits[of] = [(view, _fitted(table, view)) for view in views]
-        return self._fits[of]
+            values, events = table[list(COLUMNS)].to_numpy(np.float32), table["event"].to_numpy(bool)
+            self._trees[of] = [BoostedTrees.grown(values, events, view) for view in views]
+        return self._trees[of]
 
     def _odds(self, asked: Array, of: str) -> Array:
         """Return the log odds of rows of `COLUMNS`, (N, 17), that a run gets there in its interval, (N,)."""
-        from threadpoolctl import threadpool_limits
-
-        asked = asked.astype(np.float32)
-        with threadpool_limits(1):
-            odds = [logit(model.predict_proba(asked[:, view])[:, 1]) for view, model in self._models(of)]
-        return np.asarray(np.mean(odds, axis=0))
+        return np.asarray(np.mean([trees.log_odds(asked) for trees in self._models(of)], axis=0))
 
     def level_of(self, runs: Iterable[KnownRun]) -> float:
         """Return what is to be added to the log odds of all hazards to generalise for them to fit runs of one sweep.
@@ -219,16 +234,33 @@ class Forecaster:
         return found
 
 
-def _fitted(table: pd.DataFrame, view: list[int]) -> Any:
-    from sklearn.ensemble import HistGradientBoostingClassifier  # seconds to import
-    from threadpoolctl import threadpool_limits
+def _packed(trees: Mapping[str, Sequence[BoostedTrees]]) -> bytes:
+    """Return trees as one string of bytes, an archive of NumPy's."""
+    arrays = {
+        f"{of}/{number}/{name}": array
+        for of, several in trees.items()
+        for number, each in enumerate(several)
+        for name, array in each.arrays.items()
+    }
+    kept = io.BytesIO()
+    np.savez_compressed(kept, allow_pickle=False, **arrays)
+    return kept.getvalue()
 
-    model = HistGradientBoostingClassifier(
-        max_iter=150, learning_rate=0.08, max_leaf_nodes=15, min_samples_leaf=30, l2_regularization=1.0,
-        max_features=0.4, early_stopping=False, random_state=0,
-    )  # fmt: skip
-    with threadpool_limits(1):  # the same trees whatever the number of cores
-        return model.fit(table[[COLUMNS[index] for index in view]].to_numpy(np.float32), table["event"].to_numpy(bool))
+
+def _unpacked(kept: bytes) -> dict[str, list[BoostedTrees]]:
+    """Return the trees that `_packed` gave; raises `DataError` for other bytes."""
+    parts: defaultdict[tuple[str, str], dict[str, npt.NDArray[Any]]] = defaultdict(dict)
+    try:
+        with np.load(io.BytesIO(kept), allow_pickle=False) as arrays:
+            for place, array in arrays.items():
+                of, number, name = place.split("/")
+                parts[of, number][name] = array
+    except (OSError, ValueError, zipfile.BadZipFile):
+        raise DataError("the trees of a forecaster are damaged; save it anew.") from None
+    found: dict[str, list[BoostedTrees]] = {}
+    for (of, _), own in sorted(parts.items()):
+        found.setdefault(of, []).append(BoostedTrees.of_arrays(own))
+    return found
 
 
 def last_landmark(run: KnownRun) -> int | None:

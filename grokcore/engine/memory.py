@@ -1,7 +1,8 @@
 """Memory: how much a cohort will need, told before it is used, and how many runs fit.
 
 A cohort's steps are gone through on torch's meta device, where tensors have shapes and no elements, and what is held
-at once is added up. So every model, layout, optimizer and transform is counted as it is written.
+at once is added up. So every model, layout, optimizer and transform is counted as it is written. What is small is gone
+through on the processor itself, which is sooner done.
 """
 
 from __future__ import annotations
@@ -11,11 +12,15 @@ import logging
 from grokcore.engine.devices.base import Device
 from grokcore.engine.devices.cpu import Cpu
 from grokcore.engine.grouping import cohort_key, default_layout
-from grokcore.engine.on_paper import Bytes, on_paper
+from grokcore.engine.on_paper import Bytes, on_paper, tried
 from grokcore.errors import ConfigError
+from grokcore.numerics.flat_parameters import FlatParameters
 from grokcore.run_config import RunConfig
 
 GIB = float(1 << 30)
+SMALL = 1 << 24
+"""Parameters times examples up to which a processor goes through the steps: no example has more activations than that
+network has parameters, so that they hold some 64 MiB at most."""
 
 _log = logging.getLogger("grokcore")
 
@@ -79,8 +84,11 @@ def _held(config: RunConfig, device: Device, layout: str) -> tuple[int, int]:
 
 
 def _peak(config: RunConfig, runs: int, device: Device, layout: str) -> int:
-    """Go through two steps and a look at all examples on paper; return the most bytes held at once."""
-    with Bytes() as held, on_paper(config, runs, device, layout) as stack:
+    """Go through two steps and a look at all examples; return the most bytes held at once."""
+    parameters = FlatParameters.of(config.model.shapes(config.task)).length
+    small = device.kind == Cpu.kind and parameters * config.task.examples <= SMALL
+    begun = tried if small else on_paper
+    with Bytes(Cpu.kind if small else "meta") as held, begun(config, runs, device, layout) as stack:
         stack.train(0, 2)
         stack.examine()
     return int(held.most)

@@ -1,4 +1,4 @@
-"""On paper: a cohort's stack on torch's meta device, where tensors have shapes and no elements.
+"""On paper: a cohort's stack on torch's meta device, where tensors have shapes and no elements; or tried for real.
 
 Its steps launch what they would launch on the device, so that kernels and bytes are counted where no such device is.
 """
@@ -37,26 +37,38 @@ VIEWS = {
 @contextlib.contextmanager
 def on_paper(config: RunConfig, runs: int, device: Device, layout: str) -> Iterator[Stack]:
     """Give the stack of `runs` such runs as a device would have it, to be gone through in the block."""
-    dtype = torch.float64 if config.dtype == "float64" else torch.float32
     paper = copy.copy(device)
     paper.torch = torch.device("meta")
     paper.repeating = functools.partial(Device.repeating, paper)  # type: ignore[method-assign]
-    length = FlatParameters.of(config.model.shapes(config.task)).length
-    examples = LAYOUTS[layout].of_run(config)
     # Where elements are chosen by their values, all are.
     patch = fake_config.patch(meta_nonzero_assume_all_nonzero=True)  # type: ignore[attr-defined]
     with cast("contextlib.AbstractContextManager[None]", patch), torch.no_grad():
-        flat = torch.empty(runs, length, dtype=dtype, device="meta")
-        state = {**config.optimizer.state(flat), **config.transform.state(flat)}
-        kernel = kernel_for(
-            config.model,
-            config.task,
-            config.loss,
-            dropout=bool(config.dropout),
-            layout=layout,
-            chunk_elements=device.chunk_elements,
-        )
-        yield Stack(kernel, layout, [examples] * runs, flat, state, paper)
+        yield _stack(config, runs, paper, layout)
+
+
+@contextlib.contextmanager
+def tried(config: RunConfig, runs: int, device: Device, layout: str) -> Iterator[Stack]:
+    """Give the same stack on the device itself, with weights of nothing; torch then need not import its compiler."""
+    with device.computing(config.dtype), torch.no_grad():
+        yield _stack(config, runs, device, layout)
+
+
+def _stack(config: RunConfig, runs: int, device: Device, layout: str) -> Stack:
+    """Return the stack of `runs` such runs where `device` has its tensors."""
+    dtype = torch.float64 if config.dtype == "float64" else torch.float32
+    length = FlatParameters.of(config.model.shapes(config.task)).length
+    examples = LAYOUTS[layout].of_run(config)
+    flat = torch.zeros(runs, length, dtype=dtype, device=device.torch)
+    state = {**config.optimizer.state(flat), **config.transform.state(flat)}
+    kernel = kernel_for(
+        config.model,
+        config.task,
+        config.loss,
+        dropout=bool(config.dropout),
+        layout=layout,
+        chunk_elements=device.chunk_elements,
+    )
+    return Stack(kernel, layout, [examples] * runs, flat, state, device)
 
 
 def kernels_per_step(config: RunConfig, runs: int, device: Device, layout: str) -> Counter[str]:
@@ -71,7 +83,15 @@ def kernels_per_step(config: RunConfig, runs: int, device: Device, layout: str) 
     return Counter({name: count for name, count in counts.items() if count})
 
 
-class Launches(TorchDispatchMode):
+class _Eager(TorchDispatchMode):
+    """A mode that nothing is compiled under: torch need not import its compiler, which takes a second, to say so."""
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False
+
+
+class Launches(_Eager):
     """Counts the kernels that are launched, by name."""
 
     def __init__(self) -> None:
@@ -85,7 +105,7 @@ class Launches(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-class Bytes(TorchDispatchMode):
+class Bytes(_Eager):
     """Adds up the bytes of tensors on a kind of device while they live."""
 
     def __init__(self, kind: str = "meta") -> None:

@@ -5,10 +5,13 @@ import math
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from analysis import Forecast
-from analysis.forecast.forecaster import Forecaster, KnownRun, last_landmark
+from analysis.forecast.boosted_trees import BoostedTrees
+from analysis.forecast.forecaster import TREES, Forecaster, KnownRun, last_landmark
 from analysis.forecast.hazard_rule import HazardRule
 from analysis.forecast.landmarks import COLUMNS, edges, landmarks, rows
 from analysis.forecast.learned import FAMILIES, THRESHOLD
@@ -83,6 +86,24 @@ def test_a_saved_forecaster_says_the_same(learned, tmp_path):
     again = Forecaster.load(tmp_path / "kept.parquet")
     assert again.chances(run(900), 100)[1].tolist() == learned.chances(run(900), 100)[1].tolist()
     assert len(learned.joined(again).table) == 2 * len(learned.table)
+    rows_alone = learned.table.assign(threshold=learned.threshold)
+    rows_alone.to_parquet(tmp_path / "rows.parquet", index=False)
+    taught = Forecaster.load(tmp_path / "rows.parquet")
+    assert taught.chances(run(900), 100)[1].tolist() == learned.chances(run(900), 100)[1].tolist()
+
+
+def test_a_saved_forecaster_is_asked_without_learning_anew(learned, tmp_path, monkeypatch):
+    said = learned.chances(run(900), 100)[1].tolist()
+    learned.save(tmp_path / "kept.parquet")
+    monkeypatch.setattr(BoostedTrees, "grown", None)
+    assert Forecaster.load(tmp_path / "kept.parquet").chances(run(900), 100)[1].tolist() == said
+
+
+def test_trees_that_were_damaged_are_refused(learned, tmp_path):
+    table = pa.Table.from_pandas(learned.table.assign(threshold=0.9), preserve_index=False)
+    pq.write_table(table.replace_schema_metadata({TREES: b"no archive"}), tmp_path / "torn.parquet")
+    with pytest.raises(DataError, match="are damaged"):
+        Forecaster.load(tmp_path / "torn.parquet")
 
 
 def test_files_and_runs_that_teach_nothing_are_refused(tmp_path, learned):

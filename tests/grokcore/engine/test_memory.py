@@ -11,7 +11,9 @@ import pytest
 
 from grokcore import RunConfig
 from grokcore.engine.devices.named import device_named
+from grokcore.engine.grouping import default_layout
 from grokcore.engine.memory import fitting, predicted_bytes
+from grokcore.engine.on_paper import Bytes, on_paper, tried
 from grokcore.engine.width_tuning import measured_width
 from grokcore.errors import ConfigError
 
@@ -58,6 +60,30 @@ def test_predictions_are_good_to_a_factor_of_two_and_a_half(shape):
     done = subprocess.run([sys.executable, "-c", SCRIPT, given], capture_output=True, text=True, check=True)
     used, predicted = map(int, done.stdout.split())
     assert used / 2.5 < predicted < 2.5 * used, f"used {used / 2**20:.0f} MiB, predicted {predicted / 2**20:.0f} MiB"
+
+
+@pytest.mark.parametrize("changes", [{"model": {"name": "mlp", "width": 32}}, {"model": "transformer", "batch": 64}])
+def test_what_a_small_run_holds_is_the_same_on_paper_and_tried(changes):
+    config = make(**{"task.modulus": 11}, **changes)
+    layout = default_layout(config, CPU)
+    for runs in (1, 3):
+        found = []
+        for begun, kind in ((on_paper, "meta"), (tried, "cpu")):
+            with Bytes(kind) as held, begun(config, runs, CPU, layout) as stack:
+                stack.train(0, 2)
+                stack.examine()
+            found.append(held.most)
+        assert found[1] == pytest.approx(found[0], rel=0.1)
+
+
+def test_predicting_for_a_small_run_does_not_import_the_compiler_of_torch():
+    script = (
+        "import sys; from grokcore import RunConfig; from grokcore.engine.memory import predicted_bytes\n"
+        "predicted_bytes(RunConfig.from_dict({'task': {'name': 'modular_addition', 'modulus': 11},"
+        " 'model': {'name': 'mlp', 'width': 32}, 'optimizer': 'adamw', 'fraction': 0.7, 'steps': 5}))\n"
+        "sys.exit('torch._dynamo' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
 
 
 def test_a_cohort_that_does_not_fit_is_split_with_a_line_saying_so(caplog):
