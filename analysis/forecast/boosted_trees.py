@@ -15,13 +15,19 @@ from typing import Any, Final, NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
-from analysis.forecast.landmarks import Array
+from analysis.forecast.landmarks import COLUMNS, Array
 from grokcore.errors import DataError
 
 LEAVES: Final = 15
 """Leaves of a tree at most: one less than bits of a mask."""
 ALL: Final = 0xFFFF
 """The mask of a node that rules no leaf out."""
+_OF_NODES: Final = ("column", "bound", "missing_left", "kept")
+KINDS: Final = {
+    "baseline": np.float64, "first": np.int32, "column": np.int16, "bound": np.float32, "missing_left": np.bool_,
+    "kept": np.uint16, "leaf": np.float64,
+}  # fmt: skip
+"""Of what kind the numbers of each array are."""
 ASKED_AT_ONCE: Final = 256
 """Rows whose way at all nodes is in memory together."""
 
@@ -81,10 +87,25 @@ class BoostedTrees:
         if missing := [name for name in names if name not in arrays]:
             raise DataError(f"trees without {', '.join(missing)}; save the forecaster anew.")
         found = cls(**{name: arrays[name] for name in names})
-        nodes = {len(found.column), len(found.bound), len(found.missing_left), len(found.kept)}
-        if len(nodes) != 1 or found.leaf.shape != (len(found.first), LEAVES):
+        if not found._belong_together():
             raise DataError("trees whose nodes do not belong together; save the forecaster anew.")
         return found
+
+    def _belong_together(self) -> bool:
+        nodes, trees = len(self.column), len(self.first)
+        shapes = {**dict.fromkeys(_OF_NODES, (nodes,)), "baseline": (1,), "first": (trees,), "leaf": (trees, LEAVES)}
+        if any(
+            self.arrays[name].shape != shape or self.arrays[name].dtype != KINDS[name] for name, shape in shapes.items()
+        ):
+            return False
+        ascending = (
+            trees > 0 and self.first[0] == 0 and bool((np.diff(self.first) > 0).all()) and self.first[-1] < nodes
+        )
+        known = bool(((self.column >= 0) & (self.column < len(COLUMNS))).all())
+        numbers = bool(
+            np.isfinite(self.leaf).all() and np.isfinite(self.baseline).all() and not np.isnan(self.bound).any()
+        )
+        return ascending and known and numbers
 
     @property
     def arrays(self) -> dict[str, npt.NDArray[Any]]:

@@ -121,8 +121,11 @@ class Forecaster:
         thresholds = set(table["threshold"]) if "threshold" in table.columns else set()
         if len(thresholds) != 1:
             raise DataError(f"{path} is not a forecaster: it has no one threshold; name a file that one was saved in.")
-        found = cls(table, threshold=float(thresholds.pop()))
-        found._trees = {} if kept is None else _unpacked(kept)
+        try:
+            found = cls(table, threshold=float(thresholds.pop()))
+            found._trees = {} if kept is None else _unpacked(kept)
+        except DataError as error:
+            raise DataError(f"{path}: {error}") from None
         return found
 
     def save(self, path: Path | str) -> None:

@@ -127,12 +127,7 @@ def loop(function: Callable[..., None]) -> Callable[..., None]:
 
         _take_whole_vectors()
         compile_ = functools.partial(numba.njit, nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
-        known = function.__globals__
-        parts: dict[str, Any] = {name: _readers()[value] for name, value in known.items() if _is_in(_readers(), value)}
-        parts |= {name: _written(value) for name, value in known.items() if _is_in(_INSTRUCTIONS, value)}
-        for name, value in known.items():
-            if _is_in(_PARTS, value):
-                parts[name] = compile_(forceinline=True)(_knowing(cast("types.FunctionType", value), parts))
+        parts = _known_to(function, compile_)
         whole = _knowing(cast("types.FunctionType", function), parts)
         whole.__qualname__ += _lent(function)
         made: Callable[..., None]
@@ -154,12 +149,30 @@ def _lent(function: Callable[..., None]) -> str:
 
     numba keeps a loop by its name, and asks its own file alone whether that is still true.
     """
-    values = function.__globals__.values()
-    lent = [value for value in values if _is_in(_PARTS, value)]
-    lent += [_writer(value) for value in values if _is_in(_INSTRUCTIONS, value)]
-    files = {value.__code__.co_filename for value in lent} - {function.__code__.co_filename}
+    files = _files(function) - {function.__code__.co_filename}
     content = hashlib.sha256(b"".join(Path(file).read_bytes() for file in sorted(files)))
     return f"_{content.hexdigest()[:8]}" if files else ""
+
+
+def _files(function: Callable[..., Any]) -> set[str]:
+    """Return the files of a function and of all that it may call."""
+    values = function.__globals__.values()
+    found = {function.__code__.co_filename}
+    found |= {_writer(value).__code__.co_filename for value in values if _is_in(_INSTRUCTIONS, value)}
+    apart = (value for value in values if _is_in(_PARTS, value) and value.__globals__ is not function.__globals__)
+    return found.union(*map(_files, apart))
+
+
+def _known_to(function: Callable[..., Any], compile_: Callable[..., Any]) -> dict[str, Any]:
+    """Return what a function of loops may call, by name: a part knows what its own file does, above it."""
+    known = function.__globals__
+    parts: dict[str, Any] = {name: _readers()[value] for name, value in known.items() if _is_in(_readers(), value)}
+    parts |= {name: _written(value) for name, value in known.items() if _is_in(_INSTRUCTIONS, value)}
+    for name, value in known.items():
+        if _is_in(_PARTS, value):
+            own = parts if value.__globals__ is known else _known_to(value, compile_)
+            parts[name] = compile_(forceinline=True)(_knowing(cast("types.FunctionType", value), own))
+    return parts
 
 
 def _knowing(function: types.FunctionType, parts: Mapping[str, Any]) -> Callable[..., Any]:

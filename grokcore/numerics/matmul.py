@@ -51,6 +51,9 @@ def matmul(a: Tensor, b: Tensor, plus: Tensor | None = None, out: Tensor | None 
 
 
 def _by_torch(a: Tensor, b: Tensor, plus: Tensor | None, out: Tensor | None) -> Tensor:
+    if out is not None and not out.is_contiguous():
+        # Not into matrices that lie apart: torch would multiply them one by one.
+        return out.copy_(_by_torch(a, b, plus, None))
     return torch.bmm(a, b, out=out) if plus is None else torch.baddbmm(plus, a, b, out=out)
 
 

@@ -45,11 +45,14 @@ class _Writer:
         start = self.builder.inttoptr(address, self.ir.IntType(8).as_pointer())
         return self.builder.bitcast(self.builder.gep(start, [offset]), kind.as_pointer())
 
-    def load(self, address: Any, offset: Any) -> Any:
-        return self.builder.load(self.at(address, offset, self.vector), align=4)
-
-    def store(self, value: Any, address: Any) -> None:
-        self.builder.store(value, self.at(address, self.number(0), self.vector), align=4)
+    def row_offsets(self, row: Any, rows: Any, count: int) -> list[Any]:
+        """Return where rows begin, `row` elements apart; those that are not there are the last of `rows`."""
+        last = self.builder.sub(rows, self.number(1))
+        found = []
+        for r in map(self.number, range(count)):
+            there = self.builder.select(self.builder.icmp_signed("<", last, r), last, r)
+            found.append(self.builder.mul(there, self.bytes(row)))
+        return found
 
     def masks(self, count: Any, vectors: int) -> list[Any]:
         """Return which lanes of some vectors are among the first `count`."""
@@ -64,6 +67,23 @@ class _Writer:
     def masked_store(self, value: Any, address: Any, vector: int, mask: Any) -> None:
         at = self.at(address, self.number(4 * LANES * vector), self.vector)
         self.call("llvm.masked.store.v16f32.p0", self.ir.VoidType(), value, at, self.alignment, mask)
+
+    def turned(self, rows: list[Any]) -> list[Any]:
+        """Return the transpose of 16 vectors: in halves, quarters, …, two rows change what the other needs."""
+        rows = list(rows)
+        for apart in (8, 4, 2, 1):
+            first = [i if not i & apart else LANES + i - apart for i in range(LANES)]
+            second = [i + apart if not i & apart else LANES + i for i in range(LANES)]
+            for j in (j for j in range(LANES) if not j & apart):
+                x, y = rows[j], rows[j + apart]
+                rows[j], rows[j + apart] = self.shuffled(x, y, first), self.shuffled(x, y, second)
+        return rows
+
+    def load(self, address: Any) -> Any:
+        return self.builder.load(self.at(address, self.number(0), self.vector), align=4)
+
+    def store(self, value: Any, address: Any) -> None:
+        self.builder.store(value, self.at(address, self.number(0), self.vector), align=4)
 
     def shuffled(self, x: Any, y: Any, chosen: list[int]) -> Any:
         return self.builder.shuffle_vector(x, y, self.ir.Constant(self.lanes, chosen))
@@ -99,11 +119,7 @@ def _tile(  # noqa: PLR0917
     """
     w = _Writer(builder)
     masks = w.masks(columns, vectors)
-    last = builder.sub(rows, w.number(1))
-    offsets = [  # rows that are not there are those of the last, and not kept
-        builder.mul(builder.select(builder.icmp_signed("<", last, w.number(r)), last, w.number(r)), w.bytes(a_row))
-        for r in range(ROWS)
-    ]
+    offsets = w.row_offsets(a_row, rows, ROWS)
     before, body, after = builder.block, builder.append_basic_block(), builder.append_basic_block()
     builder.branch(body)
     builder.position_at_end(body)
@@ -138,18 +154,25 @@ def _tile(  # noqa: PLR0917
 
 
 def _turn(builder: Any, source: Any, source_row: Any, target: Any, target_row: Any) -> None:
-    """Write the transpose of 16 × 16 numbers: in halves, quarters, and so on, two rows change what the other needs."""
+    """Write the transpose of 16 × 16 numbers."""
     w = _Writer(builder)
-    rows = [w.load(source, builder.mul(w.bytes(source_row), w.number(j))) for j in range(LANES)]
-    for apart in (8, 4, 2, 1):
-        first = [i if not i & apart else LANES + i - apart for i in range(LANES)]
-        second = [i + apart if not i & apart else LANES + i for i in range(LANES)]
-        for j in (j for j in range(LANES) if not j & apart):
-            x, y = rows[j], rows[j + apart]
-            rows[j], rows[j + apart] = w.shuffled(x, y, first), w.shuffled(x, y, second)
-    for j, row in enumerate(rows):
+    block = [w.load(builder.add(source, builder.mul(w.bytes(source_row), w.number(j)))) for j in range(LANES)]
+    for j, row in enumerate(w.turned(block)):
         w.store(row, builder.add(target, builder.mul(w.bytes(target_row), w.number(j))))
 
 
+def _turn_some(
+    builder: Any, source: Any, source_row: Any, target: Any, target_row: Any, rows: Any, columns: Any
+) -> None:
+    """Do the same with fewer rows or columns."""
+    w = _Writer(builder)
+    (loaded,), (stored,) = w.masks(columns, 1), w.masks(rows, 1)
+    offsets = w.row_offsets(source_row, rows, LANES)
+    block = [w.masked_load(builder.add(source, offset), 0, loaded) for offset in offsets]
+    for j, row in enumerate(w.turned(block)):
+        with builder.if_then(builder.icmp_signed("<", w.number(j), columns)):
+            w.masked_store(row, builder.add(target, builder.mul(w.bytes(target_row), w.number(j))), 0, stored)
+
+
 one_vector, two_vectors, three_vectors = (instruction(functools.partial(_tile, n)) for n in range(1, VECTORS + 1))
-turn = instruction(_turn)
+turn, turn_some = instruction(_turn), instruction(_turn_some)

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from grokcore.numerics.loops import floats, loop, part
-from grokcore.numerics.register_tiles import one_vector, three_vectors, turn, two_vectors
+from grokcore.numerics.register_tiles import one_vector, three_vectors, two_vectors
+from grokcore.numerics.transposing import transpose
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -62,23 +63,6 @@ def _fill(plus: Matrices, out: Matrices, k: int, rows: int, columns: int) -> Non
             to[i] = one[i * plus[3]]
 
 
-@part
-def _turn(b: tuple[int, int], inner: int, columns: int, width: int, to: int) -> None:
-    """Write columns that lie in one piece each side by side, with room for `width`.
-
-    b is the address of the first, and by how many elements they are apart.
-    """
-    panel = floats((to, 0), 0, inner * width)
-    for start in range(0, columns, 16):
-        whole = inner - inner % 16 if start + 16 <= columns else 0
-        for k in range(0, whole, 16):
-            turn((b[0] + 4 * (start * b[1] + k), b[1], to + 4 * (k * width + start), width))
-        for i in range(start, min(start + 16, columns)):
-            one = floats(b, i, inner)
-            for k in range(whole, inner):
-                panel[k * width + i] = one[k]
-
-
 @loop
 def _multiply(  # noqa: PLR0917
     a: Matrices, b: Matrices, plus: Matrices, out: Matrices, runs: int, rows: int, inner: int, columns: int
@@ -102,7 +86,7 @@ def _multiply(  # noqa: PLR0917
                     wide = (vectors - done + panels - panel - 1) // (panels - panel)
                     width, left = 16 * wide, min(16 * wide, columns - 16 * done)
                     if start == 0 and not lies_right:
-                        _turn((from_b + 64 * done * b[3], b[3]), length, left, width, turned)
+                        transpose((from_b + 64 * done * b[3], b[3]), left, length, (turned, width))
                     at, apart = (from_b + 64 * done, b[2]) if lies_right else (turned, width)
                     for r in range(start, min(start + ROWS, rows), 8):
                         from_a = a[0] + 4 * (k * a[1] + r * a[2] + begin * a[3])

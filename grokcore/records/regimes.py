@@ -58,7 +58,8 @@ class RegimeRule(Component):
     def complaints(self) -> Iterator[str]:
         """Yield that not exactly one of `gap` and `ratio` was given."""
         if (self.gap is None) == (self.ratio is None):
-            yield f"gap = {self.gap!r}, ratio = {self.ratio!r}: give exactly one of the two."
+            state = "missing" if self.gap is None else "both given"
+            yield f"gap and ratio are {state}: give exactly one of the two, as ratio = 5.0."
 
     def delayed(self, t_mem: npt.NDArray[np.float64], t_gen: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
         """Say, elementwise, whether generalisation at `t_gen` counts as delayed after memorization at `t_mem`."""

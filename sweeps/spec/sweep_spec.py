@@ -30,6 +30,9 @@ from sweeps.store.storage import storage_complaints, within
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
+LACKING = {"rule": ": it takes a budget, in steps, and a ratio or a gap, as { budget = 3000, ratio = 5.0 }"}
+"""What a required field that is itself a table is made of, for those who left it out."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class SweepSpec(Component):
@@ -292,7 +295,7 @@ class SweepSpec(Component):
         complaints = [unknown_name("field", name, own) for name in values if name not in own]
         missing = dataclasses.MISSING
         required = [n for n, item in own.items() if item.default is missing and item.default_factory is missing]
-        complaints += [f"{name} is missing." for name in required if name not in values]
+        complaints += [f"{name} is missing{LACKING.get(name, '')}." for name in required if name not in values]
         given = dict(values)
         if isinstance(given.get("components"), str):
             use_folder(given["components"])

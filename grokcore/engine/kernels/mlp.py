@@ -22,6 +22,7 @@ from grokcore.models.base import Parameters
 from grokcore.models.mlp import MLP
 from grokcore.numerics.loops import serves
 from grokcore.numerics.matmul import matmul, matmul_into
+from grokcore.numerics.transposing import copy_transposed_
 from grokcore.tasks.base import Task
 
 if TYPE_CHECKING:
@@ -60,8 +61,10 @@ class MLPKernel(Kernel):
             return None
         if self.mlp.inputs == "one_hot":
             return parameters["weight_0"]
+        if self.shared:
+            return matmul(parameters["embedding"], parameters["weight_0"])
         blocks = self.mlp.tables(parameters, self.positions)
-        return blocks[0] if self.shared else torch.cat(blocks, dim=1)
+        return torch.cat(blocks, dim=1)
 
     def _looped(self, tables: Tensor | None, batch: Batch) -> LoopedTables | None:
         """Return the loops of a batch's first layer, if they serve it."""
@@ -120,9 +123,8 @@ class MLPKernel(Kernel):
         # The embedding's is taken transposed: a product with a single column (embeddings of width 1) rounds otherwise
         # in a lone run.
         if table.shape[1] == 1 and embedding.shape[-1] > 1:
-            # Not into the gradients themselves, which lie apart: torch would multiply run by run.
-            out["weight_0"].copy_(torch.bmm(embedding.mT, table[:, 0]))
-            out["embedding"].copy_(torch.bmm(parameters["weight_0"], table[:, 0].mT).mT)
+            matmul_into(out["weight_0"], embedding.mT, table[:, 0])
+            matmul_into(out["embedding"].mT, parameters["weight_0"], table[:, 0].mT)
             return
         weight = torch.unflatten(parameters["weight_0"], 1, (table.shape[1], -1))
         torch.matmul(embedding.mT.unsqueeze(1), table, out=torch.unflatten(out["weight_0"], 1, (table.shape[1], -1)))
@@ -149,7 +151,7 @@ class MLPKernel(Kernel):
                 self._activation_gradient(delta, pre, hidden, gathered[:, part])
             else:
                 self._collect(looped, delta, pre, hidden, part, gathered)
-        last.copy_(totals["leave"].mT)
+        copy_transposed_(last, totals["leave"])
         for i in range(1, self.mlp.depth):
             if totals[f"weight_{i}"] is not out[f"weight_{i}"]:
                 out[f"weight_{i}"].copy_(totals[f"weight_{i}"])

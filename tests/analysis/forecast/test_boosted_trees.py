@@ -63,8 +63,17 @@ def test_arrays_that_do_not_belong_together_are_refused(grown):
     assert BoostedTrees.of_arrays(arrays).log_odds(np.zeros((1, 4))) == grown[0].log_odds(np.zeros((1, 4)))
     with pytest.raises(DataError, match="without leaf"):
         BoostedTrees.of_arrays({name: array for name, array in arrays.items() if name != "leaf"})
-    with pytest.raises(DataError, match="belong together"):
-        BoostedTrees.of_arrays({**arrays, "kept": arrays["kept"][1:]})
+    wrong = {
+        "kept": arrays["kept"][1:],
+        "column": arrays["column"] + np.int16(17),
+        "first": arrays["first"][::-1],
+        "leaf": arrays["leaf"] * np.nan,
+        "bound": arrays["bound"].astype(object),
+        "baseline": np.zeros(2),
+    }
+    for name, array in wrong.items():
+        with pytest.raises(DataError, match="belong together"):
+            BoostedTrees.of_arrays({**arrays, name: array})
 
 
 def test_the_shipped_trees_are_those_of_the_shipped_rows():
