@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.special import ndtri
-from scipy.stats import qmc
 
 from analysis.models.ensemble import POOLED, Ensemble
 from analysis.models.milestone_times import regimes_by_delays, regimes_from_times
+from analysis.models.sobol_points import sobol_points
 from analysis.models.stages import deciding, sharpened
 from analysis.runs.axes import Array
 from analysis.runs.run_table import BoolArray
@@ -17,7 +17,7 @@ DRAWS = 16
 
 
 def _normals(dimension: int) -> Array:
-    uniform = qmc.Sobol(dimension, rng=np.random.default_rng(0)).random(DRAWS)
+    uniform = sobol_points(dimension, np.random.default_rng(0), DRAWS)
     return np.asarray(ndtri(np.clip(uniform, 1e-6, 1 - 1e-6)))
 
 

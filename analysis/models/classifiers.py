@@ -6,6 +6,7 @@ regime censoring leaves open is used for what it rules out.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,12 +14,12 @@ from scipy import sparse
 from scipy.sparse.linalg import factorized
 from scipy.spatial import cKDTree
 from scipy.special import expit, logit, ndtr
-from scipy.stats import qmc
 
 from analysis.models.evidence import train
 from analysis.models.gaussian_process import Posterior
 from analysis.models.kernels import STEEP, Prior
 from analysis.models.likelihoods import LOGISTIC, sided
+from analysis.models.sobol_points import sobol_points
 from analysis.models.stages import STAGES, deciding, stage_answers
 from analysis.runs.axes import Array
 from analysis.runs.run_table import BoolArray
@@ -137,7 +138,7 @@ class Propagation:
         labelled = points[known] * scale
         targets = allowed[known].astype(float)
         features = points.shape[1]
-        cloud = qmc.Sobol(features, rng=np.random.default_rng(seed)).random(REFERENCE)
+        cloud = sobol_points(features, np.random.default_rng(seed), REFERENCE)
         flags = np.all((points == 0) | (points == 1), axis=0)
         # Flags of one run go together: a point has one level of a category.
         cloud[:, flags] = points[np.random.default_rng([seed, 1]).integers(len(points), size=REFERENCE)][:, flags]
@@ -157,9 +158,13 @@ class Propagation:
         values = np.vstack([targets, np.clip(spread, 0.0, 1.0)])
         return cls(nodes, values, scale)
 
+    @functools.cached_property
+    def _tree(self) -> cKDTree:
+        return cKDTree(self.nodes)
+
     def probabilities(self, points: Array) -> Array:
         """Return (n, k): the mean of the nearest nodes, weighted by closeness, never quite 0 or 1."""
-        distance, neighbour = cKDTree(self.nodes).query(points * self.scale, k=NEIGHBOURS)
+        distance, neighbour = self._tree.query(points * self.scale, k=NEIGHBOURS)
         width = np.median(distance[:, -1]) / 2 + 1e-9
         weight = np.exp(-0.5 * (distance / width) ** 2) + 1e-12
         raw = np.einsum("nk,nkc->nc", weight, self.values[neighbour]) / weight.sum(axis=1, keepdims=True)

@@ -114,11 +114,12 @@ class CriticalLaw:
 
 
 def fit_critical_law(
-    runs: Runs, *, intervals: bool = True, draws: int = 0, start: CriticalLaw | None = None
+    runs: Runs, *, intervals: bool = True, draws: int = 0, start: CriticalLaw | None = None, formed: bool = False
 ) -> CriticalLaw:
     """Fit the critical law to runs with an axis called fraction; 95 % intervals by profile likelihood.
 
-    The critical fraction moves with the first power's logarithm where the log likelihood gains `SLOPE_GAIN` by it.
+    The critical fraction moves with the first power's logarithm where the log likelihood gains `SLOPE_GAIN` by it; not
+    where it did not in `start` and the law is `formed`: no more than its numbers are sought then.
     Raises `DataError` where there is no fraction axis, or fewer than `FEWEST_EVENTS` delays were seen.
     """
     fraction, powers = law_axes(runs.axes)
@@ -148,7 +149,7 @@ def fit_critical_law(
         sloped=False,
     )
     best, loss = _best_start(problem, start)
-    if powers:
+    if powers and not (formed and start is not None and not start.sloped):
         widened = replace(problem, sloped=True)
         sloped, sloped_loss = widened.solve(np.insert(best, len(best) - 1, 0.0), polish=start is None)
         if loss - sloped_loss > SLOPE_GAIN:

@@ -154,7 +154,7 @@ class Ensemble:
             plain=LabelProcess.fit(allowed, points, before, prior=PLAIN, learn=learn),
             propagation=Propagation.fit(allowed, points, labels.relevance, seed),
             axes=runs.axes,
-            law=law_member(runs, law, LAW_DRAWS if learn else 0) if lawful else None,
+            law=law_member(runs, law, LAW_DRAWS if learn else 0, formed=not learn) if lawful else None,
         )
 
     def refitted(self, runs: Runs, points: Array, seed: int, rule: RegimeRule | None = None) -> Ensemble:
@@ -283,12 +283,12 @@ def _held_out(
     )
 
 
-def law_member(runs: Runs, start: CriticalLaw | None, draws: int = 0) -> CriticalLaw | None:
-    """Return the law fitted to some of the runs, or None where they do not allow one."""
+def law_member(runs: Runs, start: CriticalLaw | None, draws: int = 0, *, formed: bool = False) -> CriticalLaw | None:
+    """Return the law fitted to some of the runs, in the form of `start` if it is `formed`; None where there is none."""
     if len(runs.table) > LAW_ROWS:
         runs = runs.rows(spread_rows(features(runs.axes, runs.table), LAW_ROWS))
     try:
-        return fit_critical_law(runs, intervals=False, draws=draws, start=start)
+        return fit_critical_law(runs, intervals=False, draws=draws, start=start, formed=formed)
     except DataError:
         return None
 

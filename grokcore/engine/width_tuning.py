@@ -16,7 +16,7 @@ from grokcore.engine.memory import fitting
 from grokcore.lazy_torch import torch
 from grokcore.run_config import RunConfig
 
-SECONDS = 0.15
+SECONDS = 0.1
 """Time given to each width tried."""
 
 RISING = 1.2

@@ -22,25 +22,39 @@ def made(n=12, seed=0):
     return ensemble, chances, covariances
 
 
-def test_learning_one_by_one_is_conditioning_on_all():
-    ensemble, chances, (first, *_) = made()
-    edges = EdgeKnowledge(ensemble, np.zeros((12, 1)))
-    for index in range(12):
+def conditioned(chances, covariances, learned):
+    """Return, per stage, a run's information, the weights of points, and the covariance once runs were learned."""
+    reached, stages = np.ones(len(chances)), []
+    for covariance, (no, yes) in zip(covariances, STAGES.values(), strict=True):
+        passes = chances[:, list(yes)].sum(axis=1)
+        passes = passes / (passes + chances[:, list(no)].sum(axis=1))
+        information = reached * passes * (1 - passes)
+        known = np.diag(np.bincount(learned, minlength=len(chances)) * information)
+        then = np.linalg.inv(np.linalg.inv(covariance) + known)
+        stages.append((information, information / np.diag(covariance), then))
+        reached = reached * passes
+    return stages
+
+
+def test_gains_after_learning_one_by_one_are_those_of_conditioning_on_all():
+    ensemble, chances, covariances = made()
+    edges, learned = EdgeKnowledge(ensemble, np.zeros((12, 1))), [3, 5, 3, *range(12)]
+    for index in learned:
         edges.learn(index)
-    memorised = 1 - chances[:, 0]
-    exact = np.linalg.inv(np.linalg.inv(first) + np.diag(memorised * (1 - memorised)))
-    assert edges._covariances[0] == pytest.approx(exact, rel=1e-3, abs=1e-5)
+    exact = sum(
+        information * (then**2 @ weights) / (1 + information * np.diag(then))
+        for information, weights, then in conditioned(chances, covariances, learned)
+    )
+    assert edges.gains() == pytest.approx(exact, rel=1e-3, abs=1e-6)
 
 
 def test_a_gain_is_the_share_of_variance_that_learning_takes():
-    ensemble, _, _ = made()
+    ensemble, chances, covariances = made()
     edges, after = (EdgeKnowledge(ensemble, np.zeros((12, 1))) for _ in range(2))
     after.learn(3)
-    taken = sum(
-        weights @ (np.diag(before) - np.diag(then))
-        for weights, before, then in zip(edges._weights, edges._covariances, after._covariances, strict=True)
-    )
-    assert edges.gains()[3] == pytest.approx(taken)
+    stages = zip(conditioned(chances, covariances, [3]), covariances, strict=True)
+    taken = sum(weights @ (np.diag(before) - np.diag(then)) for (_, weights, then), before in stages)
+    assert edges.gains()[3] == pytest.approx(taken, rel=1e-3)
     assert after.gains()[3] < edges.gains()[3]
 
 
