@@ -99,3 +99,4 @@ def _multiply(  # noqa: PLR0917
                         else:
                             one_vector(tile)
                     done, turned = done + wide, turned + 4 * length * width
+    memory[0] = 0  # or it would be freed where it is last named
