@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from grokcore.numerics.loops import floats, loop, part
-from grokcore.numerics.register_tiles import one_vector, three_vectors, two_vectors
+from grokcore.numerics.registers.tiles import one_vector, three_vectors, two_vectors
 from grokcore.numerics.transposing import transpose
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from grokcore.lazy_torch import torch
 from grokcore.models.base import Parameters
 from grokcore.models.transformer import Transformer
 from grokcore.numerics.loops import Place, floats, loop, part, place, serves
-from grokcore.numerics.register_sums import add_up
+from grokcore.numerics.registers.sums import add_up
 
 if TYPE_CHECKING:
     from torch import Tensor

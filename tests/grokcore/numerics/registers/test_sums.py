@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from grokcore.numerics.loops import loop
-from grokcore.numerics.register_sums import add_up
+from grokcore.numerics.registers.sums import add_up
 
 
 @loop

@@ -13,7 +13,7 @@ import functools
 from typing import Any
 
 from grokcore.numerics.loops import instruction
-from grokcore.numerics.vector_writer import LANES, Writer
+from grokcore.numerics.registers.writer import LANES, Writer
 
 ROWS = 8
 """Rows of a tile."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from grokcore.numerics.loops import instruction
-from grokcore.numerics.vector_writer import LANES, Writer
+from grokcore.numerics.registers.writer import LANES, Writer
 
 VECTORS = 4
 """Vectors of partial sums: a sum waits for the one before it, and four can be under way."""
