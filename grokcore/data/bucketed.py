@@ -66,10 +66,11 @@ class Bucketed(Examples):
     def _minibatch(self, step: int) -> Batch:
         """Return the minibatches of an update, padded with weight 0."""
         size = int(self.size)
-        rows = np.stack([run.minibatch(step) for run in self.runs])
-        rows = np.pad(rows, ((0, 0), (0, -size % VECTOR)))
+        rows = np.zeros((len(self.runs), size + -size % VECTOR), dtype=np.int64)
         weights = np.zeros(rows.shape)
         weights[:, :size] = 1.0 / size
+        for own, run in zip(rows, self.runs, strict=True):
+            own[:size] = run.minibatch(step)
         of_row = self.shared.of_row
         targets = np.stack([run.targets[of_row[own]] for run, own in zip(self.runs, rows, strict=True)])
         return self._trained_on(self.table.inputs[rows], targets, weights, rows)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from grokcore.numerics.loops import floats, loop, part
-from grokcore.numerics.register_tiles import one_vector, three_vectors, two_vectors
+from grokcore.numerics.registers.tiles import one_vector, three_vectors, two_vectors
 from grokcore.numerics.transposing import transpose
 
 if TYPE_CHECKING:
@@ -99,3 +99,4 @@ def _multiply(  # noqa: PLR0917
                         else:
                             one_vector(tile)
                     done, turned = done + wide, turned + 4 * length * width
+    memory[0] = 0  # or it would be freed where it is last named

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from grokcore.numerics.loops import Place, loop, part, place, serves
-from grokcore.numerics.register_tiles import turn, turn_some
+from grokcore.numerics.registers.tiles import turn, turn_some
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -68,7 +68,7 @@ CORE_LIBRARIES = {"torch", "numpy", "numba", "llvmlite", "pandas", "pydantic", "
 OWNERS = {
     "torch": ("grokcore/", "cluster/", "benchmarks/"),
     "numba": ("grokcore/numerics/loops.py",),
-    "llvmlite": ("grokcore/numerics/register_tiles.py",),
+    "llvmlite": ("grokcore/numerics/registers/writer.py",),
     "ray": ("sweeps/", "cluster/", "benchmarks/"),
     "optuna": ("sweeps/", "cluster/", "benchmarks/"),
     "mlflow": ("sweeps/tracking/", "analysis/runs/mlflow.py", "analysis/importing/mlflow_experiment.py"),

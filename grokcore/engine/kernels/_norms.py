@@ -15,6 +15,7 @@ from grokcore.lazy_torch import torch
 from grokcore.models.base import Parameters
 from grokcore.models.transformer import Transformer
 from grokcore.numerics.loops import Place, floats, loop, part, place, serves
+from grokcore.numerics.registers.sums import add_up
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -93,22 +94,10 @@ def _normalised(w: Parameters, names: Mapping[str, str], which: str, x: Tensor) 
 
 
 @part
-def _sum(x: Any, sums: Any) -> Any:
-    """Return the sum of some numbers, from 64 partial ones in `sums`, which are added in halves."""
-    sums[:] = 0
-    blocks = len(x) // 64
-    for c in range(blocks):
-        for i in range(_u(64)):
-            sums[i] += x[_u(c) * _u(64) + i]
-    for i in range(_u(len(x) - 64 * blocks)):
-        sums[i] += x[_u(64 * blocks) + i]
-    for i in range(_u(32)):
-        sums[i] += sums[i + _u(32)]
-    for i in range(_u(16)):
-        sums[i] += sums[i + _u(16)]
-    for i in range(_u(8)):
-        sums[i] += sums[i + _u(8)]
-    return ((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]))
+def _sum(x: Any, to: Any) -> Any:
+    """Return the sum of some numbers, which is written into the one of `to` too."""
+    add_up((x.ctypes.data, len(x), to.ctypes.data))
+    return to[0]
 
 
 @loop
@@ -125,7 +114,7 @@ def _normalise(  # noqa: PLR0917
     width: int,
 ) -> None:
     """Do what `normalise` does."""
-    away, sums, share = np.empty(width, np.float32), np.empty(64, np.float32), np.float32(1 / width)
+    away, sums, share = np.empty(width, np.float32), np.empty(1, np.float32), np.float32(1 / width)
     squares, eps = np.empty(width, np.float32), np.float32(LAYER_NORM_EPS)
     for k in range(runs):
         g, s = floats(gain, k, width), floats(shift, k, width)
@@ -161,7 +150,7 @@ def _normalise_back(  # noqa: PLR0917
     width: int,
 ) -> None:
     """Do what `normalise_back` does: with n the normal and g = gain · delta, (g − mean(g) − n · mean(g n)) · scale."""
-    each, times, sums = np.empty(width, np.float32), np.empty(width, np.float32), np.empty(64, np.float32)
+    each, times, sums = np.empty(width, np.float32), np.empty(width, np.float32), np.empty(1, np.float32)
     gains, shifts, share = np.empty(width, np.float32), np.empty(width, np.float32), np.float32(1 / width)
     for k in range(runs):
         by, scales = floats(gain, k, width), floats(scale, k, length)

@@ -60,7 +60,10 @@ class Prefixes:
 
     def states(self, batch: Batch) -> list[int]:
         """Return how many rows there are at each position after a layer: those of its prefix."""
-        return [self._rows(batch, read).shape[1] for read, _ in self.order]
+        if "states" not in batch.prepared:
+            batch.prepared["states"] = [self._rows(batch, read).shape[1] for read, _ in self.order]
+        states: list[int] = batch.prepared["states"]
+        return states
 
     def entry(self, batch: Batch, read: int, position: int) -> Places | None:
         """Return where the rows of prefix `read` find a position's entry, of S; None: there is one for all."""
@@ -93,18 +96,19 @@ class Prefixes:
 
         They count through the rows of all positions; `entering` says that the layer is the first.
         """
-        key = f"index {read} {position} {entering}"
+        key = f"index {read} {entering}"
         if key not in batch.prepared:
+            last = max(i for i, (operands, _) in enumerate(self.order) if operands == read)
             runs, length, _ = self._rows(batch, read).shape
             sizes = self.entries() if entering else self.states(batch)
             every, found = torch.arange(length), []
-            for earlier in range(position + 1):
+            for earlier in range(last + 1):
                 places = (self.entry if entering else self.state)(batch, read, earlier)
                 own = every * (sizes[earlier] > 1) if places is None else places.own
                 found.append((own + sum(sizes[:earlier])).expand(runs, -1))
             batch.prepared[key] = torch.stack(found, dim=1)
         index: Tensor = batch.prepared[key]
-        return index
+        return index[:, : position + 1]
 
     def _places(self, own: Tensor, rows: int) -> Places:
         """Return places (K, R) in a table of so many rows a run."""

@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from grokcore.engine.kernels._read_out import read_out
 from grokcore.models.base import Parameters
+from grokcore.numerics.loops import serves
 from grokcore.numerics.matmul import matmul, matmul_into
 
 if TYPE_CHECKING:
@@ -16,8 +18,12 @@ if TYPE_CHECKING:
 
 
 def unembed(w: Parameters, x: Tensor, *, tied: bool) -> Tensor:
-    """Return the logits (K, N, C) of x (K, N, D); `tied`: the embedding is the unembedding too."""
-    return matmul(x, w["embedding"].mT if tied else w["unembedding"])
+    """Return the logits (K, N, C) of x (K, N, D); `tied`: the embedding is the unembedding too.
+
+    Loops of the loss want the classes outermost in memory.
+    """
+    weight = w["embedding"].mT if tied else w["unembedding"]
+    return read_out(x, weight) if serves(x) else matmul(x, weight)
 
 
 def unembed_back(w: Parameters, x: Tensor, at_logits: Tensor, out: Mapping[str, Tensor], *, tied: bool) -> Tensor:

@@ -243,7 +243,7 @@ def test_two_hundred_refits_take_no_more_memory_than_forty():
     rng, search, used = np.random.default_rng(0), SearchMap(RULE, space, 0), []
     points = pd.DataFrame({"fraction": rng.uniform(0.2, 0.9, 2000), "decay": 10 ** rng.uniform(-2, 1, 2000)})
     for _ in range(200):
-        runs = [{"fraction": rng.uniform(0.2, 0.9), "decay": 10 ** rng.uniform(-2, 1), "seed": 0} for _ in range(20)]
+        runs = [{"fraction": rng.uniform(0.2, 0.9), "decay": 10 ** rng.uniform(-2, 1), "seed": 0} for _ in range(12)]
         found = search.tell([(run, *(Milestone(event=e, step=s) for s, e in oracle(run))) for run in runs])
         found.probabilities(points)
         used.append(psutil.Process().memory_info().rss / 2**20)

@@ -16,17 +16,20 @@ import numpy as np
 
 from grokcore.lazy_torch import torch
 from grokcore.numerics.exponential import exponential
-from grokcore.numerics.loops import Numbers, loop, part
+from grokcore.numerics.loops import floats, integers, loop, part, place
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-Rows = tuple[Numbers, int]
-"""Rows (K, L) as a loop sees them: all memory from first to last element, and how far apart runs begin."""
-Tables = tuple[Numbers, int, int]
-"""Tables (K, T, D) as a loop sees them: all memory, how far apart runs begin, and how far apart rows."""
-Places = tuple[Any, int, int]
-"""Which row of a table each row and memory means: all memory, how far apart runs are, and memories; 0: one for all."""
+Rows = tuple[int, int]
+"""Where rows (K, L) lie: the address of the first, and how far apart runs begin."""
+Tables = tuple[int, int, int]
+"""Where tables (K, T, D) lie: the same, and how far apart rows begin."""
+Places = tuple[int, int, int]
+"""Which row of a table each row and memory means: the same, and how far apart memories are; 0: one for all."""
+
+ENDLESS = 1 << 40
+"""Elements of a memory that a loop counts through itself."""
 
 SOME = 1024
 """Scores that are gone through together, so that they stay in the nearest cache."""
@@ -54,7 +57,7 @@ def weigh(scores: Tensor, rate: float, own: Tensor, index: Tensor) -> Seen:
     """Turn scores (K, J, R, H) in place into shares, and these into attention."""
     runs, seen, length, heads = scores.shape
     attention = scores if rate == 1 else torch.empty_like(scores)
-    _weigh(rows(scores.flatten(1)), rows(attention.flatten(1)), rate, runs, seen, length * heads)
+    _weigh(rows(scores), rows(attention), rate, runs, seen, length * heads)
     return Seen(own, index, scores, attention, rate)
 
 
@@ -63,8 +66,8 @@ def attend(heads: int, rate: float, query: Tensor, memory: Tensor, own: Tensor, 
     runs, seen, length = index.shape
     shares = query.new_empty(runs, seen, length, heads)
     attention = shares if rate == 1 else torch.empty_like(shares)
-    weights = rows(shares.flatten(1)), rows(attention.flatten(1))
-    places = rows(own), rows(index.flatten(1))
+    weights = rows(shares), rows(attention)
+    places = rows(own), rows(index)
     _attend(tables(query), tables(memory), *places, *weights, tables(out), rate, *_sizes(shares, query.shape[-1]))
     return Seen(own, index, shares, attention, rate)
 
@@ -76,15 +79,13 @@ def attend_back(
 
     `at_mixed` (K, R, D) is the gradient at the mixtures.
     """
-    weights = (
-        rows(seen.shares.flatten(1)),
-        rows(seen.attention.flatten(1)),
-        rows(torch.empty_like(seen.shares).flatten(1)),
-    )
+    at_scores, order = torch.empty_like(seen.shares), torch.arange(seen.own.shape[1])
+    weights = rows(seen.shares), rows(seen.attention), rows(at_scores)
     gradients = (tables(each) for each in (at_mixed, at_query, at_memory))
-    places = rows(seen.own), rows(seen.index.flatten(1))
+    places = rows(seen.own), rows(seen.index)
+    every = order.data_ptr(), 0
     sizes = _sizes(seen.shares, query.shape[-1])
-    _attend_back(tables(query), tables(memory), *places, *weights, *gradients, seen.rate, *sizes)
+    _attend_back(tables(query), tables(memory), *places, *weights, *gradients, every, seen.rate, *sizes)
 
 
 def attend_to_tables(scores: Tensor, values: Tensor, index: Tensor) -> tuple[Seen, Tensor]:
@@ -97,7 +98,7 @@ def attend_to_tables(scores: Tensor, values: Tensor, index: Tensor) -> tuple[See
     take(scores, index.flatten(1), found.flatten(1, 2))
     weighed = weigh(found, 1.0, torch.arange(length).expand(runs, -1), index)
     mixed = values.new_empty(runs, length, values.shape[-1])
-    memory = rows(found.flatten(1)), tables(values), rows(index.flatten(1)), tables(mixed)
+    memory = rows(found), tables(values), rows(index), tables(mixed)
     _mix_alone(*memory, *_sizes(found, values.shape[-1]))
     return weighed, mixed
 
@@ -105,8 +106,8 @@ def attend_to_tables(scores: Tensor, values: Tensor, index: Tensor) -> tuple[See
 def attend_to_tables_back(seen: Seen, scores: Tensor, values: Tensor, at_mixed: Tensor) -> tuple[Tensor, Tensor]:
     """Return the gradients of the tables of values and of scores, in this order."""
     at_values, at_table, at_scores = torch.zeros_like(values), torch.zeros_like(scores), torch.empty_like(seen.shares)
-    weights = rows(seen.shares.flatten(1)), rows(at_scores.flatten(1))
-    memory = tables(values), rows(seen.own), rows(seen.index.flatten(1)), *weights, tables(at_mixed), tables(at_values)
+    weights = rows(seen.shares), rows(at_scores)
+    memory = tables(values), rows(seen.own), rows(seen.index), *weights, tables(at_mixed), tables(at_values)
     _values_back(*memory, *_sizes(at_scores, values.shape[-1]))
     give(at_scores.flatten(1, 2), seen.index.flatten(1), at_table)
     return at_values, at_table
@@ -129,18 +130,28 @@ def _sizes(attention: Tensor, width: int) -> tuple[int, int, int, int, int]:
 
 
 def rows(tensor: Tensor) -> Rows:
-    """Return the rows of a tensor (K, L), of which each lies in one piece."""
-    memory, apart, _ = tables(tensor.unsqueeze(1))
-    return memory, apart
+    """Return where the rows of a tensor (K, …) lie, each in one piece."""
+    return place(tensor)
 
 
 def tables(tensor: Tensor) -> Tables:
-    """Return tables (K, T, D), of which each row lies in one piece."""
-    (runs, length, width), (apart, row, one) = tensor.shape, tensor.stride()
+    """Return where tables (K, T, D) lie, each row in one piece."""
+    apart, row, one = tensor.stride()
     if one != 1:
         raise ValueError(f"strides of {tensor.stride()}: elements of a row are not neighbours")
-    memory = tensor.as_strided(((runs - 1) * apart + (length - 1) * row + width,), (1,))
-    return memory.numpy(), apart, row
+    return tensor.data_ptr(), apart, row
+
+
+@part
+def _numbers(at: Any) -> Any:
+    """Return the memory from the first of some rows or tables on."""
+    return floats((at[0], 0), 0, ENDLESS)
+
+
+@part
+def _indices(at: Any) -> Any:
+    """Return the same of indices."""
+    return integers((at[0], 0), 0, ENDLESS)
 
 
 # Indices are unsigned, so that none has to be looked at for whether it counts from the end.
@@ -151,7 +162,7 @@ def _softmax(scores: Rows, runs: int, seen: int, length: int) -> None:
     """Turn scores into shares, in place."""
     top, total = np.empty(SOME, np.float32), np.empty(SOME, np.float32)
     for k in range(runs):
-        s = scores[0][k * scores[1] : k * scores[1] + seen * length]
+        s = _numbers(scores)[k * scores[1] : k * scores[1] + seen * length]
         for start in range(0, length, SOME):
             n = min(SOME, length - start)
             top[:n] = s[start : start + n]
@@ -177,7 +188,7 @@ def _rest(shares: Any, attention: Any, rate: float, runs: int, length: int) -> N
     """Write shares times the rate, and the rest, into `attention` where it is not the shares."""
     by, rest = np.float32(rate), np.float32(1 - rate)
     for k in range(runs if rate != 1 else 0):
-        a, s = attention[0][k * attention[1] :][:length], shares[0][k * shares[1] :][:length]
+        a, s = _numbers(attention)[k * attention[1] :][:length], _numbers(shares)[k * shares[1] :][:length]
         for i in range(length):
             a[i] = s[i] * by + rest
 
@@ -187,8 +198,8 @@ def _softmax_back(gradient: Rows, shares: Rows, scale: float, runs: int, seen: i
     """Turn gradients at the attention into those at the scores: ∂/∂s_j = a_j (g_j − Σ_i a_i g_i), times `scale`."""
     total, by = np.empty(SOME, np.float32), np.float32(scale)
     for k in range(runs):
-        g = gradient[0][k * gradient[1] : k * gradient[1] + seen * length]
-        a = shares[0][k * shares[1] : k * shares[1] + seen * length]
+        g = _numbers(gradient)[k * gradient[1] : k * gradient[1] + seen * length]
+        a = _numbers(shares)[k * shares[1] : k * shares[1] + seen * length]
         for start in range(0, length, SOME):
             n = min(SOME, length - start)
             total[:n] = 0
@@ -231,7 +242,7 @@ def _dots(  # noqa: PLR0917
 ) -> None:
     """Write the products of rows of a and b, head by head and times `scale`, from eight partial sums each."""
     n, h_n, head_n, width = _u(length), _u(heads), _u(head), _u(heads * head)
-    p, q, places, mine, found = a[0], b[0], index[0], own[0], out[0]
+    p, q, places, mine, found = _numbers(a), _numbers(b), _indices(index), _indices(own), _numbers(out)
     by = np.float32(scale)
     product, sums = np.empty(heads * head, np.float32), np.empty(8, np.float32)
     for k in range(_u(runs)):
@@ -260,7 +271,7 @@ def _mix(  # noqa: PLR0917
 ) -> None:
     """Write sums of rows of values, each with its attention, into `out`, two memories at a time."""
     n, h_n, head_n, j_n = _u(length), _u(heads), _u(head), _u(seen)
-    w, v, places, o = attention[0], values[0], index[0], out[0]
+    w, v, places, o = _numbers(attention), _numbers(values), _indices(index), _numbers(out)
     for k in range(_u(runs)):
         weights, named = k * _u(attention[1]), k * _u(index[1])
         for r in range(n):
@@ -294,7 +305,7 @@ def _add(  # noqa: PLR0917
 ) -> None:
     """Add to rows of `total` rows of x, each with its weight: for each row and memory the ones that are named."""
     n, h_n, head_n = _u(length), _u(heads), _u(head)
-    w, v, o, sources, goals = weights[0], x[0], total[0], named[0], to[0]
+    w, v, o, sources, goals = _numbers(weights), _numbers(x), _numbers(total), _indices(named), _indices(to)
     for k in range(_u(runs)):
         for r in range(n):
             for j in range(_u(seen)):
@@ -309,7 +320,7 @@ def _add(  # noqa: PLR0917
 @loop
 def _take(table: Tables, own: Rows, out: Tables, runs: int, length: int, width: int) -> None:
     """Do what `take` does."""
-    t, mine, o, n = table[0], own[0], out[0], _u(width)
+    t, mine, o, n = _numbers(table), _indices(own), _numbers(out), _u(width)
     for k in range(_u(runs)):
         for r in range(_u(length)):
             at = k * _u(table[1]) + _u(mine[k * _u(own[1]) + r]) * _u(table[2])
@@ -321,7 +332,7 @@ def _take(table: Tables, own: Rows, out: Tables, runs: int, length: int, width: 
 @loop
 def _give(x: Tables, own: Rows, total: Tables, runs: int, length: int, width: int) -> None:
     """Do what `give` does."""
-    t, mine, o, n = x[0], own[0], total[0], _u(width)
+    t, mine, o, n = _numbers(x), _indices(own), _numbers(total), _u(width)
     for k in range(_u(runs)):
         for r in range(_u(length)):
             at = k * _u(x[1]) + r * _u(x[2])
@@ -365,7 +376,7 @@ def _attend(  # noqa: PLR0917
     _dots(query, own, memory, index, shares, 1 / math.sqrt(head), runs, seen, length, heads, head)
     _softmax(shares, runs, seen, length * heads)
     _rest(shares, attention, rate, runs, seen * length * heads)
-    values = (memory[0][heads * head :], memory[1], memory[2])
+    values = (memory[0] + 4 * heads * head, memory[1], memory[2])
     _mix(attention, values, index, out, runs, seen, length, heads, head)
 
 
@@ -381,6 +392,7 @@ def _attend_back(  # noqa: PLR0917
     at_mixed: Tables,
     at_query: Tables,
     at_memory: Tables,
+    every: Rows,
     rate: float,
     runs: int,
     seen: int,
@@ -389,14 +401,13 @@ def _attend_back(  # noqa: PLR0917
     head: int,
 ) -> None:
     """Do what `attend_back` does."""
-    every = (np.arange(length), 0)
-    values = (memory[0][heads * head :], memory[1], memory[2])
+    values = (memory[0] + 4 * heads * head, memory[1], memory[2])
     _dots(at_mixed, every, values, index, at_scores, 1.0, runs, seen, length, heads, head)
     _softmax_back(at_scores, shares, rate / math.sqrt(head), runs, seen, length * heads)
     each, mine = (index[0], index[1], length), (own[0], own[1], 0)
     _add(at_scores, memory, each, at_query, mine, runs, seen, length, heads, head)
     _add(at_scores, query, mine, at_memory, each, runs, seen, length, heads, head)
-    at_values = (at_memory[0][heads * head :], at_memory[1], at_memory[2])
+    at_values = (at_memory[0] + 4 * heads * head, at_memory[1], at_memory[2])
     _add(attention, at_mixed, (every[0], 0, 0), at_values, each, runs, seen, length, heads, head)
 
 

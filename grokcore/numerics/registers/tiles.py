@@ -13,89 +13,12 @@ import functools
 from typing import Any
 
 from grokcore.numerics.loops import instruction
+from grokcore.numerics.registers.writer import LANES, Writer
 
 ROWS = 8
 """Rows of a tile."""
-LANES = 16
-"""Numbers of a vector: a register of 512 bits."""
 VECTORS = 3
 """Vectors side by side in a tile, at most: 24 registers of sums, 3 of b, and 5 to spare."""
-
-
-class _Writer:
-    """Writes instructions on addresses, strides in bytes, and vectors of 16 numbers."""
-
-    def __init__(self, builder: Any) -> None:
-        from llvmlite import ir
-
-        self.ir, self.builder = ir, builder
-        self.index, self.lane = ir.IntType(64), ir.IntType(32)
-        self.float = ir.FloatType()
-        self.vector, self.lanes = ir.VectorType(self.float, LANES), ir.VectorType(self.lane, LANES)
-        self.alignment = ir.Constant(self.lane, 4)
-        self.zeros = ir.Constant(self.vector, [0.0] * LANES)
-
-    def number(self, value: int) -> Any:
-        return self.ir.Constant(self.index, value)
-
-    def bytes(self, count: Any) -> Any:
-        return self.builder.mul(count, self.number(4))
-
-    def at(self, address: Any, offset: Any, kind: Any) -> Any:
-        start = self.builder.inttoptr(address, self.ir.IntType(8).as_pointer())
-        return self.builder.bitcast(self.builder.gep(start, [offset]), kind.as_pointer())
-
-    def row_offsets(self, row: Any, rows: Any, count: int) -> list[Any]:
-        """Return where rows begin, `row` elements apart; those that are not there are the last of `rows`."""
-        last = self.builder.sub(rows, self.number(1))
-        found = []
-        for r in map(self.number, range(count)):
-            there = self.builder.select(self.builder.icmp_signed("<", last, r), last, r)
-            found.append(self.builder.mul(there, self.bytes(row)))
-        return found
-
-    def masks(self, count: Any, vectors: int) -> list[Any]:
-        """Return which lanes of some vectors are among the first `count`."""
-        every = self.ir.Constant(self.lanes, list(range(LANES)))
-        left = [self.builder.trunc(self.builder.sub(count, self.number(LANES * v)), self.lane) for v in range(vectors)]
-        return [self.builder.icmp_signed("<", every, self.everywhere(own, self.lanes)) for own in left]
-
-    def masked_load(self, address: Any, vector: int, mask: Any) -> Any:
-        at = self.at(address, self.number(4 * LANES * vector), self.vector)
-        return self.call("llvm.masked.load.v16f32.p0", self.vector, at, self.alignment, mask, self.zeros)
-
-    def masked_store(self, value: Any, address: Any, vector: int, mask: Any) -> None:
-        at = self.at(address, self.number(4 * LANES * vector), self.vector)
-        self.call("llvm.masked.store.v16f32.p0", self.ir.VoidType(), value, at, self.alignment, mask)
-
-    def turned(self, rows: list[Any]) -> list[Any]:
-        """Return the transpose of 16 vectors: in halves, quarters, …, two rows change what the other needs."""
-        rows = list(rows)
-        for apart in (8, 4, 2, 1):
-            first = [i if not i & apart else LANES + i - apart for i in range(LANES)]
-            second = [i + apart if not i & apart else LANES + i for i in range(LANES)]
-            for j in (j for j in range(LANES) if not j & apart):
-                x, y = rows[j], rows[j + apart]
-                rows[j], rows[j + apart] = self.shuffled(x, y, first), self.shuffled(x, y, second)
-        return rows
-
-    def load(self, address: Any) -> Any:
-        return self.builder.load(self.at(address, self.number(0), self.vector), align=4)
-
-    def store(self, value: Any, address: Any) -> None:
-        self.builder.store(value, self.at(address, self.number(0), self.vector), align=4)
-
-    def shuffled(self, x: Any, y: Any, chosen: list[int]) -> Any:
-        return self.builder.shuffle_vector(x, y, self.ir.Constant(self.lanes, chosen))
-
-    def everywhere(self, value: Any, kind: Any) -> Any:
-        nothing = self.ir.Constant(kind, self.ir.Undefined)
-        one = self.builder.insert_element(nothing, value, self.ir.Constant(self.lane, 0))
-        return self.shuffled(one, nothing, [0] * LANES)
-
-    def call(self, name: str, result: Any, *arguments: Any) -> Any:
-        kind = self.ir.FunctionType(result, [argument.type for argument in arguments])
-        return self.builder.call(self.builder.module.declare_intrinsic(name, (), kind), arguments)
 
 
 def _tile(  # noqa: PLR0917
@@ -117,7 +40,7 @@ def _tile(  # noqa: PLR0917
 
     a, b and out are addresses, with strides in elements. Columns are one after the other; no others are touched.
     """
-    w = _Writer(builder)
+    w = Writer(builder)
     masks = w.masks(columns, vectors)
     offsets = w.row_offsets(a_row, rows, ROWS)
     before, body, after = builder.block, builder.append_basic_block(), builder.append_basic_block()
@@ -155,7 +78,7 @@ def _tile(  # noqa: PLR0917
 
 def _turn(builder: Any, source: Any, source_row: Any, target: Any, target_row: Any) -> None:
     """Write the transpose of 16 × 16 numbers."""
-    w = _Writer(builder)
+    w = Writer(builder)
     block = [w.load(builder.add(source, builder.mul(w.bytes(source_row), w.number(j)))) for j in range(LANES)]
     for j, row in enumerate(w.turned(block)):
         w.store(row, builder.add(target, builder.mul(w.bytes(target_row), w.number(j))))
@@ -165,7 +88,7 @@ def _turn_some(
     builder: Any, source: Any, source_row: Any, target: Any, target_row: Any, rows: Any, columns: Any
 ) -> None:
     """Do the same with fewer rows or columns."""
-    w = _Writer(builder)
+    w = Writer(builder)
     (loaded,), (stored,) = w.masks(columns, 1), w.masks(rows, 1)
     offsets = w.row_offsets(source_row, rows, LANES)
     block = [w.masked_load(builder.add(source, offset), 0, loaded) for offset in offsets]

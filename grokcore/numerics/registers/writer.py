@@ -1,0 +1,94 @@
+"""What instructions on vectors are written with: LLVM's language, where numba's says too little (numerics/loops.py)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+LANES = 16
+"""Numbers of a vector: a register of 512 bits."""
+
+
+class Writer:
+    """Writes what is done with addresses and with vectors of 16 numbers, in the order in which it is called."""
+
+    def __init__(self, builder: Any) -> None:
+        from llvmlite import ir
+
+        self.ir, self.builder = ir, builder
+        self.index, self.lane = ir.IntType(64), ir.IntType(32)
+        self.float = ir.FloatType()
+        self.vector, self.lanes = ir.VectorType(self.float, LANES), ir.VectorType(self.lane, LANES)
+        self.alignment = ir.Constant(self.lane, 4)
+        self.zeros = ir.Constant(self.vector, [0.0] * LANES)
+
+    def number(self, value: int) -> Any:
+        """Return a whole number."""
+        return self.ir.Constant(self.index, value)
+
+    def bytes(self, count: Any) -> Any:
+        """Return how many bytes so many elements have."""
+        return self.builder.mul(count, self.number(4))
+
+    def at(self, address: Any, offset: Any, kind: Any) -> Any:
+        """Return a pointer to a value of some kind, `offset` bytes after an address."""
+        start = self.builder.inttoptr(address, self.ir.IntType(8).as_pointer())
+        return self.builder.bitcast(self.builder.gep(start, [offset]), kind.as_pointer())
+
+    def row_offsets(self, row: Any, rows: Any, count: int) -> list[Any]:
+        """Return where rows begin, `row` elements apart; those that are not there are the last of `rows`."""
+        last = self.builder.sub(rows, self.number(1))
+        found = []
+        for r in map(self.number, range(count)):
+            there = self.builder.select(self.builder.icmp_signed("<", last, r), last, r)
+            found.append(self.builder.mul(there, self.bytes(row)))
+        return found
+
+    def masks(self, count: Any, vectors: int) -> list[Any]:
+        """Return which lanes of some vectors are among the first `count`."""
+        every = self.ir.Constant(self.lanes, list(range(LANES)))
+        left = [self.builder.trunc(self.builder.sub(count, self.number(LANES * v)), self.lane) for v in range(vectors)]
+        return [self.builder.icmp_signed("<", every, self.everywhere(own, self.lanes)) for own in left]
+
+    def masked_load(self, address: Any, vector: int, mask: Any) -> Any:
+        """Return vector number `vector` from an address on, 0 where the mask says so, without reading there."""
+        at = self.at(address, self.number(4 * LANES * vector), self.vector)
+        return self.call("llvm.masked.load.v16f32.p0", self.vector, at, self.alignment, mask, self.zeros)
+
+    def masked_store(self, value: Any, address: Any, vector: int, mask: Any) -> None:
+        """Write such a vector; only where the mask says so."""
+        at = self.at(address, self.number(4 * LANES * vector), self.vector)
+        self.call("llvm.masked.store.v16f32.p0", self.ir.VoidType(), value, at, self.alignment, mask)
+
+    def turned(self, rows: list[Any]) -> list[Any]:
+        """Return the transpose of 16 vectors: in halves, quarters, …, two rows change what the other needs."""
+        rows = list(rows)
+        for apart in (8, 4, 2, 1):
+            first = [i if not i & apart else LANES + i - apart for i in range(LANES)]
+            second = [i + apart if not i & apart else LANES + i for i in range(LANES)]
+            for j in (j for j in range(LANES) if not j & apart):
+                x, y = rows[j], rows[j + apart]
+                rows[j], rows[j + apart] = self.shuffled(x, y, first), self.shuffled(x, y, second)
+        return rows
+
+    def load(self, address: Any) -> Any:
+        """Return the vector at an address."""
+        return self.builder.load(self.at(address, self.number(0), self.vector), align=4)
+
+    def store(self, value: Any, address: Any) -> None:
+        """Write a vector to an address."""
+        self.builder.store(value, self.at(address, self.number(0), self.vector), align=4)
+
+    def shuffled(self, x: Any, y: Any, chosen: list[int]) -> Any:
+        """Return chosen elements of x and, counted from its length on, of y."""
+        return self.builder.shuffle_vector(x, y, self.ir.Constant(self.lanes, chosen))
+
+    def everywhere(self, value: Any, kind: Any) -> Any:
+        """Return a vector of a kind that has one value everywhere."""
+        nothing = self.ir.Constant(kind, self.ir.Undefined)
+        one = self.builder.insert_element(nothing, value, self.ir.Constant(self.lane, 0))
+        return self.shuffled(one, nothing, [0] * LANES)
+
+    def call(self, name: str, result: Any, *arguments: Any) -> Any:
+        """Return what one of LLVM's own functions returns."""
+        kind = self.ir.FunctionType(result, [argument.type for argument in arguments])
+        return self.builder.call(self.builder.module.declare_intrinsic(name, (), kind), arguments)
