@@ -10,8 +10,8 @@ import numpy as np
 from analysis.maps.boundaries import NAMES
 from analysis.maps.uncertainty import side_share
 from analysis.models.cores import single_threaded
-from analysis.models.sobol_points import sobol_points
 from analysis.runs.axes import Array
+from grokcore.algebra.sobol_points import sobol_points
 
 if TYPE_CHECKING:
     from analysis.maps.regime_map import RegimeMap

@@ -17,8 +17,8 @@ import pandas as pd
 
 from analysis.maps.boundaries import NAMES
 from analysis.maps.regime_map import RegimeMap
-from analysis.models.sobol_points import sobol_points
 from analysis.runs.axes import Array, Axis
+from grokcore.algebra.sobol_points import sobol_points
 from grokcore.errors import DataError, unknown_name
 
 LINES = 32

@@ -7,10 +7,10 @@ from scipy.special import ndtri
 
 from analysis.models.ensemble import POOLED, Ensemble
 from analysis.models.milestone_times import regimes_by_delays, regimes_from_times
-from analysis.models.sobol_points import sobol_points
 from analysis.models.stages import deciding, sharpened
 from analysis.runs.axes import Array
 from analysis.runs.run_table import BoolArray
+from grokcore.algebra.sobol_points import sobol_points
 
 DRAWS = 16
 """Quasi-random draws of the latents per point; halving them moves the split by about .01 bit."""

@@ -19,10 +19,10 @@ from analysis.models.evidence import train
 from analysis.models.gaussian_process import Posterior
 from analysis.models.kernels import STEEP, Prior
 from analysis.models.likelihoods import LOGISTIC, sided
-from analysis.models.sobol_points import sobol_points
 from analysis.models.stages import STAGES, deciding, stage_answers
 from analysis.runs.axes import Array
 from analysis.runs.run_table import BoolArray
+from grokcore.algebra.sobol_points import sobol_points
 
 PLAIN = Prior(
     length=(0.7, 3.0),

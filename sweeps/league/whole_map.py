@@ -15,7 +15,7 @@ import pandas as pd
 
 from analysis.maps.comparison import RESAMPLES, Comparison, compare
 from analysis.maps.regime_map import RegimeMap
-from analysis.models.sobol_points import sobol_points
+from grokcore.algebra.sobol_points import sobol_points
 from grokcore.errors import DataError
 from grokcore.records.regimes import RegimeRule
 from sweeps.league.ledger import Ledger

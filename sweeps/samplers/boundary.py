@@ -21,7 +21,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import TrialState
 
-from analysis.models.sobol_points import sobol_points
+from grokcore.algebra.sobol_points import sobol_points
 from grokcore.records.regimes import RegimeRule
 from sweeps.new_points import KnownPoints, anywhere, from_unit
 from sweeps.samplers.base import Problem, Sampler

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from optuna.samplers import BaseSampler
 
-from analysis.models.sobol_points import SobolPoints
+from grokcore.algebra.sobol_points import SobolPoints
 from sweeps.new_points import from_unit
 from sweeps.samplers.base import Problem, Sampler
 

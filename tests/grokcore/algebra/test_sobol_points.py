@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import qmc
 
-from analysis.models.sobol_points import MOST, SobolPoints, sobol_points
+from grokcore.algebra.sobol_points import MOST, SobolPoints, sobol_points
 from grokcore.errors import DataError
 
 

@@ -12,9 +12,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from analysis.runs.axes import Array
 from grokcore.errors import DataError
 
+Array = npt.NDArray[np.float64]
 Words = npt.NDArray[np.uint64]
 
 BITS: Final = 30
