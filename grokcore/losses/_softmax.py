@@ -1,7 +1,7 @@
 """Loops of the exact cross-entropy; its operations in torch (grokcore/losses/cross_entropy.py) specify them.
 
 Logits lie with the classes outermost, (K, C, N): examples are the lanes of a vector, and maxima and sums over classes
-go class by class, in order. Some hundred examples stay in the nearest cache from the first pass to the last.
+go class by class, in order. Some examples stay in the nearest cache from the first pass to the last.
 
 Shapes: K runs, N examples, C classes, two at least.
 """
@@ -13,14 +13,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from grokcore.lazy_torch import torch
+from grokcore.losses._softmax_registers import (
+    EXAMPLES,
+    add_up_classes,
+    largest_logits,
+    powers,
+    scale_all,
+    sums_of_powers,
+)
 from grokcore.numerics.exponential import exponential
 from grokcore.numerics.loops import Place, flags, floats, integers, loop, part, place, serves
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-EXAMPLES = 192
-"""Examples that are gone through together."""
 
 
 def may_loop(outputs: Tensor) -> bool:
@@ -61,18 +66,6 @@ def _where(outputs: Tensor, *others: Tensor) -> tuple[int | Place, ...]:
 
 
 @part
-def _largest(z: Any, bias: Any, scale: Any, length: int, top: Any) -> None:
-    """Write the largest logit of each example, biased and scaled, into `top`, or no number if the first is none."""
-    for i in range(len(top)):
-        top[i] = (z[i] + bias[0]) * scale
-    for c in range(1, len(bias)):
-        row, own = z[c * length : c * length + len(top)], bias[c]
-        for i in range(len(top)):
-            x = (row[i] + own) * scale
-            top[i] = x if x > top[i] else top[i]
-
-
-@part
 def _take_out(z: Any, targets: Any, length: int, own: Any) -> None:
     """Take the logits of the targets out into `own`."""
     for i in range(len(targets)):
@@ -85,28 +78,6 @@ def _put_back(z: Any, targets: Any, length: int, own: Any) -> None:
     """Put `own` where the targets are."""
     for i in range(len(targets)):
         z[targets[i] * length + i] = own[i]
-
-
-@part
-def _scale(z: Any, classes: int, length: int, shares: Any) -> None:
-    """Multiply all classes of each example with its share."""
-    for c in range(classes):
-        row = z[c * length : c * length + len(shares)]
-        for i in range(len(shares)):
-            row[i] *= shares[i]
-
-
-@part
-def _add_up(z: Any, length: int, examples: int, lanes: Any) -> None:
-    """Add each class's first examples to its lanes, side by side."""
-    whole = examples - examples % 32
-    for c in range(len(lanes)):
-        row, own = z[c * length : c * length + examples], lanes[c]
-        for start in range(0, whole, 32):
-            for i in range(32):
-                own[i] += row[start + i]
-        for i in range(examples - whole):
-            own[i] += row[whole + i]
 
 
 @part
@@ -142,30 +113,26 @@ def _gradient(  # noqa: PLR0917
     for k in range(runs):
         b, scale = floats(bias, k, classes), floats(scales, k, 1)[0]
         z = floats(logits, k, classes * length)
+        to_bias, to_scale = bias[0] + 4 * k * bias[1], scales[0] + 4 * k * scales[1]
         lanes[:] = 0
         for start in range(0, length, EXAMPLES):
             n = min(EXAMPLES, length - start)
             y = integers(targets, k, length)[start : start + n]
             w = floats(weights, k, length)[start : start + n]
-            _largest(z[start:], b, scale, length, top[:n])
+            at, to_top = logits[0] + 4 * (k * logits[1] + start), top.ctypes.data
+            largest_logits((at, length, classes, to_bias, to_scale, to_top, n))
             _take_out(z[start:], y, length, own)
             for i in range(n):
                 own[i] = (own[i] + b[y[i]]) * scale
-            others[:n] = 0
-            for c in range(classes):
-                row, shift = z[c * length + start : c * length + start + n], b[c]
-                for i in range(n):
-                    power = exponential((row[i] + shift) * scale - top[i])
-                    row[i] = power
-                    others[i] += power
+            powers((at, length, classes, to_bias, to_scale, to_top, others.ctypes.data, n))
             for i in range(n):
                 share = w[i] / (others[i] + exponential(own[i] - top[i]))
                 own[i] = -others[i] * share
                 top[i] = share
-            _scale(z[start:], classes, length, top[:n])
+            scale_all((at, length, classes, to_top, n))
             _put_back(z[start:], y, length, own)
             if summed:
-                _add_up(z[start:], length, n, lanes)
+                add_up_classes((at, length, classes, lanes.ctypes.data, n))
         if summed:
             _sum(lanes, floats(at_bias, k, classes))
 
@@ -175,7 +142,7 @@ def _margins(  # noqa: PLR0917
     runs: int, classes: int, length: int, logits: Place, targets: Place, sums: Place, largest: Place, right: Place
 ) -> None:
     """Do what `margins` does; the logits of the targets are taken out and put back."""
-    nothing = np.zeros(classes, np.float32)
+    nothing, one = np.zeros(classes, np.float32), np.ones(1, np.float32)
     top, others, own = np.empty(EXAMPLES, np.float32), np.empty(EXAMPLES, np.float32), np.empty(EXAMPLES, np.float32)
     for k in range(runs):
         z = floats(logits, k, classes * length)
@@ -183,12 +150,10 @@ def _margins(  # noqa: PLR0917
             n = min(EXAMPLES, length - start)
             y = integers(targets, k, length)[start : start + n]
             _take_out(z[start:], y, length, own)
-            _largest(z[start:], nothing, np.float32(1), length, top[:n])
-            others[:n] = 0
-            for c in range(classes):
-                row = z[c * length + start : c * length + start + n]
-                for i in range(n):
-                    others[i] += exponential(row[i] - top[i])
+            at, to_top = logits[0] + 4 * (k * logits[1] + start), top.ctypes.data
+            largest_logits((at, length, classes, nothing.ctypes.data, one.ctypes.data, to_top, n))
+            to_sums = others.ctypes.data
+            sums_of_powers((at, length, classes, nothing.ctypes.data, one.ctypes.data, to_top, to_sums, n))
             sum_ = floats(sums, k, length)[start : start + n]
             margin = floats(largest, k, length)[start : start + n]
             answered = flags(right, k, length)[start : start + n]

@@ -52,7 +52,7 @@ def _tile(  # noqa: PLR0917
     added = []
     for r in range(ROWS):
         x = w.everywhere(builder.load(w.at(a_at, offsets[r], w.float)), w.vector)
-        added.append([w.call("llvm.fma.v16f32", w.vector, x, y, s) for y, s in zip(beside, sums[r], strict=True)])
+        added.append([w.fused(x, y, s) for y, s in zip(beside, sums[r], strict=True)])
     steps = (w.number(1), w.bytes(a_inner), w.bytes(b_inner))
     following = [builder.add(value, step) for value, step in zip((count, a_at, b_at), steps, strict=True)]
     for value, start, next_ in zip((count, a_at, b_at), (w.number(0), a, b), following, strict=True):

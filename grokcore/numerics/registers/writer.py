@@ -88,6 +88,18 @@ class Writer:
         one = self.builder.insert_element(nothing, value, self.ir.Constant(self.lane, 0))
         return self.shuffled(one, nothing, [0] * LANES)
 
+    def constant(self, value: Any) -> Any:
+        """Return a vector of one number."""
+        return self.ir.Constant(self.vector, [float(value)] * LANES)
+
+    def spread(self, address: Any) -> Any:
+        """Return a vector of the number at an address."""
+        return self.everywhere(self.builder.load(self.at(address, self.number(0), self.float)), self.vector)
+
+    def fused(self, x: Any, y: Any, z: Any) -> Any:
+        """Return x · y + z, rounded once."""
+        return self.call("llvm.fma.v16f32", self.vector, x, y, z)
+
     def call(self, name: str, result: Any, *arguments: Any) -> Any:
         """Return what one of LLVM's own functions returns."""
         kind = self.ir.FunctionType(result, [argument.type for argument in arguments])
