@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from grokcore.errors import ConfigError, DataError, SweepExistsError
-from grokcore.records.run_record import Outcome, RunRecord
+from grokcore.records.run_record import RunRecord
 from sweeps.spec import toml
 from sweeps.spec.space import Choice, Dimension, Range
 from sweeps.spec.sweep_spec import SweepSpec
@@ -71,16 +71,9 @@ def _runs(*folders: Path) -> dict[str, tuple[Asked, RunRecord]]:
         for asked in parsed(folder / "asked.jsonl", Asked.from_json, "its run is left out"):
             record = records.get(asked.run_id)
             there = found.get(asked.run_id)
-            if record is not None and (there is None or _knows_more(record, there[1])):
+            if record is not None and (there is None or record.extent > there[1].extent):
                 found[asked.run_id] = (asked, record)
     return found
-
-
-def _knows_more(record: RunRecord, there: RunRecord) -> bool:
-    """Say whether a record of the same run is of more of it: the other one failed, or was stopped before it was."""
-    if Outcome.FAILED in (record.outcome, there.outcome):
-        return there.outcome is Outcome.FAILED and record.outcome is not Outcome.FAILED
-    return there.outcome is Outcome.STOPPED and (record.outcome is not Outcome.STOPPED or record.steps > there.steps)
 
 
 def kept_of_first(first: Path, second: Path) -> Iterator[str]:

@@ -130,6 +130,13 @@ class RunRecord:
         """Return the last optimizer step that was evaluated."""
         return int(self.columns["step"][-1]) if len(self.columns["step"]) else 0
 
+    @property
+    def extent(self) -> tuple[int, int]:
+        """Return what orders records of one run by how much of it they have: failed, stopped when, gone to its end."""
+        if self.outcome is Outcome.FAILED:
+            return 0, 0
+        return (1, self.steps) if self.outcome is Outcome.STOPPED else (2, 0)
+
     def milestone(self, split: Split, threshold: float) -> Milestone:
         """Return when `split` accuracy first reached `threshold`, censored at the last step when it never did."""
         if not len(self.columns["step"]):

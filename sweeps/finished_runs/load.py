@@ -13,7 +13,7 @@ from grokcore.inspection.inspection import Inspection, inspection
 from grokcore.notebook_tables import table_html
 from grokcore.records.regimes import REGIMES, RegimeRule
 from grokcore.records.run_record import RunRecord
-from sweeps.finished_runs.find import find_record
+from sweeps.finished_runs.find import record_in
 from sweeps.spec.sweep_spec import SweepSpec
 from sweeps.store.early_end import runs_wanted
 from sweeps.store.run_store import meant, read_records, record_ids
@@ -111,10 +111,7 @@ class SweepFolder:
 
     def run(self, run_id: str) -> RunRecord:
         """Return the run whose identity begins so; raises `DataError` if there is none, or several."""
-        folder, _, record = find_record(run_id, self.folder.parent)
-        if folder.resolve() != self.folder.resolve():
-            raise DataError(f"run {run_id} is of the sweep {folder.name}, not of {self.folder.name}.")
-        return record
+        return record_in(run_id, self.folder)
 
     def inspect(self, run_id: str) -> Inspection:
         """Return what the run looked like inside; raises `CheckpointError` if its weights were not kept."""
