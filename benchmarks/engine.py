@@ -1,12 +1,12 @@
 """The engine against the plain way: run-steps per second on one thread, and how near the processor's peak it comes.
 
 ``python -m benchmarks.engine [SHAPE ...]`` alternates short repetitions of the plain PyTorch loop (benchmarks/plain.py)
-and of the engine on the same run, and prints medians; "peak" is a float32 matrix product of 1024 × 1024 measured
-between them, by the library that the engine takes (grokcore/numerics/matmul.py), and the share of it counts the
-operations of the engine's own matrix products (``FlopCounterMode``), less padding. With ``GROKMAP_MATMUL=mkl`` both
-ways multiply with what torch takes by itself. The last columns are the roofline of a run-step: operations of its
-products and bytes beyond the cache that it needs, the time they would take at the peak and at the bandwidth of a copy,
-and what it takes.
+and of the engine on the same run, and prints medians; "peak" is a float32 matrix product of 512 × 512, which the cache
+holds, measured between them, by the library that the engine takes (grokcore/numerics/matmul.py), and the share of it
+counts the operations of the engine's own matrix products (``FlopCounterMode``), less padding. With
+``GROKMAP_MATMUL=mkl`` both ways multiply with what torch takes by itself. The last columns are the roofline of a
+run-step: operations of its products and bytes beyond the cache that it needs, the time they would take at the peak and
+at the bandwidth of a copy, and what it takes.
 """
 
 from __future__ import annotations
@@ -105,8 +105,8 @@ def _repeat(work: Callable[[], None], times: int) -> None:
 
 
 def _peak() -> float:
-    a, b = torch.randn(1, 1024, 1024), torch.randn(1, 1024, 1024)
-    return 2 * 1024**3 / min(_seconds(lambda: matmul(a, b)) for _ in range(5))
+    a, b, out = (torch.randn(1, 512, 512) for _ in range(3))
+    return 2 * 512**3 / min(_seconds(lambda: matmul(a, b, out=out)) for _ in range(30))
 
 
 def _bandwidth() -> float:
