@@ -23,7 +23,7 @@ from grokcore.records.regimes import RegimeRule
 if TYPE_CHECKING:
     from analysis.maps.regime_map import RegimeMap
 
-FIRST: Final = 64
+FIRST: Final = 32
 """The first number of runs at which all of a map is learned, jumps and weights too; it doubles then.
 
 So what is learned takes n runs a share of their time that does not grow with n, and the last wave's stragglers are

@@ -255,4 +255,4 @@ def test_what_is_learned_grows_with_the_runs_and_never_exceeds_them():
     assert all(size <= runs for runs, size in enumerate(sizes, start=1))
     assert all(size * 2 > runs for runs, size in enumerate(sizes, start=1))
     assert sizes == sorted(sizes)
-    assert sorted(set(sizes[63:])) == [64 * 2**i for i in range(6)]
+    assert sorted(set(sizes[31:])) == [32 * 2**i for i in range(7)]
