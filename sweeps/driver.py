@@ -166,7 +166,12 @@ class Driver:
             # These very runs were a cohort before: what is still on its way from then is not for this one.
             name = _name([name])
         expected = self._expectations.of(
-            ids, self._params_of, self._results, self.store.records, chosen=self.asked > asked
+            ids,
+            self._params_of,
+            self._results,
+            self.store.records,
+            chosen=self.asked > asked,
+            waiting=[run_id for group in self._waiting.values() for run_id in group],
         )
         task = CohortTask(name=name, configs=tuple(configs), expected=expected)
         self._out[task.name] = task

@@ -91,6 +91,7 @@ class Expectations:
         self._maps, self._wave = spec.built_sampler.maps, spec.wave
         self._known = dict(known)
         self._drawn, self._levelled, self._level = 0, 0, 0.0
+        self._foreseen: dict[str, float | None] = {}
 
     def of(
         self,
@@ -100,11 +101,13 @@ class Expectations:
         records: Callable[[], Iterable[RunRecord]],
         *,
         chosen: bool = False,
+        waiting: Iterable[str] = (),
     ) -> dict[str, Expected]:
         """Return what is expected of runs that begin; nothing if nobody asks. `results` and `records` are those over.
 
         The records, which are longer, are read when there are twice as many results as there were. With `chosen` a wave
-        was chosen just now, by the same results.
+        was chosen just now, by the same results. The map is asked of those that are `waiting` at the same time, which
+        takes no longer, and again if it is drawn anew before they begin.
         """
         if not self._stopping.expects:
             return {}
@@ -112,8 +115,10 @@ class Expectations:
         new = [run_id for run_id in run_ids if run_id not in self._known]
         if new:
             self._look(results, records, shared=chosen and self._maps)
-            self._known |= dict.fromkeys(new, Expected(level=self._level))
-            self._foresee({run_id: found for run_id in new if (found := params(run_id)) is not None})
+            if not all(run_id in self._foreseen for run_id in new):
+                ids = dict.fromkeys([*new, *waiting])
+                self._foresee({run_id: found for run_id in ids if (found := params(run_id)) is not None})
+            self._known |= {run_id: Expected(self._foreseen.get(run_id), self._level) for run_id in new}
         return {run_id: self._known[run_id] for run_id in run_ids}
 
     def _look(
@@ -130,6 +135,7 @@ class Expectations:
             if self._search.drawable:
                 self._search.tell(over)
             self._drawn = len(over)
+            self._foreseen.clear()
         if self._levelled < MOST and self._drawn == len(over) >= max(first, 2 * self._levelled):
             ended = (record for record in records() if record.outcome is not Outcome.FAILED)
             self._level = self._stopping.level(self._rule, ended, self._known)
@@ -140,8 +146,7 @@ class Expectations:
             return
         points = pd.DataFrame(list(begun.values()))[list(self._search.axes)]
         chances = chances_to_generalise(self._search.map, points)
-        self._known |= {
-            run_id: Expected(float(chance), self._level)
+        self._foreseen |= {
+            run_id: float(chance) if math.isfinite(chance) else None
             for run_id, chance in zip(begun, chances, strict=True)
-            if math.isfinite(chance)
         }

@@ -23,8 +23,8 @@ from grokcore.records.regimes import RegimeRule
 if TYPE_CHECKING:
     from analysis.maps.regime_map import RegimeMap
 
-FIRST: Final = 32
-"""The first number of runs at which hyperparameters and weights are learned, where there are as many; it doubles then.
+FIRST: Final = 64
+"""The first number of runs at which all of a map is learned, jumps and weights too; it doubles then.
 
 So what is learned takes n runs a share of their time that does not grow with n, and the last wave's stragglers are
 seldom among the runs that it is learned from: the next wave has learned the same.
@@ -98,7 +98,10 @@ def _fitted(rows: tuple[Row, ...], space: _Space) -> RegimeMap:
 def _learned(rows: tuple[Row, ...], space: _Space) -> RegimeMap:
     from analysis.maps.regime_map import RegimeMap
 
-    return RegimeMap.fit(_table(rows), dict(space.axes), rule=space.rule, seed=space.seed, box=dict(space.box))
+    brief = len(rows) < FIRST
+    return RegimeMap.fit(
+        _table(rows), dict(space.axes), rule=space.rule, seed=space.seed, box=dict(space.box), brief=brief
+    )
 
 
 def _table(rows: tuple[Row, ...]) -> pd.DataFrame:
@@ -106,7 +109,7 @@ def _table(rows: tuple[Row, ...]) -> pd.DataFrame:
 
 
 def learned_from(runs: int) -> int:
-    """Return from how many of `runs` runs, at least one, hyperparameters and weights are learned: of few, from all."""
+    """Return from how many of `runs` runs, at least one, a map is fitted, to be told the others: of few, from all."""
     return runs if runs < FIRST else FIRST << (runs // FIRST).bit_length() - 1
 
 

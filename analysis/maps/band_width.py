@@ -6,12 +6,12 @@ import itertools
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+from scipy.stats import qmc
 
 from analysis.maps.boundaries import NAMES
 from analysis.maps.uncertainty import side_share
 from analysis.models.cores import single_threaded
 from analysis.runs.axes import Array
-from grokcore.algebra.sobol_points import sobol_points
 
 if TYPE_CHECKING:
     from analysis.maps.regime_map import RegimeMap
@@ -44,7 +44,7 @@ def _of_level(part: RegimeMap) -> dict[tuple[str, str], float]:
     along = np.linspace(0.0, 1.0, POINTS)
     units: list[Array] = []
     for axis in range(count):
-        others = sobol_points(max(count - 1, 1), np.random.default_rng(axis), LINES)[:, : count - 1]
+        others = qmc.Sobol(max(count - 1, 1), rng=np.random.default_rng(axis)).random(LINES)[:, : count - 1]
         units.append(np.insert(np.repeat(others, POINTS, axis=0), axis, np.tile(along, LINES), axis=1))
     rows = np.column_stack([np.concatenate(units), *_flags(part, count)])
     rows = np.column_stack([rows, np.tile(finder.code, (len(rows), 1))])

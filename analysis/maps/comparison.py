@@ -14,11 +14,11 @@ from html import escape
 
 import numpy as np
 import pandas as pd
+from scipy.stats import qmc
 
 from analysis.maps.boundaries import NAMES
 from analysis.maps.regime_map import RegimeMap
 from analysis.runs.axes import Array, Axis
-from grokcore.algebra.sobol_points import sobol_points
 from grokcore.errors import DataError, unknown_name
 
 LINES = 32
@@ -180,7 +180,7 @@ def _lines(axes: Sequence[Axis], along: Axis, seed: int) -> pd.DataFrame:
     others = [axis for axis in axes if axis is not along]
     if not others:
         return pd.DataFrame(index=range(1))
-    units = sobol_points(len(others), np.random.default_rng(seed), LINES)
+    units = qmc.Sobol(len(others), rng=np.random.default_rng(seed)).random(LINES)
     return pd.DataFrame({axis.name: axis.value(u) for axis, u in zip(others, units.T, strict=True)})
 
 

@@ -27,7 +27,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_ndtr, ndtr
 
-from analysis.models.evidence import Trained, spread_rows, thinned, trained
+from analysis.models.evidence import Trained, spread_rows, thinned, train, trained
 from analysis.models.gaussian_process import Posterior
 from analysis.models.kernels import STEEP, Array, Prior
 from analysis.models.likelihoods import Observations, log_chance, sided
@@ -136,6 +136,11 @@ class PiecewiseProcess:
         points = tuple(_change_point(each, rows) for each in found[:believed])
         fitted = cls(Posterior(left[believed], fields[believed].theta, centre, prior), points)
         return fitted if rows is seen else fitted.refitted(seen, centre)
+
+    @classmethod
+    def smoothly(cls, seen: Observations, centre: float) -> Self:
+        """Fit a smooth field alone; change points, for which many fields are fitted, are not looked for."""
+        return cls(Posterior(seen, train(seen, centre, Prior()), centre, Prior()))
 
     def refitted(self, seen: Observations, centre: float) -> Self:
         """Return the same change points and hyperparameters with other observations, each on its likeliest side."""

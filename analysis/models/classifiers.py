@@ -14,6 +14,7 @@ from scipy import sparse
 from scipy.sparse.linalg import factorized
 from scipy.spatial import cKDTree
 from scipy.special import expit, logit, ndtr
+from scipy.stats import qmc
 
 from analysis.models.evidence import train
 from analysis.models.gaussian_process import Posterior
@@ -22,7 +23,6 @@ from analysis.models.likelihoods import LOGISTIC, sided
 from analysis.models.stages import STAGES, deciding, stage_answers
 from analysis.runs.axes import Array
 from analysis.runs.run_table import BoolArray
-from grokcore.algebra.sobol_points import sobol_points
 
 PLAIN = Prior(
     length=(0.7, 3.0),
@@ -138,7 +138,7 @@ class Propagation:
         labelled = points[known] * scale
         targets = allowed[known].astype(float)
         features = points.shape[1]
-        cloud = sobol_points(features, np.random.default_rng(seed), REFERENCE)
+        cloud = qmc.Sobol(features, rng=np.random.default_rng(seed)).random(REFERENCE)
         flags = np.all((points == 0) | (points == 1), axis=0)
         # Flags of one run go together: a point has one level of a category.
         cloud[:, flags] = points[np.random.default_rng([seed, 1]).integers(len(points), size=REFERENCE)][:, flags]

@@ -22,6 +22,7 @@ from analysis.models.evidence import spread_rows
 from analysis.models.memo import Memo
 from analysis.models.milestone_times import MilestoneTimes, Times, regimes_by_delays, regimes_from_times
 from analysis.models.stages import (
+    PRIOR,
     STAGES,
     StageWeights,
     best_sharpness,
@@ -134,6 +135,24 @@ class Ensemble:
         scores = np.full(count, np.nan)
         scores[rows] = scores_of_runs(mixed(sharp, stage_weights), allowed, scored, len(points))
         return replace(first, sharpness=sharpness, stage_weights=stage_weights, tested=tested, held_out_scores=scores)
+
+    @classmethod
+    def briefly(cls, runs: Runs, points: Array, rule: RegimeRule, seed: int) -> Ensemble:
+        """Fit the members without jumps and without a law, and mix them by the odds that they had before any run."""
+        rows = learned_rows(len(points), seed)
+        runs, points = runs.rows(rows), points[rows]
+        allowed = allowed_regimes(runs, rule)
+        labels = LabelProcess.fit(allowed, points, nested=True)
+        total = sum(PRIOR[name] for name in MEMBERS)
+        return cls(
+            rule=rule,
+            times=MilestoneTimes.smoothly(runs, points),
+            labels=labels,
+            plain=LabelProcess.fit(allowed, points, prior=PLAIN),
+            propagation=Propagation.fit(allowed, points, labels.relevance, seed),
+            axes=runs.axes,
+            stage_weights={stage: {name: PRIOR[name] / total for name in MEMBERS} for stage in STAGES},
+        )
 
     @classmethod
     def _members(

@@ -147,6 +147,12 @@ class MilestoneTimes:
         later = beside(PiecewiseProcess.fit, delay, _centre(delay, runs), before[1])
         return cls(PiecewiseProcess.fit(mem, _centre(mem, runs), before[0]), later())
 
+    @classmethod
+    def smoothly(cls, runs: Runs, points: Array) -> MilestoneTimes:
+        """Fit both as smooth fields, without looking for jumps."""
+        mem, delay = memorization_times(runs, points), delays(runs, points)
+        return cls(*(PiecewiseProcess.smoothly(seen, _centre(seen, runs)) for seen in (mem, delay)))
+
     def at_threshold(self, runs: Runs, points: Array) -> MilestoneTimes:
         """Return the times of the same runs with milestones at another threshold, change points where they are here."""
         mem, delay = memorization_times(runs, points), delays(runs, points)

@@ -12,10 +12,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pandas as pd
+from scipy.stats import qmc
 
 from analysis.maps.comparison import RESAMPLES, Comparison, compare
 from analysis.maps.regime_map import RegimeMap
-from grokcore.algebra.sobol_points import sobol_points
 from grokcore.errors import DataError
 from grokcore.records.regimes import RegimeRule
 from sweeps.league.ledger import Ledger
@@ -40,7 +40,7 @@ RATES = ("optimizer.rate", "optimizer.adam_rate", "optimizer.embedding_rate")
 
 def places(runs: int) -> Iterator[tuple[float, float, int]]:
     """Yield fraction, multiple of the rate and seed of each run, the same whenever asked."""
-    for number, (across, up) in enumerate(sobol_points(2, 0, runs)):
+    for number, (across, up) in enumerate(qmc.Sobol(2, rng=0).random(runs)):
         fraction = FRACTIONS[0] + across * (FRACTIONS[1] - FRACTIONS[0])
         yield round(float(fraction), 4), float(f"{FACTORS[0] * (FACTORS[1] / FACTORS[0]) ** up:.4g}"), number % SEEDS
 

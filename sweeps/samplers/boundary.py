@@ -21,7 +21,6 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import TrialState
 
-from grokcore.algebra.sobol_points import sobol_points
 from grokcore.records.regimes import RegimeRule
 from sweeps.new_points import KnownPoints, anywhere, from_unit
 from sweeps.samplers.base import Problem, Sampler
@@ -156,7 +155,7 @@ class BoundarySampler(BaseSampler):
     def _sobol_point(self, index: int, dimensions: int) -> npt.NDArray[np.float64]:
         if index >= len(self._points):
             size = 2 ** math.ceil(math.log2(index + 256))
-            self._points = sobol_points(dimensions, self._seed, size)
+            self._points = _sobol(dimensions, self._seed, size)
         return np.asarray(self._points[index])
 
     def _look(self, study: Study, space: Mapping[str, BaseDistribution]) -> None:
@@ -178,7 +177,7 @@ class BoundarySampler(BaseSampler):
         found = self._search.tell(told) if self._search.drawable else None
         if found is None:
             return None
-        units = sobol_points(len(space), np.random.default_rng([self._seed, len(done)]), CANDIDATES)
+        units = _sobol(len(space), np.random.default_rng([self._seed, len(done)]), CANDIDATES)
         wave = _Wave(found, [_at(space, unit) for unit in units], space, self.settings.cost_power)
         for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             if set(trial.params) >= set(space):
@@ -233,6 +232,14 @@ class _Wave:
         for rows, edges in self._edges:
             if len(at := np.flatnonzero(rows == index)):
                 edges.learn(int(at[0]))
+
+
+def _sobol(dimensions: int, seed: int | np.random.Generator, size: int) -> npt.NDArray[np.float64]:
+    """Return scrambled Sobol points, (size, dimensions)."""
+    from scipy.stats import qmc  # a second to import, which a sweep that is complete does not need
+
+    points: npt.NDArray[np.float64] = qmc.Sobol(dimensions, scramble=True, rng=seed).random(size)
+    return points
 
 
 def _at(space: Mapping[str, BaseDistribution], unit: npt.NDArray[np.float64]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -9,7 +10,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from optuna.samplers import BaseSampler
 
-from grokcore.algebra.sobol_points import SobolPoints
 from sweeps.new_points import from_unit
 from sweeps.samplers.base import Problem, Sampler
 
@@ -40,8 +40,13 @@ class SobolSampler(BaseSampler):
     def __init__(self, distributions: Mapping[str, BaseDistribution], *, seed: int) -> None:
         self._distributions = dict(sorted(distributions.items()))
         self._scrambled_by = seed
-        self._sequence = SobolPoints(len(self._distributions), seed)
         self._points = np.empty((0, len(self._distributions)))
+
+    @functools.cached_property
+    def _engine(self) -> Any:
+        from scipy.stats import qmc  # a second to import, which a sweep that is complete does not need
+
+        return qmc.Sobol(len(self._distributions), scramble=True, rng=self._scrambled_by)
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:  # noqa: ARG002
         """Return the whole space, known since the start."""
@@ -55,8 +60,8 @@ class SobolSampler(BaseSampler):
     ) -> dict[str, Any]:
         """Return point number `trial.number`."""
         while trial.number >= len(self._points):
-            known = len(self._points)
-            self._points = np.concatenate([self._points, self._sequence.between(known, max(256, 2 * known))])
+            more = self._engine.random(max(256, len(self._points)))
+            self._points = np.concatenate([self._points, more])
         units = self._points[trial.number].tolist()
         return {name: from_unit(d, u) for (name, d), u in zip(search_space.items(), units, strict=True)}
 

@@ -35,6 +35,15 @@ def test_a_known_diagram_is_found_from_a_few_runs(known, known_map):
     assert accuracy(known, known_map) >= 0.95
 
 
+def test_a_brief_fit_finds_the_edges_and_looks_for_no_jumps(known):
+    brief = RegimeMap.fit(known.runs(48, 1), known.scales(), rule=known.rule, brief=True)
+    assert accuracy(known, brief) >= 0.88
+    assert brief.ensemble.times.jumps == {"t_mem": [], "delay": []}
+    assert brief.ensemble.law is None
+    assert sum(brief.weights.values()) == pytest.approx(1.0)
+    assert accuracy(known, brief.with_runs(known.runs(64, 1))) >= 0.88
+
+
 def test_more_runs_make_it_better_and_three_axes_work(known):
     few, many = (RegimeMap.fit(known.runs(n, 1, 3), known.scales(3), rule=known.rule) for n in (64, 192))
     assert accuracy(known, few, 3) >= 0.90

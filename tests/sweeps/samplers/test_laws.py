@@ -228,14 +228,14 @@ def test_who_asks_for_the_map_of_the_same_runs_gets_the_same_one(monkeypatch):
         return fit(cls, frame, *args, **options)
 
     monkeypatch.setattr(RegimeMap, "fit", classmethod(counted))
-    runs = [{"fraction": rng.uniform(0.2, 0.9), "decay": 10 ** rng.uniform(-2, 1), "seed": 0} for _ in range(40)]
+    runs = [{"fraction": rng.uniform(0.2, 0.9), "decay": 10 ** rng.uniform(-2, 1), "seed": 0} for _ in range(80)]
     told = [(run, *(Milestone(event=e, step=s) for s, e in oracle(run))) for run in runs]
     sampler, expected = SearchMap(RULE, space, 0), SearchMap(RULE, dict(space), 0)
     assert sampler.tell(told) is expected.tell(list(told))
-    assert sizes == [32]
+    assert sizes == [64]
     assert SearchMap(RULE, space, 1).tell(told) is not sampler.map
-    assert sampler.tell(told[:36]) is not expected.map
-    assert sizes == [32, 32, 32]
+    assert sampler.tell(told[:72]) is not expected.map
+    assert sizes == [64, 64, 64]
 
 
 def test_two_hundred_refits_take_no_more_memory_than_forty():
@@ -255,4 +255,4 @@ def test_what_is_learned_grows_with_the_runs_and_never_exceeds_them():
     assert all(size <= runs for runs, size in enumerate(sizes, start=1))
     assert all(size * 2 > runs for runs, size in enumerate(sizes, start=1))
     assert sizes == sorted(sizes)
-    assert sorted(set(sizes[31:])) == [32 * 2**i for i in range(7)]
+    assert sorted(set(sizes[63:])) == [64 * 2**i for i in range(6)]
