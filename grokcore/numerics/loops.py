@@ -16,6 +16,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
+import sys
 import types
 from collections.abc import Callable, Container, Mapping
 from pathlib import Path
@@ -158,9 +159,16 @@ def _files(function: Callable[..., Any]) -> set[str]:
     """Return the files of a function and of all that it may call."""
     values = function.__globals__.values()
     found = {function.__code__.co_filename}
-    found |= {_writer(value).__code__.co_filename for value in values if _is_in(_INSTRUCTIONS, value)}
+    found = found.union(*(_sources(_writer(value)) for value in values if _is_in(_INSTRUCTIONS, value)))
     apart = (value for value in values if _is_in(_PARTS, value) and value.__globals__ is not function.__globals__)
     return found.union(*map(_files, apart))
+
+
+def _sources(write: Callable[..., Any]) -> set[str]:
+    """Return the file of what writes an instruction, and those of this package that it writes with."""
+    modules = (sys.modules.get(getattr(value, "__module__", "")) for value in write.__globals__.values())
+    files = {str(getattr(module, "__file__", "")) for module in modules}
+    return {write.__code__.co_filename, *(file for file in files if Path(file).is_relative_to(_PACKAGE))}
 
 
 def _known_to(function: Callable[..., Any], compile_: Callable[..., Any]) -> dict[str, Any]:
@@ -182,6 +190,7 @@ def _knowing(function: types.FunctionType, parts: Mapping[str, Any]) -> Callable
     return whole
 
 
+_PACKAGE = Path(__file__).parents[1]
 _PARTS: set[Callable[..., Any]] = set()
 _INSTRUCTIONS: dict[Callable[..., Any], Callable[..., None]] = {}
 

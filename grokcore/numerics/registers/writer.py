@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 LANES = 16
@@ -11,15 +12,15 @@ LANES = 16
 class Writer:
     """Writes what is done with addresses and with vectors of 16 numbers, in the order in which it is called."""
 
-    def __init__(self, builder: Any) -> None:
+    def __init__(self, builder: Any, lanes: int = LANES) -> None:
         from llvmlite import ir
 
         self.ir, self.builder = ir, builder
         self.index, self.lane = ir.IntType(64), ir.IntType(32)
         self.float = ir.FloatType()
-        self.vector, self.lanes = ir.VectorType(self.float, LANES), ir.VectorType(self.lane, LANES)
+        self.vector, self.lanes = ir.VectorType(self.float, lanes), ir.VectorType(self.lane, lanes)
         self.alignment = ir.Constant(self.lane, 4)
-        self.zeros = ir.Constant(self.vector, [0.0] * LANES)
+        self.zeros = ir.Constant(self.vector, [0.0] * lanes)
 
     def number(self, value: int) -> Any:
         """Return a whole number."""
@@ -80,13 +81,33 @@ class Writer:
 
     def shuffled(self, x: Any, y: Any, chosen: list[int]) -> Any:
         """Return chosen elements of x and, counted from its length on, of y."""
-        return self.builder.shuffle_vector(x, y, self.ir.Constant(self.lanes, chosen))
+        return self.builder.shuffle_vector(x, y, self.ir.Constant(self.ir.VectorType(self.lane, len(chosen)), chosen))
 
     def everywhere(self, value: Any, kind: Any) -> Any:
         """Return a vector of a kind that has one value everywhere."""
         nothing = self.ir.Constant(kind, self.ir.Undefined)
         one = self.builder.insert_element(nothing, value, self.ir.Constant(self.lane, 0))
         return self.shuffled(one, nothing, [0] * LANES)
+
+    def repeated(self, start: Any, stop: Any, step: int, carried: Any, body: Callable[[Any, Any], Any]) -> Any:
+        """Write a loop from `start` to `stop`: `body` is given a number and what it returned at the one before."""
+        builder = self.builder
+        before, head = builder.block, builder.append_basic_block()
+        inside, after = builder.append_basic_block(), builder.append_basic_block()
+        builder.branch(head)
+        builder.position_at_end(head)
+        number, value = builder.phi(self.index), None if carried is None else builder.phi(carried.type)
+        builder.cbranch(builder.icmp_signed("<", number, stop), inside, after)
+        builder.position_at_end(inside)
+        found = body(number, value)
+        following, end = builder.add(number, self.number(step)), builder.block
+        builder.branch(head)
+        for each, first, next_ in ((number, start, following), (value, carried, found)):
+            if each is not None:
+                each.add_incoming(first, before)
+                each.add_incoming(next_, end)
+        builder.position_at_end(after)
+        return value
 
     def constant(self, value: Any) -> Any:
         """Return a vector of one number."""
@@ -96,9 +117,14 @@ class Writer:
         """Return a vector of the number at an address."""
         return self.everywhere(self.builder.load(self.at(address, self.number(0), self.float)), self.vector)
 
+    def rounded(self, x: Any) -> Any:
+        """Return x, which is not to be fused with what follows."""
+        kind = "f32" if x.type == self.float else f"v{x.type.count}f32"
+        return self.call(f"llvm.arithmetic.fence.{kind}", x.type, x)
+
     def fused(self, x: Any, y: Any, z: Any) -> Any:
         """Return x · y + z, rounded once."""
-        return self.call("llvm.fma.v16f32", self.vector, x, y, z)
+        return self.call(f"llvm.fma.v{self.vector.count}f32", self.vector, x, y, z)
 
     def call(self, name: str, result: Any, *arguments: Any) -> Any:
         """Return what one of LLVM's own functions returns."""

@@ -17,6 +17,7 @@ import numpy as np
 from grokcore.lazy_torch import torch
 from grokcore.numerics.exponential import exponential
 from grokcore.numerics.loops import floats, integers, loop, part, place
+from grokcore.numerics.registers.products import dots
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -214,19 +215,6 @@ def _softmax_back(gradient: Rows, shares: Rows, scale: float, runs: int, seen: i
 
 
 @part
-def _sum(x: Any, start: Any, count: Any, sums: Any) -> Any:
-    """Return the sum of some numbers, from eight partial ones in `sums`."""
-    sums[:] = 0
-    eights = count // _u(8)
-    for c in range(eights):
-        for i in range(_u(8)):
-            sums[i] += x[start + c * _u(8) + i]
-    for i in range(eights * _u(8), count):
-        sums[0] += x[start + i]
-    return ((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]))
-
-
-@part
 def _dots(  # noqa: PLR0917
     a: Tables,
     own: Rows,
@@ -241,20 +229,17 @@ def _dots(  # noqa: PLR0917
     head: int,
 ) -> None:
     """Write the products of rows of a and b, head by head and times `scale`, from eight partial sums each."""
-    n, h_n, head_n, width = _u(length), _u(heads), _u(head), _u(heads * head)
-    p, q, places, mine, found = _numbers(a), _numbers(b), _indices(index), _indices(own), _numbers(out)
-    by = np.float32(scale)
-    product, sums = np.empty(heads * head, np.float32), np.empty(8, np.float32)
-    for k in range(_u(runs)):
-        for r in range(n):
-            x = k * _u(a[1]) + _u(mine[k * _u(own[1]) + r]) * _u(a[2])
-            for j in range(_u(seen)):
-                y = k * _u(b[1]) + _u(places[k * _u(index[1]) + j * n + r]) * _u(b[2])
-                for i in range(width):
-                    product[i] = p[x + i] * q[y + i]
-                for h in range(h_n):
-                    total = _sum(product, h * head_n, head_n, sums)
-                    found[k * _u(out[1]) + (j * n + r) * h_n + h] = by * total
+    places, mine, found = _indices(index), _indices(own), _numbers(out)
+    by, totals = np.float32(scale), np.empty(heads, np.float32)
+    for k in range(runs):
+        for r in range(length):
+            x = a[0] + 4 * (k * a[1] + mine[_u(k * own[1] + r)] * a[2])
+            for j in range(seen):
+                row = j * length + r
+                y = b[0] + 4 * (k * b[1] + places[_u(k * index[1] + row)] * b[2])
+                dots((x, y, heads, head, totals.ctypes.data))
+                for h in range(heads):
+                    found[_u(k * out[1] + row * heads + h)] = by * totals[_u(h)]
 
 
 @part
