@@ -29,11 +29,21 @@ def main() -> None:
     """Run the sweep and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=128)
+    parser.add_argument(
+        "--modulus", type=int, help="of the task, where runs are to take longer; the sweep's own if not given"
+    )
     parser.add_argument("--stopping", default="hazard", help="none or hazard (default)")
     given = parser.parse_args()
     spec = runpy.run_path(str(SWEEP))["spec"]
+    task = spec.run["task"] | ({} if given.modulus is None else {"modulus": given.modulus})
     spec = dataclasses.replace(
-        spec, runs=given.runs, sampler="boundary", sampler_options={}, stopping=given.stopping, stopping_options={}
+        spec,
+        run={**spec.run, "task": task},
+        runs=given.runs,
+        sampler="boundary",
+        sampler_options={},
+        stopping=given.stopping,
+        stopping_options={},
     )
     watcher, handing = Watcher(spec=spec), Driver.next_cohort
     waves: list[tuple[float, float]] = []
