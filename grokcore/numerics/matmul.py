@@ -51,15 +51,16 @@ def matmul(a: Tensor, b: Tensor, plus: Tensor | None = None, out: Tensor | None 
 
 
 def _by_torch(a: Tensor, b: Tensor, plus: Tensor | None, out: Tensor | None) -> Tensor:
-    if out is not None and not out.is_contiguous():
-        # Not into matrices that lie apart: torch would multiply them one by one.
-        return out.copy_(_by_torch(a, b, plus, None))
     return torch.bmm(a, b, out=out) if plus is None else torch.baddbmm(plus, a, b, out=out)
 
 
 def _on_cpu(a: Tensor, b: Tensor, plus: Tensor | None, out: Tensor | None) -> Tensor:
-    by = tiled_matmul if matmul_library() == "tiles" and loops.serves(a, b) else _by_torch
-    return by(a, b, plus, out)
+    if matmul_library() == "tiles" and loops.serves(a, b):
+        return tiled_matmul(a, b, plus, out)
+    if out is not None and not out.is_contiguous():
+        # Not into matrices that lie apart: torch would multiply them one by one.
+        return out.copy_(_by_torch(a, b, plus, None))
+    return _by_torch(a, b, plus, out)
 
 
 _BY_DEVICE = {"cpu": _on_cpu}
