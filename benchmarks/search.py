@@ -3,14 +3,16 @@
 Samplers choose runs of diagrams whose truth is known (the standard ones of benchmarks.diagrams, drawn ones, and fresh
 ones that nothing was ever tuned on), in waves, told what a sweep tells them. Printed, as means over diagrams and seeds:
 the share of 4,096 quasi-random points that the map of a sampler's runs labels rightly, and the steps the runs took;
-then how many runs and steps a sampler needs for Sobol's score at most runs, and on which diagrams it is behind. A run
-takes a quarter more steps than it needs to generalise, as the engine's confirmation does, or its whole budget.
+then how many runs and steps a sampler needs for Sobol's score at most runs, on which diagrams it is behind, and on how
+many Sobol is behind itself with another seed. A run takes a quarter more steps than it needs to generalise, as the
+engine's confirmation does, or its whole budget.
 ``--keep scores.csv`` goes on where it was stopped. ``--dense`` searches among 2,048 real runs of the default problem.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import math
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -137,6 +139,15 @@ def verdicts(table: pd.DataFrame) -> None:
         curves = some.groupby(["sampler", "runs"])[["right", "budgets"]].mean()
         if "sobol" not in curves.index:
             continue
+        by_seed = some[some["sampler"] == "sobol"].pivot_table(
+            index=["diagram", "runs"], columns="seed", values="right"
+        )
+        for before, after in itertools.pairwise(by_seed.columns):
+            behind = by_seed[after] - by_seed[before] < -0.005
+            print(
+                f"what noise does: with seed {after} Sobol is more than .005 behind itself with seed {before} "
+                f"on {behind.sum()} of {len(behind)} lines"
+            )
         goal = curves.loc["sobol"].iloc[-1]
         for name in sorted(set(some["sampler"]) - {"sobol"}):
             own = curves.loc[name]
