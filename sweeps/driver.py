@@ -7,6 +7,7 @@ over, well or not. Ray Tune runs it in `sweeps.execution.searcher`; a test or a 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import math
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -171,7 +172,7 @@ class Driver:
             self._results,
             self.store.records,
             chosen=self.asked > asked,
-            waiting=[run_id for group in self._waiting.values() for run_id in group],
+            waiting=lambda: itertools.chain.from_iterable(self._waiting.values()),
         )
         task = CohortTask(name=name, configs=tuple(configs), expected=expected)
         self._out[task.name] = task

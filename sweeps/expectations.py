@@ -101,7 +101,7 @@ class Expectations:
         records: Callable[[], Iterable[RunRecord]],
         *,
         chosen: bool = False,
-        waiting: Iterable[str] = (),
+        waiting: Callable[[], Iterable[str]] = tuple,
     ) -> dict[str, Expected]:
         """Return what is expected of runs that begin; nothing if nobody asks. `results` and `records` are those over.
 
@@ -115,10 +115,10 @@ class Expectations:
         new = [run_id for run_id in run_ids if run_id not in self._known]
         if new:
             self._look(results, records, shared=chosen and self._maps)
-            if not all(run_id in self._foreseen for run_id in new):
-                ids = dict.fromkeys([*new, *waiting])
+            if self._search.map is not None and not all(run_id in self._foreseen for run_id in new):
+                ids = dict.fromkeys([*new, *waiting()])
                 self._foresee({run_id: found for run_id in ids if (found := params(run_id)) is not None})
-            self._known |= {run_id: Expected(self._foreseen.get(run_id), self._level) for run_id in new}
+            self._known |= {run_id: Expected(self._foreseen.pop(run_id, None), self._level) for run_id in new}
         return {run_id: self._known[run_id] for run_id in run_ids}
 
     def _look(

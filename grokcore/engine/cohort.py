@@ -28,9 +28,8 @@ from grokcore.engine.evaluation_schedule import evaluation_steps
 from grokcore.engine.grouping import cohort_key, default_layout
 from grokcore.engine.judging import Judge, judged, remarked
 from grokcore.engine.kernels.base import Kernel
-from grokcore.engine.kernels.selection import kernel_for
 from grokcore.engine.run_state import RunState
-from grokcore.engine.stack import STRETCH, Noted, Stack
+from grokcore.engine.stack import STRETCH, Noted, Stack, kept_as
 from grokcore.errors import CheckpointError, ConfigError
 from grokcore.lazy_torch import torch
 from grokcore.measures.base import Measure, MeasureChoice, columns_of, defined_measures, take
@@ -91,21 +90,10 @@ class Cohort:
 
     def _new_stack(self) -> Stack:
         """Return the stack of all runs at their beginning."""
-        first = self.configs[0]
-        dtype = torch.float64 if first.dtype == "float64" else torch.float32
         drawn = [c.initialisation.initial(self.model, self.task, generator(c.seed, "weights")) for c in self.configs]
-        flat = FlatParameters.of(self.model.shapes(self.task)).pack(drawn, dtype).to(self.device.torch)
-        state = {**first.optimizer.state(flat), **first.transform.state(flat)}
-        kernel = kernel_for(
-            self.model,
-            self.task,
-            first.loss,
-            dropout=bool(first.dropout),
-            layout=self.layout,
-            chunk_elements=self.device.chunk_elements,
-        )
+        flat = FlatParameters.of(self.model.shapes(self.task)).pack(drawn, kept_as(self.configs[0]))
         self._note_environment()
-        return Stack(kernel, self.layout, [run.examples for run in self.runs], flat, state, self.device)
+        return Stack.begun(self.layout, [run.examples for run in self.runs], flat.to(self.device.torch), self.device)
 
     def computing(self) -> Any:
         """Make the device ready to compute, as everything that trains or looks at the runs must."""

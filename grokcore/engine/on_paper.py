@@ -19,8 +19,7 @@ from torch.utils._pytree import tree_leaves
 
 from grokcore.data.layouts import LAYOUTS
 from grokcore.engine.devices.base import Device
-from grokcore.engine.kernels.selection import kernel_for
-from grokcore.engine.stack import Stack
+from grokcore.engine.stack import Stack, kept_as
 from grokcore.lazy_torch import torch
 from grokcore.numerics.flat_parameters import FlatParameters
 from grokcore.run_config import RunConfig
@@ -55,20 +54,10 @@ def tried(config: RunConfig, runs: int, device: Device, layout: str) -> Iterator
 
 def _stack(config: RunConfig, runs: int, device: Device, layout: str) -> Stack:
     """Return the stack of `runs` such runs where `device` has its tensors."""
-    dtype = torch.float64 if config.dtype == "float64" else torch.float32
     length = FlatParameters.of(config.model.shapes(config.task)).length
     examples = LAYOUTS[layout].of_run(config)
-    flat = torch.zeros(runs, length, dtype=dtype, device=device.torch)
-    state = {**config.optimizer.state(flat), **config.transform.state(flat)}
-    kernel = kernel_for(
-        config.model,
-        config.task,
-        config.loss,
-        dropout=bool(config.dropout),
-        layout=layout,
-        chunk_elements=device.chunk_elements,
-    )
-    return Stack(kernel, layout, [examples] * runs, flat, state, device)
+    flat = torch.zeros(runs, length, dtype=kept_as(config), device=device.torch)
+    return Stack.begun(layout, [examples] * runs, flat, device)
 
 
 def kernels_per_step(config: RunConfig, runs: int, device: Device, layout: str) -> Counter[str]:

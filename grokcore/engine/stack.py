@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
@@ -24,9 +24,11 @@ from grokcore.data.streamed import Streamed
 from grokcore.engine.devices.base import Device
 from grokcore.engine.dropout import Dropout
 from grokcore.engine.kernels.base import Kernel
+from grokcore.engine.kernels.selection import kernel_for
 from grokcore.engine.updates import Updates, update_of
 from grokcore.lazy_torch import torch
 from grokcore.numerics.flat_parameters import FlatParameters
+from grokcore.run_config import RunConfig
 from grokcore.transforms.base import Weights
 from grokcore.views.view import View
 
@@ -35,6 +37,11 @@ if TYPE_CHECKING:
 
 STRETCH = 64
 """Steps trained between two looks at the clock, at most."""
+
+
+def kept_as(config: RunConfig) -> torch.dtype:
+    """Return the type of a run's numbers: TF32 is how they are multiplied, not how they are kept."""
+    return torch.float64 if config.dtype == "float64" else torch.float32
 
 
 @dataclass(frozen=True)
@@ -80,6 +87,20 @@ class Stack:
         watches = isinstance(self.examples, FullTable)
         self._right = flat.new_zeros(STRETCH, len(runs), 2) if watches else None
         self._run = device.repeating(self._step)
+
+    @classmethod
+    def begun(cls, layout: str, runs: Sequence[RunExamples], flat: Tensor, device: Device) -> Self:
+        """Return the stack of runs that have their first weights, (K, L), and took no step."""
+        first = runs[0].config
+        kernel = kernel_for(
+            first.model,
+            first.task,
+            first.loss,
+            dropout=bool(first.dropout),
+            layout=layout,
+            chunk_elements=device.chunk_elements,
+        )
+        return cls(kernel, layout, runs, flat, {**first.optimizer.state(flat), **first.transform.state(flat)}, device)
 
     def _examples(self, runs: Sequence[RunExamples]) -> Examples:
         place, dtype = self.flat.device, self.flat.dtype
